@@ -1,0 +1,80 @@
+"""A dataset before it is decoded: which clip, where, what it shows, and on which side of the split it stands."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from counterpoint.errors import DataError
+from counterpoint.media.spec import MediaSpec
+from counterpoint.registry import did_you_mean
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One example: a stretch of a media file with its class.
+
+    Attributes:
+        id: unique within the table; stands in every report.
+        path: the media file.
+        label: index into the table's classes.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        group: speaker (or source video): what must not stand on both sides of a split; None where unknown.
+        start, end: the stretch of the file in seconds; `end` None means to the end.
+    """
+
+    id: str
+    path: Path
+    label: int
+    split: str
+    group: str | None = None
+    start: float = 0.0
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class ClipTable:
+    """All clips of one task of one dataset.
+
+    Attributes:
+        name: dataset and task, e.g. ``"grid/digit"``.
+        classes: class names; a clip's label is an index into them.
+        clips: all of them, every split.
+        media: the shape of a decoded clip that suits this dataset.
+        notes: what a reader of results must know, e.g. how the split was drawn and that it is synthetic.
+        refused: clips known to be unusable before decoding: id -> reason.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    clips: tuple[Clip, ...]
+    media: MediaSpec
+    notes: tuple[str, ...] = ()
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        twice = [clip for clip, count in Counter(c.id for c in self.clips).items() if count > 1]
+        if twice:
+            raise DataError(f"{self.name}: clip {twice[0]!r} is listed more than once; ids must be unique")
+
+    def split(self, name: str) -> Sequence[Clip]:
+        """The clips of one split, in table order.
+
+        Raises:
+            DataError: there is no such split, or it is empty.
+        """
+        if name not in SPLITS:
+            raise DataError(f"No split is called {name!r}.{did_you_mean(name, SPLITS)}")
+        clips = [clip for clip in self.clips if clip.split == name]
+        if not clips:
+            raise DataError(f"{self.name}: the {name} split is empty")
+        return clips
+
+    def shared_groups(self) -> set[str]:
+        """Groups (speakers) that stand both in test and in train or val."""
+        test = {c.group for c in self.clips if c.split == "test" and c.group is not None}
+        return {c.group for c in self.clips if c.split != "test" and c.group in test and c.group is not None}

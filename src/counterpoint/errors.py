@@ -1,0 +1,54 @@
+"""Every error that Counterpoint raises on purpose derives from :class:`CounterpointError`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class CounterpointError(Exception):
+    """Base of all errors raised on purpose: says what is wrong, where, and what to do."""
+
+
+class ShapeError(CounterpointError, ValueError):
+    """A tensor has another shape than the part needs."""
+
+
+class UnknownNameError(CounterpointError, LookupError):
+    """A name that no registry knows; the message proposes the nearest one."""
+
+
+class ConfigError(CounterpointError, ValueError):
+    """Options that do not fit together, or a value outside its range."""
+
+
+class DataError(CounterpointError, ValueError):
+    """A dataset's files do not say what its layout promises."""
+
+
+class DatasetNotFoundError(CounterpointError, FileNotFoundError):
+    """A dataset is not where it was looked for; the message says where to get it and how its folder must look."""
+
+
+class MediaError(CounterpointError):
+    """A media file that cannot be read.
+
+    Args:
+        path: the file.
+        reason: why, in words a user can act on.
+    """
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = Path(path)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[MediaError], tuple[Path, str]]:
+        return type(self), (self.path, self.reason)  # errors travel from worker processes by pickle
+
+
+class DownloadError(CounterpointError):
+    """A download that failed; what has arrived so far is kept for the next try."""
+
+
+class RunError(CounterpointError):
+    """A run folder that cannot be used: not a run, of another configuration, or not finished."""

@@ -1,0 +1,29 @@
+"""The one way out of every fusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FusionOutput:
+    """What a fusion makes of the features of M modalities.
+
+    Attributes:
+        logits: joint logits, ``(B, C)``.
+        unimodal_logits: per modality what it contributes alone, ``(B, C)``; sums to `logits` where the fusion is
+            decoupled exactly, and comes from silencing the other modalities (and carries no gradient) where it is not.
+        fused: the fused representation U before the head (for sums of logits, the logits themselves).
+        weights: the superposition weights zeta of Eq. (4) of SimAM² per modality, broadcastable to `fused` and summing
+            to one over modalities; None where the fusion has none.
+        extras: what else is worth recording, e.g. ``"r"`` and ``"energy"`` of SimAM².
+    """
+
+    logits: Tensor
+    unimodal_logits: Mapping[str, Tensor]
+    fused: Tensor
+    weights: Mapping[str, Tensor] | None = None
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
