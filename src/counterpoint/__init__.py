@@ -1,0 +1,55 @@
+"""Counterpoint: learn from sound and sight together, without letting one of them drown the other.
+
+Submodules and names are imported when first used, so that `import counterpoint` costs nothing and the plug-in parts
+never pay for media or training.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from counterpoint.errors import CounterpointError
+
+if TYPE_CHECKING:
+    from counterpoint import balance, encoders, functional, fusion, heads, metrics, models
+    from counterpoint.fusion import FusionOutput
+    from counterpoint.models import MultimodalModel, create_model, from_pretrained, list_models
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CounterpointError",
+    "FusionOutput",
+    "MultimodalModel",
+    "balance",
+    "create_model",
+    "encoders",
+    "from_pretrained",
+    "functional",
+    "fusion",
+    "heads",
+    "list_models",
+    "metrics",
+    "models",
+]
+
+_HOMES = {
+    "FusionOutput": "fusion",
+    "MultimodalModel": "models",
+    "create_model": "models",
+    "from_pretrained": "models",
+    "list_models": "models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"counterpoint.{_HOMES[name]}"), name)
+    if name in __all__:
+        return importlib.import_module(f"counterpoint.{name}")
+    raise AttributeError(f"module 'counterpoint' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
