@@ -1,0 +1,75 @@
+"""What every benchmark shares: variants timed in turn in one process, and the allocator setting they ran under.
+
+Timings on a shared machine drift by tens of per cent from minute to minute, so variants are run in turn (A B C A B C ...)
+and compared by their medians: the drift meets all of them alike. Only the ratios mean something on another machine.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's <malloc.h>
+
+
+def set_allocator() -> str:
+    """Let glibc keep large blocks instead of mapping (and page-faulting) each anew; returns what is in force, in words.
+
+    By default glibc maps every block above 32 MB afresh, which on CPU can cost more than the arithmetic on it.
+    """
+    if not sys.platform.startswith("linux"):
+        return "the platform's default allocator"
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # another C library, e.g. musl
+        return "the platform's default allocator"
+    settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 256 * 2**20))
+    if not all([mallopt(option, value) for option, value in settings]):
+        return "glibc's default malloc"
+    return "glibc malloc with mallopt(M_MMAP_MAX=0, M_TRIM_THRESHOLD=2^31-1, M_TOP_PAD=256 MiB)"
+
+
+def interleave(
+    variants: dict[str, Callable[[], object]], repeats: int = 15, *, warmup: int = 2
+) -> dict[str, float]:
+    """Median seconds per call of each variant.
+
+    Args:
+        variants: name to a function without arguments; on a GPU its work is waited for.
+        repeats: rounds; in each, every variant runs once, in turn, the order turning round by one from round to round.
+        warmup: rounds that are not counted.
+    """
+    names = list(variants)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    wait = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+    for turn in range(warmup + repeats):
+        for name in (*names[turn % len(names) :], *names[: turn % len(names)]):
+            wait()
+            start = time.perf_counter()
+            variants[name]()
+            wait()
+            if turn >= warmup:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def machine() -> str:
+    """One line that says what the figures were measured on."""
+    device = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"{torch.get_num_threads()} CPU threads"
+    )
+    return f"torch {torch.__version__}, {device}"
+
+
+def report(title: str, medians: dict[str, float], reference: str) -> None:
+    """Print the medians and how many times faster than `reference` each variant is."""
+    print(title)
+    for name, seconds in medians.items():
+        print(f"  {name:<34} {seconds * 1e3:>10.3f} ms   x{medians[reference] / seconds:.2f}")
