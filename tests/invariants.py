@@ -45,7 +45,9 @@ def assert_trees_close(a: Any, b: Any, **tolerance: float) -> None:
         torch.testing.assert_close(x, y, check_dtype=False, **tolerance)
 
 
-def check_independent_of_batch(module: nn.Module, make: Make, pick: Callable[[Any], Any] = lambda out: out) -> None:
+def check_independent_of_batch(
+    module: nn.Module, make: Make, pick: Callable[[Any], Any] = lambda out: out
+) -> None:
     """In eval(), a sample's output is the same alone, in a batch, and in the batch turned round."""
     module.eval()
     args = make(4)
