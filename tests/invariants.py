@@ -1,7 +1,7 @@
 """What holds for every registered part (see the list of invariants in the docs); one tester for all of them.
 
-A part is a module, and `make(batch, dtype)` gives its positional arguments: tensors, or mappings of tensors, whose first
-axis is the batch. Outputs may be tensors, mappings, sequences or dataclasses of tensors.
+A part is a module, and `make(batch)` gives its positional arguments: tensors, or mappings of tensors, whose
+first axis is the batch. Outputs may be tensors, mappings, sequences or dataclasses of tensors.
 """
 
 import copy
@@ -45,9 +45,7 @@ def assert_trees_close(a: Any, b: Any, **tolerance: float) -> None:
         torch.testing.assert_close(x, y, check_dtype=False, **tolerance)
 
 
-def check_independent_of_batch(
-    module: nn.Module, make: Make, pick: Callable[[Any], Any] = lambda out: out
-) -> None:
+def check_independent_of_batch(module: nn.Module, make: Make, pick: Callable[[Any], Any] = lambda out: out) -> None:
     """In eval(), a sample's output is the same alone, in a batch, and in the batch turned round."""
     module.eval()
     args = make(4)

@@ -51,11 +51,7 @@ def test_a_room_imports_only_what_lies_below_it(room):
 
 def loaded_by(statement: str) -> set[str]:
     code = f"import sys\n{statement}\nprint(*{{m.split('.')[0] for m in sys.modules}})"
-    return set(
-        subprocess.run(
-            [sys.executable, "-c", code], check=True, capture_output=True, text=True
-        ).stdout.split()
-    )
+    return set(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split())
 
 
 def test_the_plug_in_parts_pay_for_no_media_and_no_training():
