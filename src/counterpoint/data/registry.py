@@ -1,0 +1,92 @@
+"""Datasets by name: each is a function that lists its clips, with its tasks and where it comes from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from counterpoint.data.clips import ClipTable
+from counterpoint.errors import ConfigError, UnknownNameError
+from counterpoint.registry import Registry, did_you_mean
+
+Load = Callable[..., ClipTable]
+_OWN = ("root", "task", "seed")  # what every dataset takes; the rest are its options
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """A registered dataset; calling it lists its clips.
+
+    Attributes:
+        name: what it is asked for by.
+        tasks: the labels it has; the first is the default.
+        where: source and licence, for ``counterpoint list`` and for the error of a missing dataset.
+        load: ``(root: Path | None, task: str, seed: int, **options) -> ClipTable``; reads names and
+            annotations only, no media file is opened.
+    """
+
+    name: str
+    tasks: tuple[str, ...]
+    where: str
+    load: Load
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What else the dataset takes: name -> default."""
+        parameters = inspect.signature(self.load).parameters.values()
+        return {p.name: p.default for p in parameters if p.name not in _OWN and p.kind is not p.VAR_KEYWORD}
+
+    def __call__(
+        self, root: str | Path | None = None, task: str | None = None, seed: int = 0, **options: Any
+    ) -> ClipTable:
+        """List the clips of one task; see :func:`load_table`."""
+        task = self.tasks[0] if task is None else task
+        if task not in self.tasks:
+            raise UnknownNameError(f"{self.name} has no task {task!r}.{did_you_mean(task, self.tasks)}")
+        for option in options:
+            if option not in self.options:
+                raise ConfigError(f"{self.name} takes no option {option!r}.{did_you_mean(option, self.options)}")
+        return self.load(None if root is None else Path(root).expanduser(), task=task, seed=seed, **options)
+
+
+DATASETS: Registry[DatasetEntry] = Registry("dataset")
+
+
+def dataset(name: str, *, tasks: tuple[str, ...], where: str) -> Callable[[Load], Load]:
+    """Decorator: register a function ``(root, task, seed, **options) -> ClipTable`` as the dataset `name`.
+
+    Args:
+        name: what it is asked for by.
+        tasks: the labels it has; the first is the default.
+        where: source and licence, one or two lines.
+    """
+
+    def add(load: Load) -> Load:
+        DATASETS.register(name)(DatasetEntry(name, tasks, where, load))
+        return load
+
+    return add
+
+
+def load_table(
+    name: str, root: str | Path | None = None, task: str | None = None, seed: int = 0, **options: Any
+) -> ClipTable:
+    """List the clips of one task of a registered dataset: names, labels and the split; nothing is decoded.
+
+    Args:
+        name: the dataset, e.g. ``"grid"``.
+        root: its folder; None: the dataset's default place.
+        task: which labels; None: the dataset's first.
+        seed: of the split; equal seeds give equal splits.
+        options: further arguments of the dataset.
+
+    Raises:
+        UnknownNameError: no such dataset or task.
+        ConfigError: an option that the dataset does not take, or a value outside its range.
+        DatasetNotFoundError: the dataset is not at `root`; the message says where to get it.
+        DataError: its files do not say what its layout promises.
+    """
+    return DATASETS.get(name)(root, task, seed, **options)
