@@ -1,0 +1,49 @@
+"""The configuration of `compare`: a plain dataclass, so that `--help` needs neither torch nor Lightning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from counterpoint.training.config import TrainConfig
+
+DEFAULT_METHODS = ("concat", "sum", "sum_simam2", "concat_ogm_ge", "concat_mmcosine")
+"""Two vanilla fusions and one of each idea: attention, modulated gradients, cosine logits."""
+
+
+def default_search_space() -> dict[str, Any]:
+    """What is searched for every method alike: a decade of the learning rate to either side of the default."""
+    return {"optim.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+
+
+@dataclass
+class CompareConfig:
+    """Several methods under one protocol: same data, encoders, optimizer, epochs, seeds and search budget.
+
+    Attributes:
+        methods: names of recipes (`counterpoint list methods`), or paths of recipe files; each gives fusion, head and balance.
+        seeds: every method is trained once with each of them.
+        baseline: the method that the others are tested against; None: the first.
+        base: what all methods share: data, model, optimizer, epochs, precision. Its `seed` gives way to `seeds`.
+        probe: fit a linear probe on each frozen encoder.
+        alone: train each modality alone as well, once per seed.
+        search_trials: hyper-parameter settings tried per method, the baseline and the single modalities included;
+            0: none, every method runs with its recipe as it stands. The first trial is the recipe as it stands.
+        search_metric: what chooses the setting, on validation data: ``accuracy`` or ``mAP``.
+        search_space: dotted names in `base` to values: a list of choices, or ``{"low": 1e-4, "high": 1e-2, "log": true}``.
+            A recipe's own ``search:`` space is added for that recipe.
+        search_seed: of the drawn settings.
+        jobs: runs at the same time, each a process with its share of the cores.
+    """
+
+    methods: list[str] = field(default_factory=lambda: list(DEFAULT_METHODS))
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    baseline: str | None = None
+    base: TrainConfig = field(default_factory=TrainConfig)
+    probe: bool = True
+    alone: bool = True
+    search_trials: int = 0
+    search_metric: str = "accuracy"
+    search_space: dict[str, Any] = field(default_factory=default_search_space)
+    search_seed: int = 0
+    jobs: int = 1
