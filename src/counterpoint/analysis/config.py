@@ -21,7 +21,8 @@ class CompareConfig:
     """Several methods under one protocol: same data, encoders, optimizer, epochs, seeds and search budget.
 
     Attributes:
-        methods: names of recipes (`counterpoint list methods`), or paths of recipe files; each gives fusion, head and balance.
+        methods: names of recipes (``counterpoint list methods``) or paths of recipe files; each gives fusion, head
+            and balance.
         seeds: every method is trained once with each of them.
         baseline: the method that the others are tested against; None: the first.
         base: what all methods share: data, model, optimizer, epochs, precision. Its `seed` gives way to `seeds`.
@@ -30,8 +31,8 @@ class CompareConfig:
         search_trials: hyper-parameter settings tried per method, the baseline and the single modalities included;
             0: none, every method runs with its recipe as it stands. The first trial is the recipe as it stands.
         search_metric: what chooses the setting, on validation data: ``accuracy`` or ``mAP``.
-        search_space: dotted names in `base` to values: a list of choices, or ``{"low": 1e-4, "high": 1e-2, "log": true}``.
-            A recipe's own ``search:`` space is added for that recipe.
+        search_space: dotted names in `base` to values: a list of choices, or
+            ``{"low": 1e-4, "high": 1e-2, "log": true}``. A recipe's own ``search:`` space is added for that recipe.
         search_seed: of the drawn settings.
         jobs: runs at the same time, each a process with its share of the cores.
     """
