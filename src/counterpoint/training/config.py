@@ -5,8 +5,20 @@ Every part of a model is chosen by its registered name. ``None`` and absent `opt
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+import types
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from counterpoint.errors import ConfigError
+from counterpoint.registry import did_you_mean
+
+T = TypeVar("T")
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("constant", "cosine", "step")
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+METRICS = ("accuracy", "mAP")
 
 
 @dataclass
@@ -73,7 +85,12 @@ class FusionConfig:
 
 @dataclass
 class HeadConfig:
-    """Features to logits: ``linear`` or ``cosine`` (MMCosine), with its options, e.g. ``{"scale": 10}``."""
+    """Features to logits.
+
+    Attributes:
+        name: registered head: ``linear`` or ``cosine`` (MMCosine).
+        options: its arguments, e.g. ``{"scale": 10}``.
+    """
 
     name: str = "linear"
     options: dict[str, Any] = field(default_factory=dict)
@@ -81,7 +98,12 @@ class HeadConfig:
 
 @dataclass
 class BalanceConfig:
-    """What acts between backward and step: None, ``ogm`` or ``ogm_ge``, with its options, e.g. ``{"alpha": 0.8}``."""
+    """What acts on the gradients between backward and step.
+
+    Attributes:
+        name: registered balancer: ``ogm`` or ``ogm_ge``; None: nothing.
+        options: its arguments, e.g. ``{"alpha": 0.8}``.
+    """
 
     name: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
@@ -115,9 +137,12 @@ class TrainConfig:
     Attributes:
         epochs: passes over the training split.
         seed: of weights, order of clips, augmentation and noise.
-        precision: ``auto`` (bfloat16 where the machine has it), ``bf16-mixed`` or ``32-true``.
+        precision: ``auto`` (bfloat16 where the machine has it and the model is large enough to gain),
+            ``32-true``, ``bf16-mixed`` or ``16-mixed`` (with a gradient scaler).
         augment: random shifts, crops and masks of training clips.
         metric: what chooses the epoch on validation data: ``accuracy`` or ``mAP``.
+        accelerator: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` or another that Lightning knows.
+        devices: processes, each on a device of its own and with batches of `data.batch_size`.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -131,3 +156,92 @@ class TrainConfig:
     precision: str = "auto"
     augment: bool = True
     metric: str = "accuracy"
+    accelerator: str = "auto"
+    devices: int = 1
+
+    def check(self) -> None:
+        """Refuse values outside their range; names of parts are left to the registries.
+
+        Raises:
+            ConfigError: says which value, and what it may be.
+        """
+        for name, value, known in (
+            ("precision", self.precision, PRECISIONS),
+            ("metric", self.metric, METRICS),
+            ("optim.name", self.optim.name, OPTIMIZERS),
+            ("optim.schedule", self.optim.schedule, SCHEDULES),
+        ):
+            if value not in known:
+                raise ConfigError(f"{name} is {value!r}.{did_you_mean(str(value), known)}")
+        for name, value, low, high in (
+            ("epochs", self.epochs, 1, None),
+            ("devices", self.devices, 1, None),
+            ("seed", self.seed, 0, 2**32 - 1),
+            ("data.batch_size", self.data.batch_size, 1, None),
+            ("data.workers", self.data.workers, 0, None),
+            ("data.max_bad", self.data.max_bad, 0, 1),
+            ("optim.lr", self.optim.lr, 0, None),
+            ("optim.weight_decay", self.optim.weight_decay, 0, None),
+            ("optim.label_smoothing", self.optim.label_smoothing, 0, 1),
+        ):
+            if not low <= value or (high is not None and value > high):
+                bound = f"at least {low}" if high is None else f"from {low} to {high}"
+                raise ConfigError(f"{name} is {value}; it must be {bound}")
+        if self.optim.clip_norm is not None and not self.optim.clip_norm > 0:
+            raise ConfigError(f"optim.clip_norm is {self.optim.clip_norm}; it must be greater than 0, or null")
+
+
+def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
+    """A config dataclass from nested mappings, as they come from YAML.
+
+    Args:
+        cls: `TrainConfig` or one of its parts.
+        values: field -> value; absent fields keep their defaults.
+        where: dotted name of the part, for messages.
+
+    Raises:
+        ConfigError: an unknown key (the message proposes the nearest), or a value of another type than the field's.
+    """
+    hints = get_type_hints(cls)
+    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    arguments: dict[str, Any] = {}
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where or cls.__name__} is {values!r}; it must map names to values")
+    for key, value in values.items():
+        name = f"{where}.{key}" if where else str(key)
+        if key not in known:
+            raise ConfigError(f"There is no option {name!r}.{did_you_mean(str(key), known)}")
+        hint = hints[key]
+        if is_dataclass(hint) and isinstance(hint, type):
+            arguments[key] = from_dict(hint, value, name)
+        else:
+            arguments[key] = _checked(hint, value, name)
+    return cls(**arguments)
+
+
+def _checked(hint: Any, value: Any, name: str) -> Any:
+    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    plain = tuple(get_origin(kind) or kind for kind in kinds)
+    if float in plain and type(value) is int:
+        return float(value)
+    if isinstance(value, bool) and bool not in plain or not isinstance(value, plain):
+        wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in plain)
+        raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
+    return dict(value) if isinstance(value, dict) else value
+
+
+def flatten(config: Any) -> dict[str, Any]:
+    """Dotted names to values, e.g. ``{"optim.lr": 0.001}``; dicts of options count as values."""
+    flat: dict[str, Any] = {}
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if is_dataclass(value):
+            flat.update({f"{f.name}.{name}": v for name, v in flatten(value).items()})
+        else:
+            flat[f.name] = value
+    return flat
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Nested plain dicts: what `from_dict` takes and YAML writes."""
+    return asdict(config)

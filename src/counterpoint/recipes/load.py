@@ -1,0 +1,154 @@
+"""Find, read and check recipes."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from counterpoint.errors import ConfigError, UnknownNameError
+from counterpoint.registry import did_you_mean
+from counterpoint.training.config import (
+    BalanceConfig,
+    FusionConfig,
+    HeadConfig,
+    TrainConfig,
+    flatten,
+    from_dict,
+    to_dict,
+)
+
+METHODS = Path(__file__).parent / "methods"
+_KEYS = ("title", "references", "fusion", "head", "balance", "search", "paper")
+
+
+@dataclass(frozen=True)
+class PaperResult:
+    """What a paper prints for the method.
+
+    Attributes:
+        source: paper and table, e.g. ``"SimAM² Table 1"``.
+        dataset: e.g. ``"CREMA-D"``.
+        metric: e.g. ``"accuracy"`` or ``"mAP"``.
+        value: as printed, in percent.
+    """
+
+    source: str
+    dataset: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One method.
+
+    Attributes:
+        name: the file's name without its suffix.
+        title: one line for tables.
+        references: where the papers say it.
+        fusion, head, balance: the composition, whole: what a recipe does not name has its default.
+        search: the method's own hyper-parameters: dotted name in `TrainConfig` -> list of choices, or
+            ``{"low": ..., "high": ..., "log": true}``.
+        paper: what the papers print for it.
+    """
+
+    name: str
+    title: str
+    references: tuple[str, ...]
+    fusion: FusionConfig
+    head: HeadConfig
+    balance: BalanceConfig
+    search: dict[str, Any]
+    paper: tuple[PaperResult, ...]
+
+    def composition(self) -> dict[str, Any]:
+        """``{"fusion": {...}, "head": {...}, "balance": {...}}`` with every option spelt out."""
+        return {part: to_dict(getattr(self, part)) for part in ("fusion", "head", "balance")}
+
+    def apply(self, config: TrainConfig) -> TrainConfig:
+        """`config` with this recipe's fusion, head and balance in place of its own; `config` itself stays as it is."""
+        parts = {name: from_dict(type(getattr(self, name)), v, name) for name, v in self.composition().items()}
+        return dataclasses.replace(from_dict(TrainConfig, to_dict(config)), **parts)
+
+
+def list_recipes(pattern: str = "*") -> list[str]:
+    """Names of the recipes that match a shell pattern such as ``"*simam2"``, sorted."""
+    return sorted(fnmatch.filter((path.stem for path in METHODS.glob("*.yaml")), pattern))
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name: one of `list_recipes` (``_`` may stand for ``-``), or the path of a YAML file of the same form.
+
+    Raises:
+        UnknownNameError: no such recipe; the message proposes the nearest name.
+        ConfigError: a key or a value that a recipe cannot have.
+    """
+    import yaml
+
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        stem = str(name).replace("_", "-")
+        path = METHODS / f"{stem}.yaml"
+        if stem not in list_recipes():
+            raise UnknownNameError(f"No recipe is called {str(name)!r}.{did_you_mean(stem, list_recipes())}")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnknownNameError(f"There is no recipe at {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    try:
+        return _build(path.stem, values)
+    except ConfigError as error:
+        raise ConfigError(f"recipe {path.name}: {error}") from None
+
+
+def _build(name: str, values: Any) -> Recipe:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"it must map names to values, but is {values!r}")
+    for key in values:
+        if key not in _KEYS:
+            raise ConfigError(f"There is no key {str(key)!r}.{did_you_mean(str(key), _KEYS)}")
+    recipe = Recipe(
+        name=name,
+        title=str(values.get("title", name)),
+        references=tuple(str(line) for line in values.get("references", ())),
+        fusion=from_dict(FusionConfig, values.get("fusion", {}), "fusion"),
+        head=from_dict(HeadConfig, values.get("head", {}), "head"),
+        balance=from_dict(BalanceConfig, values.get("balance", {}), "balance"),
+        search=_search(values.get("search", {})),
+        paper=tuple(_results(values.get("paper", ()))),
+    )
+    return recipe
+
+
+def _search(space: Any) -> dict[str, Any]:
+    if not isinstance(space, Mapping):
+        raise ConfigError(f"search is {space!r}; it must map dotted names to choices")
+    known = flatten(TrainConfig())
+    for key, choices in space.items():
+        leaf = key.split(".options.")[0] + ".options" if ".options." in key else key
+        if leaf not in known:
+            raise ConfigError(f"search: there is no option {key!r}.{did_you_mean(key, known)}")
+        is_range = isinstance(choices, Mapping) and {"low", "high"} <= set(choices) <= {"low", "high", "log"}
+        if not is_range and not (isinstance(choices, list) and choices):
+            raise ConfigError(f"search.{key} is {choices!r}; it must be a list of choices or {{low, high, log}}")
+    return dict(space)
+
+
+def _results(rows: Any) -> list[PaperResult]:
+    """Rows ``{source, dataset, <metric>: value, ...}`` to one result per metric."""
+    results = []
+    for row in rows:
+        if not isinstance(row, Mapping) or not {"source", "dataset"} < set(row):
+            raise ConfigError(f"paper: {row!r} must have a source, a dataset and at least one metric")
+        metrics = {k: v for k, v in row.items() if k not in ("source", "dataset")}
+        results += [PaperResult(str(row["source"]), str(row["dataset"]), m, float(v)) for m, v in metrics.items()]
+    return results
