@@ -4,8 +4,8 @@ Listing a dataset (:func:`load_table`) is light: names, labels and splits; no me
 is not imported. Decoding (:func:`prepare`) is imported when it is asked for.
 """
 
-from counterpoint.data import grid
+from counterpoint.data import folder, grid
 from counterpoint.data.clips import SPLITS, Clip, ClipTable
 from counterpoint.data.registry import DATASETS, DatasetEntry, dataset, load_table
 
-__all__ = ["DATASETS", "SPLITS", "Clip", "ClipTable", "DatasetEntry", "dataset", "grid", "load_table"]
+__all__ = ["DATASETS", "SPLITS", "Clip", "ClipTable", "DatasetEntry", "dataset", "folder", "grid", "load_table"]
