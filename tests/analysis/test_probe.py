@@ -19,7 +19,7 @@ def test_separable_features_are_read_out_whole():
     result = linear_probe(*toy(0.5), num_classes=3)
     assert result.accuracy == result.mAP == result.val_accuracy == 1.0
     strongest = min(C_GRID)
-    assert result.C == strongest  # all of them are equally good
+    assert strongest == result.C  # all of them are equally good
 
 
 def test_scale_of_features_does_not_matter():

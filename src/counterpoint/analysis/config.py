@@ -7,7 +7,7 @@ from typing import Any
 
 from counterpoint.training.config import TrainConfig
 
-DEFAULT_METHODS = ("concat", "sum", "sum_simam2", "concat_ogm_ge", "concat_mmcosine")
+DEFAULT_METHODS = ("concat", "sum", "sum-simam2", "concat-ogm-ge", "mmcosine")
 """Two vanilla fusions and one of each idea: attention, modulated gradients, cosine logits."""
 
 

@@ -1,0 +1,112 @@
+"""One pass of a trained model over a split: all that probes, figures and paired tests are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from counterpoint.analysis.geometry import angles, weight_norms
+from counterpoint.analysis.traces import ZETA_BINS, Array, Trace
+from counterpoint.training.precision import DTYPES
+from counterpoint.training.run import Run
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What a model makes of the N clips of a split; everything on the CPU, in float32.
+
+    Attributes:
+        ids: clip ids, in the order of the rows.
+        target: class indices, ``(N,)``.
+        features: modality -> ``(N, D_m)``, out of its encoder.
+        logits: joint, ``(N, C)``.
+        unimodal_logits: modality -> ``(N, C)``, its share of the joint logits.
+        silenced: modality -> ``(N, C)``, joint logits with the features of all others set to zero.
+        zeta: modality -> superposition weights, ``(N, ...)``; None where the fusion has none or has the same for all.
+    """
+
+    ids: tuple[str, ...]
+    target: Tensor
+    features: Mapping[str, Tensor]
+    logits: Tensor
+    unimodal_logits: Mapping[str, Tensor]
+    silenced: Mapping[str, Tensor]
+    zeta: Mapping[str, Tensor] | None
+
+
+@torch.inference_mode()
+def extract(run: Run, split: str, device: torch.device | None = None) -> Extraction:
+    """Run a trained model over a split, in ``eval()``, in the precision that it was trained in.
+
+    Args:
+        run: the trained run.
+        split: ``"train"``, ``"val"`` or ``"test"``; clips come in table order, without augmentation.
+        device: where to compute; None: where the module is.
+    """
+    module = run.module.eval()
+    device = module.device if device is None else device
+    module.to(device)
+    fusion, dtype = module.model.fusion, DTYPES[module.precision]
+    parts: dict[str, dict[str, list[Tensor]]] = {kind: {} for kind in ("features", "unimodal", "silenced", "zeta")}
+    logits, targets, index = [], [], []
+
+    def keep(kind: str, modality: str, values: Tensor) -> None:
+        parts[kind].setdefault(modality, []).append(values.float().cpu())
+
+    for batch in run.data.loader(split):
+        with torch.autocast(device.type, dtype, enabled=dtype is not None):
+            features = module.model.encode(module.inputs({m: batch[m].to(device) for m in module.transforms}))
+            output = fusion(features)
+            for modality, values in features.items():
+                keep("features", modality, values)
+                keep("unimodal", modality, output.unimodal_logits[modality])
+                keep("silenced", modality, fusion.silenced(features, modality))
+        size = len(batch["target"])
+        for modality, values in (output.weights or {}).items():
+            if values.ndim > 1 and values.shape[0] == size and values.stride(0) != 0:  # one weight for each clip
+                keep("zeta", modality, values)
+        logits.append(output.logits.float().cpu())
+        targets.append(batch["target"])
+        index.append(batch["index"])
+    joined = {kind: {m: torch.cat(values) for m, values in by.items()} for kind, by in parts.items()}
+    clips = run.data.clips.clips(split)
+    return Extraction(
+        ids=tuple(clips[i].id for i in torch.cat(index).tolist()),
+        target=torch.cat(targets),
+        features=joined["features"],
+        logits=torch.cat(logits),
+        unimodal_logits=joined["unimodal"],
+        silenced=joined["silenced"],
+        zeta=joined["zeta"] or None,
+    )
+
+
+def trace(run: Run, extraction: Extraction) -> Trace:
+    """What is kept of an extraction, with the lengths of class weights and the angles to them."""
+    weights = {m: w.detach().float().cpu() for m, w in run.module.model.fusion.head.weights().items()}
+    return Trace(
+        ids=np.array(extraction.ids),
+        target=extraction.target.numpy(),
+        logits=_array(extraction.logits),
+        decoupled={m: _array(v) for m, v in extraction.unimodal_logits.items()},
+        silenced={m: _array(v) for m, v in extraction.silenced.items()},
+        norms={m: _array(weight_norms(w)) for m, w in weights.items()},
+        angles={
+            m: _array(angles(extraction.features[m], w, extraction.target))
+            for m, w in weights.items()
+            if m in extraction.features and w.shape[1] == extraction.features[m].shape[1]
+        },
+        zeta={
+            m: np.histogram(v.numpy(), ZETA_BINS, (0, 1))[0].astype(np.float64)
+            for m, v in (extraction.zeta or {}).items()
+        },
+    )
+
+
+def _array(values: Tensor) -> Array:
+    array: Array = values.double().numpy()
+    return array

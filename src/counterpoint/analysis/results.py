@@ -1,0 +1,148 @@
+"""What a comparison found: plain records that go to JSON and CSV as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from counterpoint.analysis.statistics import Difference, Estimate
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Top-1 accuracy and mean average precision, each 0 to 1."""
+
+    accuracy: float
+    mAP: float
+
+
+@dataclass(frozen=True)
+class ModalityScores:
+    """What one modality of one trained model can do alone, on test.
+
+    Attributes:
+        decoupled: by its own share of the joint logits.
+        silenced: by the joint logits with the features of all other modalities set to zero.
+        probe: by a linear classifier on the frozen encoder; None where none was fitted.
+    """
+
+    decoupled: Scores
+    silenced: Scores
+    probe: Scores | None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One trained model.
+
+    Attributes:
+        folder: of the run.
+        seed: of the run.
+        epoch: that validation data chose, counted from 0.
+        val: scores on validation data at that epoch.
+        test: scores on test data, looked at once.
+        modalities: what each can do alone.
+        set_aside: unreadable clips: id -> reason.
+        seconds: of training and analysis together.
+    """
+
+    folder: str
+    seed: int
+    epoch: int
+    val: Scores
+    test: Scores
+    modalities: dict[str, ModalityScores]
+    set_aside: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting of a search: what it changed, and its validation score (None: it failed)."""
+
+    setting: dict[str, Any]
+    score: float | None
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """One method, or one modality trained alone, over seeds.
+
+    Attributes:
+        name: as the tables call it.
+        title: one line about it.
+        accuracy, mAP: over seeds, on test.
+        modalities: per modality ``"decoupled"``, ``"silenced"`` and ``"probe"``: accuracy over seeds.
+        difference: to the baseline; None for the baseline itself and where either did not finish.
+        runs: one per finished seed.
+        setting: what the search chose; empty without a search.
+        trials: all settings that the search tried.
+    """
+
+    name: str
+    title: str
+    accuracy: Estimate
+    mAP: Estimate
+    modalities: dict[str, dict[str, Estimate]]
+    difference: Difference | None
+    runs: tuple[RunResult, ...]
+    setting: dict[str, Any] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A run that ended with an error; the traceback stands in the run's ``error.txt``."""
+
+    name: str
+    seed: int
+    folder: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that ``compare`` found; written to ``results.json``.
+
+    Attributes:
+        folder: of the comparison.
+        dataset: name and task.
+        classes: class names.
+        modalities: names, in order.
+        baseline: the method that the others are tested against.
+        methods: name -> result, in the order asked for; a method none of whose runs finished is left out.
+        alone: modality -> result of training on it alone.
+        failures: runs that ended with an error.
+        protocol: what a reader of the numbers must know: splits, notes, search, command, environment.
+    """
+
+    folder: Path
+    dataset: str
+    classes: tuple[str, ...]
+    modalities: tuple[str, ...]
+    baseline: str
+    methods: dict[str, MethodResult]
+    alone: dict[str, MethodResult]
+    failures: tuple[Failure, ...]
+    protocol: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values, as JSON has them."""
+        plain: dict[str, Any] = _plain(self)
+        for method in plain["methods"].values():
+            if method["difference"] is not None:
+                method["difference"]["verdict"] = self.methods[method["name"]].difference.verdict  # type: ignore[union-attr]
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return str(value) if isinstance(value, Path) else value

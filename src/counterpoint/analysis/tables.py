@@ -1,0 +1,237 @@
+"""The tables of a comparison, once: for the terminal, for the report, and for CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from counterpoint.analysis.results import Comparison, MethodResult, ModalityScores
+from counterpoint.analysis.statistics import Difference, Estimate
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+NONE = "n/a"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its heading, one sentence on what stands in it, and a heading that it shares with its neighbours."""
+
+    heading: str
+    explanation: str
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows of text; the first cell of a row is its heading."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def percent(value: float | None, *, sign: bool = False) -> str:
+    """``0.8134`` as ``"81.3"``; with `sign`, ``"+81.3"``."""
+    return NONE if value is None else f"{100 * value:{'+' if sign else ''}.1f}"
+
+
+def with_interval(estimate: Estimate | None) -> str:
+    """``"81.3 ± 2.1"``; with one seed ``"81.3 ± n/a"``."""
+    if estimate is None or estimate.mean is None:
+        return NONE
+    return f"{percent(estimate.mean)} ± {percent(estimate.half_width)}"
+
+
+def p_value(p: float | None) -> str:
+    """Three digits; smaller ones as ``"< 0.001"``."""
+    return NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def difference_cell(difference: Difference | None) -> str:
+    """``"+3.2 [+0.4, +6.1]"``, in points of accuracy."""
+    if difference is None:
+        return NONE
+    bounds = f"[{percent(difference.low, sign=True)}, {percent(difference.high, sign=True)}]"
+    return f"{percent(difference.mean, sign=True)} {bounds}"
+
+
+def methods_table(comparison: Comparison) -> Table:
+    """Which method helps."""
+    seeds = _seeds(comparison)
+    columns = (
+        Column("Method", "The recipe; below the methods, each modality trained alone under the same protocol."),
+        Column(
+            "Top-1",
+            f"Share of test clips whose highest joint logit is the true class, in percent: mean over {seeds} and 95 % "
+            "interval of that mean (Student's t; n/a with one seed).",
+        ),
+        Column(
+            "mAP",
+            "Average precision of each class against the rest, mean over classes, in percent; same interval.",
+        ),
+        Column(
+            f"vs {comparison.baseline}",
+            f"Top-1 less that of {comparison.baseline} on the same test clips, in points, with a 95 % bootstrap "
+            "interval over clips and seeds.",
+        ),
+        Column(
+            "p",
+            "Two-sided sign-flip permutation test over test clips, corrected for the number of methods (Holm).",
+        ),
+        Column("Verdict", "Better or worse only where p is below 0.05 and the interval leaves out zero."),
+    )
+    rows = []
+    for name, method in comparison.methods.items():
+        if name == comparison.baseline:
+            last = ("baseline", "", "")
+        else:
+            d = method.difference
+            last = (difference_cell(d), p_value(d.p_holm if d else None), d.verdict if d else NONE)
+        rows.append((name, with_interval(method.accuracy), with_interval(method.mAP), *last))
+    for name, alone in comparison.alone.items():
+        rows.append((f"{name} alone", with_interval(alone.accuracy), with_interval(alone.mAP), "", "", ""))
+    return Table(f"Test results on {comparison.dataset}", columns, tuple(rows))
+
+
+def modalities_table(comparison: Comparison) -> Table:
+    """Whether each modality was learnt."""
+    keys = {
+        "decoupled": "Top-1 of the modality's own share of the joint logits, in percent.",
+        "silenced": "Top-1 of the joint logits with the features of every other modality set to zero, in percent.",
+        "probe": "Top-1 of a linear classifier on the frozen encoder's features.",
+    }
+    keys = {
+        key: text
+        for key, text in keys.items()
+        if any(
+            key in by and by[key].mean is not None for m in comparison.methods.values() for by in m.modalities.values()
+        )
+    }
+    columns = [Column("Method", "The recipe.")]
+    for modality in comparison.modalities:
+        alone = comparison.alone.get(modality)
+        group = modality if alone is None else f"{modality} (alone {with_interval(alone.accuracy)})"
+        columns += [Column(key, text, group) for key, text in keys.items()]
+    rows = tuple(
+        (name, *(with_interval(method.modalities.get(m, {}).get(key)) for m in comparison.modalities for key in keys))
+        for name, method in comparison.methods.items()
+    )
+    return Table("What each modality can do alone, top-1", tuple(columns), rows)
+
+
+def summary(comparison: Comparison) -> list[str]:
+    """The finding in plain sentences; what does not help is said to not help."""
+    sentences = []
+    baseline = comparison.methods.get(comparison.baseline)
+    by_verdict: dict[str, list[str]] = {}
+    for name, method in comparison.methods.items():
+        if method.difference is not None:
+            by_verdict.setdefault(method.difference.verdict, []).append(name)
+    if baseline is None:
+        sentences.append(f"The baseline {comparison.baseline} did not finish, so nothing is compared with it.")
+    else:
+        sentences.append(f"The baseline {comparison.baseline} reaches {with_interval(baseline.accuracy)} % top-1.")
+    for verdict, words in (
+        ("better", "Better than it"),
+        ("worse", "Worse than it"),
+        ("no clear difference", "Not clearly different from it"),
+    ):
+        if names := by_verdict.get(verdict):
+            sentences.append(f"{words}: {', '.join(names)}.")
+    if comparison.alone and baseline is not None and baseline.accuracy.mean is not None:
+        name, best = max(comparison.alone.items(), key=lambda item: item[1].accuracy.mean or 0.0)
+        if best.accuracy.mean is not None:
+            relation = "above" if best.accuracy.mean > baseline.accuracy.mean else "not above"
+            sentences.append(
+                f"The best modality trained alone, {name}, reaches {with_interval(best.accuracy)} %, "
+                f"{relation} the joint baseline."
+            )
+    if any(len(m.runs) == 1 for m in comparison.methods.values()):
+        sentences.append("With one seed, nothing is known of how much another seed would change.")
+    if comparison.failures:
+        count = len(comparison.failures)
+        sentences.append(f"{count} run{'s' if count > 1 else ''} failed; see the end of the report.")
+    return sentences
+
+
+def to_rich(comparison: Comparison) -> RenderableType:
+    """Both tables and the summary, for the terminal."""
+    from rich.console import Group
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for table in (methods_table(comparison), modalities_table(comparison)):
+        rich_table = RichTable(title=table.title, title_justify="left", title_style="bold")
+        for i, column in enumerate(table.columns):
+            heading = (
+                f"{column.group.replace(' (', chr(10) + '(')}\n{column.heading}" if column.group else column.heading
+            )
+            rich_table.add_column(Text(heading), justify="left" if i == 0 else "right", no_wrap=i == 0)
+        for row in table.rows:
+            style = {"better": "green", "worse": "red"}.get(row[-1], "")
+            rich_table.add_row(*(Text(cell.replace(" ± ", "±")) for cell in row), style=style)
+        parts.append(rich_table)
+    parts.append(Text(" ".join(summary(comparison))))
+    return Group(*parts)
+
+
+def write_csv(comparison: Comparison, folder: Path) -> None:
+    """``results.csv`` (a row per method) and ``results_per_seed.csv`` (a row per run); values from 0 to 1."""
+    everything = {**comparison.methods, **{f"{m} alone": r for m, r in comparison.alone.items()}}
+    _write(folder / "results.csv", (_method_row(name, r, comparison) for name, r in everything.items()))
+    _write(
+        folder / "results_per_seed.csv",
+        (row for name, result in everything.items() for row in _run_rows(name, result, comparison)),
+    )
+
+
+def _method_row(name: str, result: MethodResult, comparison: Comparison) -> dict[str, Any]:
+    row: dict[str, Any] = {"method": name, "seeds": len(result.runs)}
+    estimates = {"accuracy": result.accuracy, "mAP": result.mAP}
+    for modality in comparison.modalities:
+        for key in ("decoupled", "silenced", "probe"):
+            estimates[f"{modality}_{key}"] = result.modalities.get(modality, {}).get(key, Estimate(None, None))
+    for key, estimate in estimates.items():
+        row |= {key: estimate.mean, f"{key}_half_width": estimate.half_width}
+    d = result.difference
+    row |= {"difference": d and d.mean, "difference_low": d and d.low, "difference_high": d and d.high}
+    row |= {"p": d and d.p, "p_holm": d and d.p_holm, "verdict": d and d.verdict}
+    return row
+
+
+def _run_rows(name: str, result: MethodResult, comparison: Comparison) -> Iterable[dict[str, Any]]:
+    for run in result.runs:
+        row: dict[str, Any] = {"method": name, "seed": run.seed, "epoch": run.epoch}
+        row |= {"val_accuracy": run.val.accuracy, "val_mAP": run.val.mAP}
+        row |= {"accuracy": run.test.accuracy, "mAP": run.test.mAP}
+        for modality in comparison.modalities:
+            scores: ModalityScores | None = run.modalities.get(modality)
+            for key in ("decoupled", "silenced", "probe"):
+                value = getattr(scores, key) if scores else None
+                row |= {
+                    f"{modality}_{key}_accuracy": value and value.accuracy,
+                    f"{modality}_{key}_mAP": value and value.mAP,
+                }
+        yield {**row, "folder": run.folder}
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    listed = list(rows)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(listed[0]) if listed else ["method"])
+        writer.writeheader()
+        writer.writerows(listed)
+
+
+def _seeds(comparison: Comparison) -> str:
+    counts = {len(m.runs) for m in comparison.methods.values()}
+    if len(counts) != 1:
+        return "the seeds that finished"
+    count = counts.pop()
+    return f"{count} seed{'s' if count != 1 else ''}"

@@ -1,0 +1,75 @@
+"""What is kept of a trained model's pass over the test split, for figures and for paired tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+ZETA_BINS = 50
+ZETA_EDGES = np.linspace(0, 1, ZETA_BINS + 1)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One model on one split of N clips and C classes.
+
+    Attributes:
+        ids: clip ids.
+        target: ``(N,)`` class indices.
+        logits: ``(N, C)`` joint logits.
+        decoupled: modality -> ``(N, C)``, its share of the joint logits.
+        silenced: modality -> ``(N, C)``, joint logits with the others silenced.
+        norms: modality -> ``(C,)`` lengths of class weights; empty where the head has no weights per modality.
+        angles: modality -> ``(N,)`` degrees to the true class's weights; empty where these are of another width.
+        zeta: modality -> ``(50,)`` counts over clips and channels of zeta in equal bins of 0 to 1; empty where the
+            fusion has none or zeta is the same for all clips.
+    """
+
+    ids: NDArray[np.str_]
+    target: NDArray[np.int64]
+    logits: Array
+    decoupled: Mapping[str, Array] = field(default_factory=dict)
+    silenced: Mapping[str, Array] = field(default_factory=dict)
+    norms: Mapping[str, Array] = field(default_factory=dict)
+    angles: Mapping[str, Array] = field(default_factory=dict)
+    zeta: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def correct(self) -> Array:
+        """1 where the highest joint logit is the true class, else 0, ``(N,)``."""
+        hits: Array = (self.logits.argmax(axis=1) == self.target).astype(np.float64)
+        return hits
+
+
+_PER_MODALITY = ("decoupled", "silenced", "norms", "angles", "zeta")
+
+
+def save_trace(trace: Trace, path: Path) -> None:
+    """Write a trace as ``.npz``, whole or not at all."""
+    arrays: dict[str, NDArray[np.generic]] = {"ids": trace.ids, "target": trace.target}
+    arrays["logits"] = trace.logits.astype(np.float32)
+    for kind in _PER_MODALITY:
+        for modality, values in getattr(trace, kind).items():
+            arrays[f"{kind}/{modality}"] = values.astype(np.float32)
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    part.replace(path)
+
+
+def load_trace(path: Path) -> Trace:
+    """Read what :func:`save_trace` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    groups: dict[str, dict[str, Array]] = {kind: {} for kind in _PER_MODALITY}
+    for name, values in arrays.items():
+        kind, _, modality = name.partition("/")
+        if modality:
+            groups[kind][modality] = values.astype(np.float64)
+    return Trace(arrays["ids"], arrays["target"], arrays["logits"].astype(np.float64), **groups)
