@@ -1,0 +1,1 @@
+"""Files in, tensors out: decoding, encoding, and the transforms in front of encoders."""

@@ -1,0 +1,52 @@
+"""What reading a media file gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+MODALITIES = ("audio", "visual")
+
+
+@dataclass(frozen=True)
+class DecodedClip:
+    """One clip in the fixed shape of a :class:`~counterpoint.media.spec.MediaSpec`.
+
+    Attributes:
+        audio: int16 ``(num_samples,)``, mono; zeros where the file has no sound. None if it was not asked for.
+        visual: uint8 ``(T, H, W, C)``, upright, full range 0 to 255. None if it was not asked for.
+    """
+
+    audio: NDArray[np.int16] | None
+    visual: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a file says about itself, without decoding it.
+
+    Attributes:
+        path: the file.
+        container: FFmpeg's names of the file format, e.g. ``"matroska,webm"``.
+        seconds: duration; None where the file does not say.
+        audio_codec: codec of the sound that would be read; None: no sound.
+        sample_rate: samples per second of that sound, Hz.
+        channels: of that sound.
+        video_codec: codec of the picture that would be read; None: no picture (cover art is none).
+        width, height: of the stored picture, pixels, before rotation metadata is applied.
+        fps: frames per second on average; None where the file does not say.
+    """
+
+    path: Path
+    container: str
+    seconds: float | None = None
+    audio_codec: str | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    video_codec: str | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None

@@ -1,0 +1,232 @@
+"""Collect the picture of one stretch of a file: frames on a fixed grid of times, cropped, resized, upright."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from av.filter import Graph
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from counterpoint.media.spec import MediaSpec
+
+# Matroska and FLV round time stamps to 1 ms: the frame due at 66.7 ms may be stamped 67.
+_ROUNDING = 0.002
+_PLANAR_8_BIT = frozenset(
+    f"yuv{letter}{sampling}p" for letter in ("", "j") for sampling in ("410", "411", "420", "422", "440", "444")
+) | {"gray", "nv12", "nv21"}
+# Luma of limited range, 16 to 235, to 0 to 255. As a table of bytes: several times faster than NumPy's arithmetic.
+_TO_FULL = bytes(min(255, max(0, round((level - 16) * 255 / 219))) for level in range(256))
+
+
+class Orientation(NamedTuple):
+    """How the stored picture is turned upright: transposed first, then turned over."""
+
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_columns: bool = False
+
+    @classmethod
+    def of(cls, frame: VideoFrame) -> Orientation:
+        """From the display matrix ``(a, b, u, c, d, v, x, y, w)``: a stored ``(p, q)`` shows at ``(ap + cq, bp + dq)``.
+
+        Angles between the quarter turns go to the nearest one.
+        """
+        side_data: Mapping[str, object] = frame.side_data
+        matrix = side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return cls()
+        raw = bytes(matrix)  # type: ignore[call-overload]
+        if len(raw) < 36:
+            return cls()
+        a, b, _, c, d = np.frombuffer(raw, np.int32, count=5).tolist()
+        if abs(b) > abs(a):
+            return cls(True, b < 0, c < 0)
+        return cls(False, d < 0, a < 0)
+
+    def stored_crop(self, crop: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        """A crop of the upright picture, ``(left, top, right, bottom)`` in fractions, in the stored one."""
+        left, top, right, bottom = crop
+        if self.flip_columns:
+            left, right = 1 - right, 1 - left
+        if self.flip_rows:
+            top, bottom = 1 - bottom, 1 - top
+        return (top, left, bottom, right) if self.transpose else (left, top, right, bottom)
+
+    def upright(self, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Stored ``(T, H, W, C)`` to upright."""
+        if self.transpose:
+            pictures = pictures.swapaxes(1, 2)
+        rows = slice(None, None, -1 if self.flip_rows else 1)
+        columns = slice(None, None, -1 if self.flip_columns else 1)
+        return np.ascontiguousarray(pictures[:, rows, columns])
+
+
+class _Cropper:
+    """Cut a window out of frames without copying a pixel (FFmpeg's crop filter moves pointers)."""
+
+    def __init__(self, frame: VideoFrame, crop: tuple[float, float, float, float]) -> None:
+        left, top, right, bottom = crop
+        # Even corners keep the halved colour planes in step with luma.
+        x = min(round(left * frame.width) // 2 * 2, frame.width - 1)
+        y = min(round(top * frame.height) // 2 * 2, frame.height - 1)
+        width = max(1, min(round(right * frame.width), frame.width) - x)
+        height = max(1, min(round(bottom * frame.height), frame.height) - y)
+        self.setup = (frame.width, frame.height, frame.format.name)
+        self._graph = Graph()
+        self._graph.threads = 1
+        source = self._graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000)
+        )
+        window = self._graph.add("crop", f"w={width}:h={height}:x={x}:y={y}:exact=1")
+        self._graph.link_nodes(source, window, self._graph.add("buffersink")).configure()
+
+    def __call__(self, frame: VideoFrame) -> VideoFrame:
+        self._graph.vpush(frame)
+        return self._graph.vpull()
+
+
+class _Converter:
+    """Frames to arrays ``(size, size, channels)``, by one reformatter with one thread.
+
+    swscale's default of a thread per core is four times slower on pictures of this size.
+    """
+
+    def __init__(self, size: int, gray: bool) -> None:
+        self.size, self.gray = size, gray
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: VideoFrame, out: NDArray[np.uint8]) -> None:
+        if self.gray:
+            self._luma(frame, out)
+            return
+        picture = self._reformatter.reformat(
+            frame, self.size, self.size, "rgb24", interpolation=Interpolation.BILINEAR, threads=1
+        )
+        _copy_plane(picture, out, 3)
+
+    def _luma(self, frame: VideoFrame, out: NDArray[np.uint8]) -> None:
+        full_range = frame.color_range == ColorRange.JPEG or (
+            frame.color_range != ColorRange.MPEG and frame.format.name.startswith(("yuvj", "gray"))
+        )
+        if frame.format.name not in _PLANAR_8_BIT:
+            picture, full_range = self._scaled(frame, ColorRange.JPEG), True
+        elif (frame.width, frame.height) == (self.size, self.size):
+            picture = frame  # its first plane is the answer
+        else:
+            # Told that nothing changes, swscale leaves the range alone; it is widened on the few pixels left.
+            picture = self._scaled(frame, ColorRange.JPEG if full_range else ColorRange.MPEG)
+        _copy_plane(picture, out, 1)
+        if not full_range:
+            out[...] = np.frombuffer(out.tobytes().translate(_TO_FULL), np.uint8).reshape(out.shape)
+
+    def _scaled(self, frame: VideoFrame, color_range: ColorRange) -> VideoFrame:
+        return self._reformatter.reformat(
+            frame,
+            self.size,
+            self.size,
+            "gray",
+            interpolation=Interpolation.BILINEAR,
+            dst_color_range=color_range,
+            threads=1,
+        )
+
+
+def _copy_plane(frame: VideoFrame, out: NDArray[np.uint8], channels: int) -> None:
+    plane = frame.planes[0]
+    rows = np.frombuffer(memoryview(plane), np.uint8, count=frame.height * plane.line_size).reshape(
+        frame.height, plane.line_size
+    )
+    out.reshape(frame.height, frame.width * channels)[...] = rows[:, : frame.width * channels]
+
+
+class Sight:
+    """Frames at ``start + k / fps``: for each the last one at or before it, or the first there is.
+
+    Only frames that are taken are converted.
+
+    Args:
+        start, end: seconds on the clock of the frames' time stamps; after `end` the last frame before it stays.
+        spec: how many frames, of which size.
+        time_base: seconds per unit of the time stamps (flushed frames do not know it themselves).
+        period: seconds between two frames of the file, where a frame does not say how long it lasts.
+        max_pixels: larger pictures are refused.
+    """
+
+    def __init__(
+        self, start: float, end: float, spec: MediaSpec, time_base: float, period: float, max_pixels: int
+    ) -> None:
+        self.start, self.end, self.spec = start, end, spec
+        self.time_base, self.period, self.max_pixels = time_base, period, max_pixels
+        self.out: NDArray[np.uint8] = np.empty((spec.num_frames, spec.size, spec.size, spec.channels), np.uint8)
+        self.fresh = 0  # grid times for which a sound frame was found that was due then
+        self.first: float | None = None  # time of the first decoded frame
+        self.last: float | None = None  # time of the last decoded frame before `end`
+        self.done = False
+        self._due = [start + k / spec.fps + _ROUNDING for k in range(spec.num_frames)]
+        self._filled = 0
+        self._held: VideoFrame | None = None
+        self._held_until = 0.0
+        self._orientation: Orientation | None = None
+        self._cropper: _Cropper | None = None
+        self._convert = _Converter(spec.size, spec.gray)
+
+    def add(self, frame: VideoFrame) -> None:
+        """Take the next decoded frame in order of presentation."""
+        if frame.width * frame.height > self.max_pixels:
+            raise ValueError(f"picture of {frame.width} x {frame.height} pixels is too large")
+        if frame.pts is not None:
+            time = frame.pts * self.time_base
+        else:
+            time = self.start if self.last is None else self.last + self.period
+        if self.last is not None and time < self.last:
+            return  # stamped before what was already shown: damaged
+        if self.first is None:
+            self.first = time
+        if time >= self.end:
+            self.done = True
+            return
+        self._put_down(until=time)
+        self._held, self.last = frame, time
+        lasts = (frame.duration or 0) * self.time_base
+        self._held_until = time if frame.is_corrupt else time + 1.5 * max(lasts, self.period)
+        self.done = self._filled == len(self._due)
+
+    def flush(self) -> None:
+        """The last frame stays to the end of the stretch."""
+        if self._held is not None:
+            self._put_down(until=float("inf"))
+            self._held = None
+
+    def due_between(self, low: float, high: float) -> int:
+        """How many frames are due in ``[low, high)``."""
+        return sum(low <= due < high for due in self._due)
+
+    def upright(self) -> NDArray[np.uint8]:
+        """The frames collected, ``(T, H, W, C)``."""
+        return (self._orientation or Orientation()).upright(self.out)
+
+    def _put_down(self, until: float) -> None:
+        """Write the held frame to every grid time before `until`; times before the first frame get the first."""
+        if self._held is None:
+            return
+        begin = self._filled
+        while self._filled < len(self._due) and self._due[self._filled] < until:
+            self.fresh += self._due[self._filled] < min(self._held_until, self.end) + _ROUNDING
+            self._filled += 1
+        if begin < self._filled:
+            self._convert(self._cropped(self._held), self.out[begin])
+            self.out[begin + 1 : self._filled] = self.out[begin]
+
+    def _cropped(self, frame: VideoFrame) -> VideoFrame:
+        if self._orientation is None:
+            self._orientation = Orientation.of(frame)
+        if self.spec.crop == (0.0, 0.0, 1.0, 1.0):
+            return frame
+        if self._cropper is None or self._cropper.setup != (frame.width, frame.height, frame.format.name):
+            self._cropper = _Cropper(frame, self._orientation.stored_crop(self.spec.crop))
+        return self._cropper(frame)

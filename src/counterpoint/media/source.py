@@ -1,0 +1,154 @@
+"""Open a media file: which streams count, where its time begins, and every failure as a MediaError."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition, Stream
+from av.video.stream import VideoStream
+
+from counterpoint.errors import MediaError
+
+# Above 8K (7680 x 4320): no clip has more, a damaged header may claim it and ask for gigabytes.
+MAX_PIXELS = 2**26
+# A local file that FFmpeg cannot read on within this time is damaged, seconds.
+MAX_SECONDS_OF_IO = 30.0
+
+_LFS_POINTER = b"version https://git-lfs"
+
+
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """Whatever goes wrong inside leaves as a MediaError; libraries raise a dozen kinds on damaged files."""
+    try:
+        yield
+    except MediaError:
+        raise
+    except Exception as error:
+        raise MediaError(path, _what_is_wrong(path) or _in_words(error)) from error
+
+
+def _what_is_wrong(path: Path) -> str | None:
+    """A plainer reason than FFmpeg's, where there is one."""
+    try:
+        if not path.exists():
+            return "no such file"
+        if not path.is_file():
+            return "is not a file"
+        with path.open("rb") as file:
+            head = file.read(len(_LFS_POINTER))
+    except (OSError, ValueError) as error:
+        return f"cannot be opened ({error})"
+    if not head:
+        return "is empty (0 bytes)"
+    if head == _LFS_POINTER:
+        return "is a Git LFS pointer, not the media itself; fetch it with `git lfs pull`"
+    return None
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "reading it needs more memory than there is; its header is probably damaged"
+    if isinstance(error, av.error.FFmpegError):
+        return f"FFmpeg cannot read it: {error.strerror or error}"
+    return f"cannot be read ({type(error).__name__}: {error})"
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened file with the streams that are read from it.
+
+    Attributes:
+        audio, video: best stream of each kind, None where there is none.
+        origin: container time at which the file begins, seconds; every time given to users counts from here.
+        seconds: duration of the whole file, None where it does not say.
+    """
+
+    path: Path
+    container: InputContainer
+    audio: AudioStream | None
+    video: VideoStream | None
+    origin: float
+    seconds: float | None
+
+
+def _is_picture_of_time(stream: VideoStream) -> bool:
+    """Not the cover art of a song."""
+    return not stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails)
+
+
+def _best(container: InputContainer, kind: str, candidates: list[Stream]) -> Stream | None:
+    best = container.streams.best(kind)  # type: ignore[arg-type]
+    if best in candidates:
+        return best
+    return candidates[0] if candidates else None
+
+
+def _start(stream: Stream | None) -> float | None:
+    if stream is None or stream.start_time is None or stream.time_base is None:
+        return None
+    return float(stream.start_time * stream.time_base)
+
+
+def stream_span(source: Source, stream: Stream) -> tuple[float, float] | None:
+    """First and last moment of a stream as its header declares them, seconds from the file's beginning."""
+    start = (_start(stream) or source.origin) - source.origin
+    if stream.duration is not None and stream.time_base is not None and stream.duration > 0:
+        return start, start + float(stream.duration * stream.time_base)
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # as Matroska has it
+    if tag:
+        hours, minutes, seconds = (float(part) for part in tag.groups())
+        return start, start + 3600 * hours + 60 * minutes + seconds
+    return None if source.seconds is None else (start, source.seconds)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Source]:
+    """The file, open for reading, single-threaded: parallelism is one process per core, which scales better.
+
+    Raises:
+        MediaError: for whatever goes wrong, also inside the `with` block.
+    """
+    with (
+        refusing(path),
+        av.open(
+            f"file:{path}",  # the prefix keeps a name such as "a:b.mp4" from being read as a protocol
+            "r",
+            # Playlists must not reach beyond local files.
+            container_options={"protocol_whitelist": "file"},
+            options={"max_pixels": str(MAX_PIXELS), "threads": "1"},
+            metadata_errors="replace",
+            timeout=MAX_SECONDS_OF_IO,
+        ) as container,
+    ):
+        audio = _best(container, "audio", [s for s in container.streams.audio if s.codec_context is not None])
+        video = _best(
+            container,
+            "video",
+            [s for s in container.streams.video if s.codec_context is not None and _is_picture_of_time(s)],
+        )
+        if audio is None and video is None:
+            raise MediaError(path, "holds neither sound nor a moving picture")
+        starts = [start for start in (_start(audio), _start(video)) if start is not None]
+        duration = container.duration
+        seconds = None if duration is None or duration <= 0 else duration / av.time_base
+        for stream in (audio, video):
+            if stream is not None:
+                stream.codec_context.thread_count = 1
+                stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+        yield Source(
+            path,
+            container,
+            audio if isinstance(audio, AudioStream) else None,
+            video if isinstance(video, VideoStream) else None,
+            min(starts, default=0.0),
+            seconds if seconds is None or math.isfinite(seconds) else None,
+        )
