@@ -34,9 +34,7 @@ def set_allocator() -> str:
     return "glibc malloc with mallopt(M_MMAP_MAX=0, M_TRIM_THRESHOLD=2^31-1, M_TOP_PAD=256 MiB)"
 
 
-def interleave(
-    variants: dict[str, Callable[[], object]], repeats: int = 15, *, warmup: int = 2
-) -> dict[str, float]:
+def interleave(variants: dict[str, Callable[[], object]], repeats: int = 15, *, warmup: int = 2) -> dict[str, float]:
     """Median seconds per call of each variant.
 
     Args:
@@ -60,11 +58,7 @@ def interleave(
 
 def machine() -> str:
     """One line that says what the figures were measured on."""
-    device = (
-        torch.cuda.get_device_name()
-        if torch.cuda.is_available()
-        else f"{torch.get_num_threads()} CPU threads"
-    )
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
     return f"torch {torch.__version__}, {device}"
 
 

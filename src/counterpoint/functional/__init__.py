@@ -1,0 +1,39 @@
+"""The papers' mathematics as pure functions of tensors: no state, no modules, one file per idea."""
+
+from counterpoint.functional.mmcosine import (
+    cosine_logits,
+    mmcosine_logits,
+    mmcosine_scale_bound,
+    unit_rows,
+)
+from counterpoint.functional.ogm import ogm_coefficients
+from counterpoint.functional.ratios import (
+    logit_scores,
+    modality_ratios,
+    score_ratio,
+    zeta_ratio,
+    zeta_scores,
+)
+from counterpoint.functional.simam import simam_energy
+from counterpoint.functional.simam2 import simam2, simam2_energy, simam2_with_energy
+from counterpoint.functional.superposition import superpose
+from counterpoint.functional.zeta import zeta_spread
+
+__all__ = [
+    "cosine_logits",
+    "logit_scores",
+    "mmcosine_logits",
+    "mmcosine_scale_bound",
+    "modality_ratios",
+    "ogm_coefficients",
+    "score_ratio",
+    "simam2",
+    "simam2_energy",
+    "simam2_with_energy",
+    "simam_energy",
+    "superpose",
+    "unit_rows",
+    "zeta_ratio",
+    "zeta_scores",
+    "zeta_spread",
+]

@@ -1,0 +1,126 @@
+"""Modality-wise cosine logits: Eqs. (3), (4) and (6) of MMCosine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from counterpoint.errors import ConfigError, ShapeError
+from counterpoint.functional.simam import widened
+
+
+def _inverse_norm(x: Tensor) -> Tensor:
+    """``1 / ||x||`` along the last axis; 0 for a vector of zeros, or of entries too small to be squared.
+
+    The largest entry is taken out first: squares of entries above 1e19 overflow float32.
+    """
+    largest = x.abs().amax(-1, keepdim=True)
+    zero = largest < torch.finfo(x.dtype).tiny ** 0.5
+    largest = largest.masked_fill(zero, 1.0)
+    norm = torch.linalg.vector_norm(x / largest, dim=-1, keepdim=True)
+    inverse: Tensor = 1 / (norm * largest).masked_fill(zero, 1.0)
+    return inverse.masked_fill(zero, 0.0)
+
+
+class _Unit(torch.autograd.Function):
+    """Rows divided by their norm, with the three passes that the gradient needs (autograd's own chain takes eight)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        wide = widened(x)
+        inverse = _inverse_norm(wide)
+        unit = (wide * inverse).to(x.dtype)
+        ctx.save_for_backward(x, unit, inverse)
+        return unit
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        x, unit, inverse = ctx.saved_tensors
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():  # the gradient will itself be differentiated
+            inverse = _inverse_norm(widened(x))
+        gradient, direction = widened(gradients[0]), widened(unit)
+        along = (gradient * direction).sum(-1, keepdim=True)
+        at_x = torch.addcmul(gradient, direction, along, value=-1) * inverse
+        return cast(Tensor, at_x.to(x.dtype))
+
+
+def unit_rows(x: Tensor) -> Tensor:
+    """`x` with every vector along its last axis brought to length one.
+
+    A zero vector stays zero and receives no gradient, as it has no direction; so does one without an entry above 1e-19
+    (in float32). Large vectors do not overflow.
+    """
+    return cast(Tensor, _Unit.apply(x))  # type: ignore[no-untyped-call]
+
+
+def cosine_logits(feature: Tensor, weight: Tensor, scale: float) -> Tensor:
+    """One modality's part of Eq. (3) of MMCosine: ``scale cos(theta_j)`` for every class j.
+
+    Args:
+        feature: ``(..., D)``.
+        weight: ``(C, D)``.
+        scale: the paper's s.
+
+    Returns:
+        ``(..., C)``, in ``[-scale, scale]``.
+    """
+    if feature.shape[-1] != weight.shape[-1]:
+        raise ShapeError(
+            f"the feature has shape {tuple(feature.shape)}, but the weight {tuple(weight.shape)} needs "
+            f"(..., {weight.shape[-1]})"
+        )
+    return F.linear(unit_rows(feature) * scale, unit_rows(weight))
+
+
+def mmcosine_logits(features: Sequence[Tensor], weights: Sequence[Tensor], scale: float) -> Tensor:
+    """The joint logits in Eq. (3) of MMCosine, before the softmax: ``s (cos theta_a + cos theta_v)``; no bias.
+
+    Eq. (6) writes the same for two modalities as ``2 s cos((theta_a + theta_v) / 2) cos((theta_a - theta_v) / 2)``:
+    a logit is large only where both modalities agree on the class.
+
+    Args:
+        features: M tensors ``(..., D_m)``.
+        weights: M tensors ``(C, D_m)``, one row per class.
+        scale: s, above the bound of :func:`mmcosine_scale_bound`.
+
+    Returns:
+        ``(..., C)``, in ``[-M s, M s]``.
+
+    Raises:
+        ConfigError: not as many features as weights, or none.
+        ShapeError: a feature's last axis is not its weight's.
+    """
+    if not features or len(features) != len(weights):
+        raise ConfigError(f"need one weight per modality, got {len(features)} features and {len(weights)} weights")
+    logits = cosine_logits(features[0], weights[0], scale)
+    for feature, weight in zip(features[1:], weights[1:], strict=True):
+        logits = logits + cosine_logits(feature, weight, scale)
+    return logits
+
+
+def mmcosine_scale_bound(num_classes: int, p: float, *, num_modalities: int = 2) -> float:
+    """Lower bound of the scale s, Eq. (4) of MMCosine: ``(C - 1) / (2 (C + 1)) log((C - 1) p / (1 - p))``.
+
+    The printed 2 is the number of modalities whose cosines are summed; for M it is M. (CosFace's derivation for two
+    cosines gives C instead of C + 1 in the denominator, so the printed bound is slightly the lower of the two. The
+    released code takes s = 10 for every CREMA-D model, its authors 50 for FiLM and gated fusion.)
+
+    Args:
+        num_classes: C, at least 2.
+        p: expected posterior probability of the true class, in ``(1 / C, 1)``.
+        num_modalities: M.
+
+    Raises:
+        ConfigError: a value outside its range.
+    """
+    if num_classes < 2 or num_modalities < 1:
+        raise ConfigError(f"the bound needs two classes and one modality, got {num_classes} and {num_modalities}")
+    if not 1 / num_classes < p < 1:
+        raise ConfigError(f"p must lie above chance (1 / {num_classes}) and below 1, got {p}")
+    odds = math.log((num_classes - 1) * p / (1 - p))
+    return (num_classes - 1) / (num_modalities * (num_classes + 1)) * odds

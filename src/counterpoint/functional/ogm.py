@@ -1,0 +1,25 @@
+"""On-the-fly gradient modulation: the coefficients of OGM-GE, which SimAM² keeps."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from counterpoint.errors import ConfigError
+
+
+def ogm_coefficients(ratios: Tensor, alpha: float) -> Tensor:
+    """What each modality's gradients are multiplied with: ``1 - tanh(alpha ratio)`` where it leads, else 1.
+
+    The coefficient jumps where a modality takes the lead (at ratio 1, from 1 to ``1 - tanh(alpha)``); OGM-GE has it so.
+
+    Args:
+        ratios: ``(M,)`` discrepancy ratios, of :func:`score_ratio` or :func:`zeta_ratio`.
+        alpha: strength, not negative; OGM-GE uses 0.1 on VGGSound and 0.8 on CREMA-D.
+
+    Returns:
+        ``(M,)``, in ``(0, 1]``.
+    """
+    if alpha < 0:
+        raise ConfigError(f"alpha must not be negative, got {alpha}")
+    return torch.where(ratios > 1, 1 - torch.tanh(alpha * ratios), torch.ones_like(ratios))

@@ -1,0 +1,84 @@
+"""By how much each modality leads: Eq. (11) of SimAM², and the ratio of OGM-GE that it replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from counterpoint.errors import ConfigError, ShapeError
+
+
+def modality_ratios(scores: Tensor) -> Tensor:
+    """Discrepancy ratio per modality: its score over the mean of the others' scores.
+
+    For two modalities these are a ratio and its reciprocal, as in OGM-GE. Under several processes, sum `scores` over
+    them first: a ratio of sums is not a mean of ratios.
+
+    Args:
+        scores: ``(M,)``, not negative; M >= 2.
+
+    Returns:
+        ``(M,)``; finite also where the others score nothing.
+    """
+    if scores.ndim != 1 or scores.shape[0] < 2:
+        raise ShapeError(f"scores has shape {tuple(scores.shape)}, but needs (M,) with M >= 2 modalities")
+    others = (scores.sum() - scores) / (scores.shape[0] - 1)
+    return scores / others.clamp_min(torch.finfo(scores.dtype).eps)
+
+
+def zeta_scores(weights: Sequence[Tensor]) -> Tensor:
+    """``(M,)``: each modality's superposition weights, summed over samples and channels."""
+    if len(weights) < 2:
+        raise ConfigError(f"a ratio needs the weights of two modalities or more, got {len(weights)}")
+    return torch.stack([weight.float().sum() if weight.itemsize < 4 else weight.sum() for weight in weights])
+
+
+def zeta_ratio(weights: Sequence[Tensor]) -> Tensor:
+    """Discrepancy ratio per modality without decoupling, Eq. (11) of SimAM².
+
+    For two modalities: the sum of zeta over the sum of 1 - zeta, and its reciprocal. For more: a modality's summed
+    weight over the mean of the others'.
+
+    Args:
+        weights: M tensors of one shape that sum to one over modalities.
+
+    Returns:
+        ``(M,)`` in the modalities' order.
+    """
+    return modality_ratios(zeta_scores(weights))
+
+
+def logit_scores(unimodal_logits: Mapping[str, Tensor] | Sequence[Tensor], target: Tensor) -> Tensor:
+    """``(M,)``: the probability that each modality alone gives to the true class, summed over samples.
+
+    Args:
+        unimodal_logits: M tensors ``(..., C)``.
+        target: class indices, shaped like the logits without their last axis.
+    """
+    logits = list(unimodal_logits.values() if isinstance(unimodal_logits, Mapping) else unimodal_logits)
+    if len(logits) < 2:
+        raise ConfigError(f"a ratio needs the logits of two modalities or more, got {len(logits)}")
+    for index, one in enumerate(logits):
+        if one.shape[:-1] != target.shape:
+            raise ShapeError(
+                f"the logits of modality {index} have shape {tuple(one.shape)}, but target has {tuple(target.shape)}; "
+                "it needs the same without the last axis"
+            )
+    probability = torch.stack([one.float() if one.itemsize < 4 else one for one in logits]).softmax(-1)
+    true_class = target.expand(len(logits), *target.shape).unsqueeze(-1)
+    return probability.gather(-1, true_class).flatten(1).sum(1)
+
+
+def score_ratio(unimodal_logits: Mapping[str, Tensor] | Sequence[Tensor], target: Tensor) -> Tensor:
+    """OGM-GE's discrepancy ratio per modality, from the logits that each modality gives alone.
+
+    Args:
+        unimodal_logits: M tensors ``(..., C)``, in the modalities' order.
+        target: class indices, shaped like the logits without their last axis.
+
+    Returns:
+        ``(M,)``: summed probability of the true class over the mean of the other modalities'.
+    """
+    return modality_ratios(logit_scores(unimodal_logits, target))

@@ -1,0 +1,74 @@
+"""The energy of a neuron among its neighbours: Eqs. (1) to (3) of SimAM²."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from counterpoint.errors import ConfigError, ShapeError
+
+Dims = int | Sequence[int]
+
+
+def axes(dim: Dims) -> tuple[int, ...]:
+    """The population's axes as a tuple."""
+    return (dim,) if isinstance(dim, int) else tuple(dim)
+
+
+def widened(x: Tensor) -> Tensor:
+    """`x` in a precision that can hold squared deviations: float32 for the half precisions, else as it is."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def population(x: Tensor, dim: Dims, lam: float, correction: int) -> tuple[Tensor, Tensor, int]:
+    """Mean, ``1 / sqrt(variance + lam)`` and divisor of the variance of each population of `x`.
+
+    Deviations are taken before they are squared, so nothing cancels. Below the rounding error of the mean a variance
+    says nothing: `lam` is raised to that, which also keeps constant populations from dividing zero by zero where
+    Eq. (5) sets it to zero. Where a square overflows, the second value is zero, and so is all that it multiplies.
+    """
+    dim = axes(dim)
+    size = 1
+    for axis in dim:
+        if not -x.ndim <= axis < x.ndim:
+            raise ShapeError(f"dim={dim} names axes of the population, but the tensor has only {x.ndim} axes")
+        size *= x.shape[axis]
+    divisor = max(size - correction, 1)
+    mean = x.mean(dim, keepdim=True)
+    deviation = x - mean
+    variance = (deviation * deviation).sum(dim, keepdim=True) / divisor
+    rounding = torch.finfo(x.dtype).eps
+    floor = (8 * rounding * mean.detach()).square().clamp_min(max(lam, rounding * rounding))
+    return mean, torch.rsqrt(variance + floor), divisor
+
+
+def simam_energy(x: Tensor, *, dim: Dims = -1, lam: float, correction: int = 0) -> Tensor:
+    """Minimal energy e* of every neuron, Eq. (3) of SimAM²; low where a neuron stands out from its population.
+
+    Eq. (1) asks for the linear transform ``w t + b`` that tells a neuron t from the others of its population with the
+    least squared error (plus ``lam w²``); Eq. (2) is that transform in closed form, and Eq. (3) the error that remains,
+    with mean and variance taken over all neurons of the population, t among them.
+
+    Args:
+        x: any shape and floating dtype; half precisions are computed in float32.
+        dim: axes of the population: ``(-2, -1)`` for maps ``(B, C, H, W)`` as SimAM has it, ``-1`` for vectors
+            ``(B, C)`` and for sequences ``(B, T, C)``. Never the batch: a sample would depend on its neighbours.
+        lam: regularisation lambda, at least 0. Too small to hold against rounding errors, it is raised to those.
+        correction: 0 divides squared deviations by the size of the population (the papers' "variance calculated over
+            all neurons"), 1 by one less (SimAM's released code).
+
+    Returns:
+        The energies, shaped like `x`, in ``[0, 2]``; 2 throughout where a population is constant.
+
+    Raises:
+        ConfigError: `lam` is negative.
+        ShapeError: `dim` names an axis that `x` does not have.
+    """
+    if lam < 0:
+        raise ConfigError(f"lam weights a penalty and must not be negative, got {lam}")
+    wide = widened(x)
+    mean, inverse, _ = population(wide, dim, lam, correction)
+    # Both sides of Eq. (3) divided by variance + lam: what remains cannot overflow before the energy vanishes.
+    return (4 / (((wide - mean) * inverse).square() + 2)).to(x.dtype)
