@@ -1,0 +1,135 @@
+"""Datasets on Zenodo that can be downloaded: which files of a record are needed, and what becomes of them.
+
+Another dataset needs another :class:`ZenodoRecord` in :data:`ZENODO_RECORDS` and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from counterpoint.data.unpack import member_names, unpack
+from counterpoint.errors import ConfigError, DownloadError
+
+Part = int | str
+
+
+def unpack_as_is(archive: Path, root: Path, parts: Sequence[Part]) -> dict[str, int]:
+    """Keep the paths of the archive."""
+    del parts
+    return unpack(archive, root)
+
+
+@dataclass(frozen=True)
+class ZenodoRecord:
+    """One record.
+
+    Attributes:
+        record: its number.
+        title: of the dataset.
+        licence: name and holder, shown before anything is fetched.
+        files: parts asked for (e.g. speakers) -> names of files in the record; ConfigError for a part there is not.
+        layout: what the folder looks like afterwards, for messages.
+        unpack: puts the content of one archive into the folder: ``(archive, root, parts) -> {path: size}``.
+        kept: archives that stay in the folder, because other parts will need them again.
+    """
+
+    record: int
+    title: str
+    licence: str
+    files: Callable[[Sequence[Part]], list[str]]
+    layout: str
+    unpack: Callable[[Path, Path, Sequence[Part]], dict[str, int]] = unpack_as_is
+    kept: tuple[str, ...] = ()
+
+
+_GRID_SPEAKERS = tuple(n for n in range(1, 35) if n != 21)
+
+
+def grid_speaker(part: Part) -> int:
+    """Number of a GRID speaker that has video, from ``3``, ``"3"`` or ``"s3"``.
+
+    Raises:
+        ConfigError: there is no such speaker; 21 has no video.
+    """
+    text = str(part).strip().lower().removeprefix("s")
+    number = int(text) if text.isdigit() else 0
+    if number == 21:
+        raise ConfigError("speaker 21 of GRID has no video; choose others of 1 to 34")
+    if number not in _GRID_SPEAKERS:
+        raise ConfigError(f"GRID has no speaker {part!r}; its speakers are 1 to 34 without 21")
+    return number
+
+
+def _grid_files(parts: Sequence[Part]) -> list[str]:
+    if not parts:
+        raise ConfigError("say which speakers of GRID to download, e.g. 1 2; each is about half a gigabyte")
+    return [*dict.fromkeys(f"s{grid_speaker(p)}.zip" for p in parts), "alignments.zip"]
+
+
+def _grid_unpack(archive: Path, root: Path, parts: Sequence[Part]) -> dict[str, int]:
+    if archive.name == "alignments.zip":
+        return _grid_alignments(archive, root, [f"s{grid_speaker(p)}" for p in parts])
+    speaker = archive.stem
+
+    def place(member: PurePosixPath) -> PurePosixPath | None:
+        wanted = member.suffix.lower() == ".mpg" and "__MACOSX" not in member.parts
+        return PurePosixPath(speaker, member.name) if wanted and _is_inside(member) else _refuse_outside(member)
+
+    return unpack(archive, root, place)
+
+
+def _grid_alignments(archive: Path, root: Path, speakers: Sequence[str]) -> dict[str, int]:
+    """Give each speaker the folder of alignments that names their sentences.
+
+    In the record, the folders of several speakers are swapped (users report, for instance, 5 with 6). The names of the
+    clips tell which belongs where: each speaker reads another selection of the 64,000 possible sentences.
+    """
+    folders: dict[PurePosixPath, set[str]] = defaultdict(set)
+    for member in member_names(archive):
+        if member.suffix == ".align" and "__MACOSX" not in member.parts:
+            folders[member.parent].add(member.stem)
+    placed: dict[str, int] = {}
+    for speaker in speakers:
+        clips = {path.stem for path in (root / speaker).glob("*.mpg")}
+        best = max(folders, key=lambda f: (len(folders[f] & clips), f.name == speaker), default=None)
+        if best is None or 2 * len(folders[best] & clips) < len(clips):
+            raise DownloadError(
+                f"{archive}: no folder in it has alignments for the {len(clips)} clips in {root / speaker}; "
+                "the record may have changed"
+            )
+
+        def place(
+            member: PurePosixPath, best: PurePosixPath = best, speaker: str = speaker, clips: set[str] = clips
+        ) -> PurePosixPath | None:
+            if member.parent != best or member.stem not in clips:
+                return _refuse_outside(member)
+            return PurePosixPath("align", speaker, member.name)
+
+        placed |= unpack(archive, root, place)
+    return placed
+
+
+def _is_inside(member: PurePosixPath) -> bool:
+    return not member.is_absolute() and ".." not in member.parts
+
+
+def _refuse_outside(member: PurePosixPath) -> PurePosixPath | None:
+    """None (leave it out) for a harmless member; one that points outside goes on, for the archive to be refused."""
+    return None if _is_inside(member) else member
+
+
+ZENODO_RECORDS: dict[str, ZenodoRecord] = {
+    "grid": ZenodoRecord(
+        record=3625687,
+        title="The Grid Audio-Visual Speech Corpus (Cooke, Barker, Cunningham and Shao, 2006)",
+        licence="CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/)",
+        files=_grid_files,
+        layout="s1/bbaf2n.mpg ... and align/s1/bbaf2n.align ..., one folder of each per speaker",
+        unpack=_grid_unpack,
+        kept=("alignments.zip",),
+    ),
+}
+"""Name -> record."""
