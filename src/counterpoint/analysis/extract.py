@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from counterpoint.analysis.geometry import angles, weight_norms
 from counterpoint.analysis.traces import ZETA_BINS, Array, Trace
@@ -26,6 +28,8 @@ class Extraction:
         logits: joint, ``(N, C)``.
         unimodal_logits: modality -> ``(N, C)``, its share of the joint logits.
         silenced: modality -> ``(N, C)``, joint logits with the features of all others set to zero.
+        head_inputs: name -> ``(N, D)``, what the fusion hands to the head under each name of the head's weights: the
+            modality's features as the fusion has changed them.
         zeta: modality -> superposition weights, ``(N, ...)``; None where the fusion has none or has the same for all.
     """
 
@@ -35,6 +39,7 @@ class Extraction:
     logits: Tensor
     unimodal_logits: Mapping[str, Tensor]
     silenced: Mapping[str, Tensor]
+    head_inputs: Mapping[str, Tensor]
     zeta: Mapping[str, Tensor] | None
 
 
@@ -51,7 +56,8 @@ def extract(run: Run, split: str, device: torch.device | None = None) -> Extract
     device = module.device if device is None else device
     module.to(device)
     fusion, dtype = module.model.fusion, DTYPES[module.precision]
-    parts: dict[str, dict[str, list[Tensor]]] = {kind: {} for kind in ("features", "unimodal", "silenced", "zeta")}
+    kinds = ("features", "unimodal", "silenced", "head", "zeta")
+    parts: dict[str, dict[str, list[Tensor]]] = {kind: {} for kind in kinds}
     logits, targets, index = [], [], []
 
     def keep(kind: str, modality: str, values: Tensor) -> None:
@@ -60,12 +66,15 @@ def extract(run: Run, split: str, device: torch.device | None = None) -> Extract
     for batch in run.data.loader(split):
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
             features = module.model.encode(module.inputs({m: batch[m].to(device) for m in module.transforms}))
-            output = fusion(features)
+            with _inputs_of(fusion.head) as seen:
+                output = fusion(features)
             for modality, values in features.items():
                 keep("features", modality, values)
                 keep("unimodal", modality, output.unimodal_logits[modality])
                 keep("silenced", modality, fusion.silenced(features, modality))
         size = len(batch["target"])
+        for name, values in seen.items():
+            keep("head", name, values)
         for modality, values in (output.weights or {}).items():
             if values.ndim > 1 and values.shape[0] == size and values.stride(0) != 0:  # one weight for each clip
                 keep("zeta", modality, values)
@@ -81,8 +90,25 @@ def extract(run: Run, split: str, device: torch.device | None = None) -> Extract
         logits=torch.cat(logits),
         unimodal_logits=joined["unimodal"],
         silenced=joined["silenced"],
+        head_inputs=joined["head"],
         zeta=joined["zeta"] or None,
     )
+
+
+@contextlib.contextmanager
+def _inputs_of(head: nn.Module) -> Iterator[dict[str, Tensor]]:
+    """Gather the ``(B, D)`` tensors of the mapping that the head is called with; the last call counts."""
+    seen: dict[str, Tensor] = {}
+
+    def look(_: nn.Module, args: tuple[Any, ...]) -> None:
+        if args and isinstance(args[0], Mapping):
+            seen.update({name: values for name, values in args[0].items() if values.ndim == 2})
+
+    handle = head.register_forward_pre_hook(look)
+    try:
+        yield seen
+    finally:
+        handle.remove()
 
 
 def trace(run: Run, extraction: Extraction) -> Trace:
@@ -96,9 +122,9 @@ def trace(run: Run, extraction: Extraction) -> Trace:
         silenced={m: _array(v) for m, v in extraction.silenced.items()},
         norms={m: _array(weight_norms(w)) for m, w in weights.items()},
         angles={
-            m: _array(angles(extraction.features[m], w, extraction.target))
+            m: _array(angles(extraction.head_inputs[m], w, extraction.target))
             for m, w in weights.items()
-            if m in extraction.features and w.shape[1] == extraction.features[m].shape[1]
+            if m in extraction.head_inputs and w.shape[1] == extraction.head_inputs[m].shape[1]
         },
         zeta={
             m: np.histogram(v.numpy(), ZETA_BINS, (0, 1))[0].astype(np.float64)

@@ -26,7 +26,8 @@ class Trace:
         decoupled: modality -> ``(N, C)``, its share of the joint logits.
         silenced: modality -> ``(N, C)``, joint logits with the others silenced.
         norms: modality -> ``(C,)`` lengths of class weights; empty where the head has no weights per modality.
-        angles: modality -> ``(N,)`` degrees to the true class's weights; empty where these are of another width.
+        angles: modality -> ``(N,)`` degrees to the true class's weights; empty where the fusion hands the head no
+            features of the modality.
         zeta: modality -> ``(50,)`` counts over clips and channels of zeta in equal bins of 0 to 1; empty where the
             fusion has none or zeta is the same for all clips.
     """

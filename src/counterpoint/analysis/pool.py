@@ -1,0 +1,165 @@
+"""Run tasks in this process, or several at a time in worker processes that may die without ending the others."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+
+class HasFolder(Protocol):
+    """A task that writes to a folder of its own."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it writes; a worker's output goes to ``log.txt`` there."""
+
+
+T = TypeVar("T", bound=HasFolder)
+R = TypeVar("R")
+
+ERROR, LOG = "error.txt", "log.txt"
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T, R]):
+    """What became of a task: its result, or why there is none (the traceback stands in ``error.txt``)."""
+
+    task: T
+    result: R | None
+    error: str | None = None
+
+
+def run_tasks(
+    function: Callable[[T], R],
+    tasks: Sequence[T],
+    *,
+    jobs: int = 1,
+    threads: int | None = None,
+    started: Callable[[T], None] = lambda task: None,
+) -> Iterator[Outcome[T, R]]:
+    """Run every task, and yield outcomes as they come.
+
+    An exception, or the death of a worker process, is the outcome of its task alone. `KeyboardInterrupt` ends all;
+    workers are asked to stop first, so that they may keep what is finished.
+
+    Args:
+        function: of the top level of a module, so that a worker can find it.
+        tasks: what to run; sent to workers by pickle.
+        jobs: at most so many at a time; 1 runs them in this process.
+        threads: of a worker; None: the cores of this machine by `jobs`.
+        started: called here as a task starts.
+    """
+    if jobs <= 1:
+        for task in tasks:
+            started(task)
+            yield _outcome(task, *_attempt(function, task))
+        return
+    share = max(1, cores() // jobs) if threads is None else threads
+    waiting = deque(tasks)
+    workers: list[_Worker[T, R]] = []
+    try:
+        while waiting or workers:
+            while waiting and len(workers) < jobs:
+                workers.append(_Worker(function, share))
+                workers[-1].give(waiting[0])
+                started(waiting.popleft())
+            for ready in wait([w.connection for w in workers]):
+                worker = next(w for w in workers if w.connection is ready)
+                yield worker.take()
+                if waiting and worker.alive:
+                    worker.give(waiting[0])
+                    started(waiting.popleft())
+                else:
+                    worker.stop()
+                    workers.remove(worker)
+    finally:
+        for worker in workers:
+            worker.process.terminate()  # fit takes SIGTERM as Ctrl-C
+        for worker in workers:
+            worker.stop()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Worker(Generic[T, R]):
+    """A process that runs one task after the other."""
+
+    def __init__(self, function: Callable[[T], R], threads: int) -> None:
+        context = multiprocessing.get_context("spawn")  # a forked copy of a threaded process may hang
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, function, threads))
+        self.process.start()
+        theirs.close()
+        self.task: T | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.process.is_alive()
+
+    def give(self, task: T) -> None:
+        self.task = task
+        with contextlib.suppress(OSError):  # a dead worker is found by `take`
+            self.connection.send(task)
+
+    def take(self) -> Outcome[T, R]:
+        assert self.task is not None
+        try:
+            return _outcome(self.task, *self.connection.recv())
+        except (EOFError, OSError):
+            self.process.join()
+            code = self.process.exitcode
+            why = "; it was killed, perhaps for lack of memory" if code == -9 else ""
+            return _outcome(self.task, None, f"the worker process ended with exit code {code}{why}", "")
+
+    def stop(self) -> None:
+        self.connection.close()  # the worker reads the end and leaves
+        self.process.join(20)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+def _serve(connection: Connection, function: Callable[[Any], Any], threads: int) -> None:
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)
+    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+        while True:
+            task = connection.recv()
+            task.folder.mkdir(parents=True, exist_ok=True)
+            with (task.folder / LOG).open("a", encoding="utf-8") as log:
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+            connection.send(_attempt(function, task))
+
+
+def _attempt(function: Callable[[T], R], task: T) -> tuple[R | None, str | None, str]:
+    """Result, error in words, traceback."""
+    try:
+        return function(task), None, ""
+    except Exception as error:
+        sys.stdout.flush()
+        return None, f"{type(error).__name__}: {error}", traceback.format_exc()
+
+
+def _outcome(task: T, result: R | None, error: str | None, trace: str) -> Outcome[T, R]:
+    path = task.folder / ERROR
+    if error is None:
+        path.unlink(missing_ok=True)
+    else:
+        task.folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(trace or error + "\n", encoding="utf-8")
+    return Outcome(task, result, error)

@@ -1,0 +1,143 @@
+"""One run of a comparison: train it, take it apart, and leave the findings in its folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from counterpoint.analysis.results import ModalityScores, RunResult, Scores
+from counterpoint.training import folder as files
+from counterpoint.training.config import TrainConfig, to_dict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from counterpoint.analysis.extract import Extraction
+    from counterpoint.training.run import Run
+
+ANALYSIS, TRACE = "analysis.json", "trace.npz"
+
+
+@dataclass(frozen=True)
+class RunTask:
+    """What a worker is to do.
+
+    Attributes:
+        name: of the method, or of the modality that is trained alone.
+        kind: ``"search"``, ``"method"`` or ``"alone"``.
+        folder: of the run.
+        config: of the run.
+        probe: fit linear probes.
+    """
+
+    name: str
+    kind: str
+    folder: Path
+    config: TrainConfig
+    probe: bool = False
+
+    @property
+    def seed(self) -> int:
+        """Of the run."""
+        return self.config.seed
+
+    @property
+    def label(self) -> str:
+        """For progress and messages."""
+        place = self.folder.name.replace("seed", "seed ").replace("trial", "trial ")
+        return f"{self.name}{' alone' if self.kind == 'alone' else ''} {place}"
+
+
+def run_task(task: RunTask) -> RunResult | dict[str, float]:
+    """Train, or take up again, and give a search trial's validation scores or a run's findings."""
+    from counterpoint.training.run import fit
+
+    began = time.perf_counter()
+    run = fit(task.config, task.folder, resume=True, progress=False)
+    if task.kind == "search":
+        return {metric: float(run.result["val"][metric]) for metric in ("accuracy", "mAP")}
+    return analyse(run, probe=task.probe, began=began)
+
+
+def analyse(run: Run, *, probe: bool, began: float | None = None) -> RunResult:
+    """Take a finished run apart on its test split; writes ``trace.npz`` and then ``analysis.json`` into its folder.
+
+    Args:
+        run: finished.
+        probe: fit a linear probe per modality on the training split's features.
+        began: when the run started, by `time.perf_counter`; None: now.
+    """
+    from counterpoint.analysis.extract import extract, trace
+    from counterpoint.analysis.traces import save_trace
+    from counterpoint.training.precision import pick_device
+
+    began = time.perf_counter() if began is None else began
+    device = pick_device(run.config.accelerator)
+    test = extract(run, "test", device)
+    probes = _probes(run, test, device) if probe else {}
+    result = RunResult(
+        folder=str(run.folder),
+        seed=run.config.seed,
+        epoch=run.epoch,
+        val=Scores(float(run.result["val"]["accuracy"]), float(run.result["val"]["mAP"])),
+        test=_scores(test.logits, test.target),
+        modalities={
+            m: ModalityScores(
+                decoupled=_scores(test.unimodal_logits[m], test.target),
+                silenced=_scores(test.silenced[m], test.target),
+                probe=probes.get(m),
+            )
+            for m in test.features
+        },
+        set_aside=dict(run.data.clips.set_aside),
+        seconds=round(time.perf_counter() - began, 2),
+    )
+    save_trace(trace(run, test), run.folder / TRACE)
+    files.write_json(run.folder / ANALYSIS, {"config": to_dict(run.config), "result": asdict(result)})
+    return result
+
+
+def finished(task: RunTask) -> RunResult | None:
+    """The findings of a run that is finished already; None where it is not, or was another one."""
+    path = task.folder / ANALYSIS
+    if task.kind == "search" or not path.is_file() or not (task.folder / TRACE).is_file():
+        return None
+    written = json.loads(path.read_text(encoding="utf-8"))
+    if written["config"] != json.loads(json.dumps(to_dict(task.config))):
+        return None
+    result = _read(written["result"])
+    if task.probe and any(scores.probe is None for scores in result.modalities.values()):
+        return None
+    return result
+
+
+def _read(values: dict[str, Any]) -> RunResult:
+    modalities = {
+        name: ModalityScores(**{kind: None if scores is None else Scores(**scores) for kind, scores in by.items()})
+        for name, by in values["modalities"].items()
+    }
+    scores = {split: Scores(**values[split]) for split in ("val", "test")}
+    return RunResult(**{**values, **scores, "modalities": modalities})
+
+
+def _scores(logits: Tensor, target: Tensor) -> Scores:
+    from counterpoint.metrics import accuracy, mean_average_precision
+
+    return Scores(float(accuracy(logits, target)), float(mean_average_precision(logits.softmax(1), target)))
+
+
+def _probes(run: Run, test: Extraction, device: Any) -> dict[str, Scores]:
+    from counterpoint.analysis.extract import extract
+    from counterpoint.analysis.probe import linear_probe
+
+    splits = {"train": extract(run, "train", device), "val": extract(run, "val", device), "test": test}
+    targets = {split: made.target.numpy() for split, made in splits.items()}
+    probes = {}
+    for modality in test.features:
+        features = {split: made.features[modality].numpy() for split, made in splits.items()}
+        found = linear_probe(features, targets, len(run.classes))
+        probes[modality] = Scores(found.accuracy, found.mAP)
+    return probes

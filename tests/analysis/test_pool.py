@@ -1,0 +1,61 @@
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from counterpoint.analysis.pool import ERROR, LOG, run_tasks
+
+
+@dataclass(frozen=True)
+class Task:
+    folder: Path
+    number: int
+
+
+def square(task: Task) -> int:
+    if task.number == 3:
+        raise ValueError("three is refused")
+    if task.number == 4 and task.folder.parent.name == "workers":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("at work")
+    return task.number**2
+
+
+def sleep(task: Task) -> None:
+    time.sleep(60)
+
+
+def tasks(folder: Path, count: int) -> list[Task]:
+    return [Task(folder / str(i), i) for i in range(count)]
+
+
+def test_one_failure_does_not_end_the_others(tmp_path: Path):
+    started: list[int] = []
+    outcomes = list(run_tasks(square, tasks(tmp_path, 5), started=lambda t: started.append(t.number)))
+    assert started == [0, 1, 2, 3, 4]
+    assert [o.result for o in outcomes] == [0, 1, 4, None, 16]
+    assert outcomes[3].error == "ValueError: three is refused"
+    assert "Traceback" in (tmp_path / "3" / ERROR).read_text()
+    assert not (tmp_path / "2" / ERROR).exists()
+
+
+def test_workers_may_die_without_ending_the_others(tmp_path: Path):
+    outcomes = {o.task.number: o for o in run_tasks(square, tasks(tmp_path / "workers", 7), jobs=2)}
+    assert {i: outcomes[i].result for i in (0, 1, 2, 5, 6)} == {0: 0, 1: 1, 2: 4, 5: 25, 6: 36}
+    assert outcomes[3].error == "ValueError: three is refused"
+    assert "lack of memory" in (outcomes[4].error or "")
+    assert "at work" in (tmp_path / "workers" / "6" / LOG).read_text()
+
+
+def test_an_interrupt_stops_the_workers(tmp_path: Path):
+    def interrupt(task: Task) -> None:
+        if task.number == 1:
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        list(run_tasks(sleep, tasks(tmp_path, 2), jobs=2, started=interrupt))
+    assert time.monotonic() - began < 30
