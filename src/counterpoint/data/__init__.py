@@ -1,11 +1,40 @@
 """Datasets, splits, and the cache of decoded clips.
 
 Listing a dataset (:func:`load_table`) is light: names, labels and splits; no media file is opened and torch
-is not imported. Decoding (:func:`prepare`) is imported when it is asked for.
+is not imported. :class:`ClipDataset`, which needs torch, is imported when it is asked for.
 """
 
-from counterpoint.data import folder, grid
-from counterpoint.data.clips import SPLITS, Clip, ClipTable
-from counterpoint.data.registry import DATASETS, DatasetEntry, dataset, load_table
+from __future__ import annotations
 
-__all__ = ["DATASETS", "SPLITS", "Clip", "ClipTable", "DatasetEntry", "dataset", "folder", "grid", "load_table"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from counterpoint.data import folder, grid, talkers
+from counterpoint.data.clips import SPLITS, Clip, ClipTable
+from counterpoint.data.prepare import PreparedClips, prepare
+from counterpoint.data.registry import DATASETS, DatasetEntry, load_table
+
+if TYPE_CHECKING:
+    from counterpoint.data.torch_dataset import ClipDataset, collate
+
+__all__ = [
+    "DATASETS",
+    "SPLITS",
+    "Clip",
+    "ClipDataset",
+    "ClipTable",
+    "DatasetEntry",
+    "PreparedClips",
+    "collate",
+    "folder",
+    "grid",
+    "load_table",
+    "prepare",
+    "talkers",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("ClipDataset", "collate"):
+        return getattr(importlib.import_module("counterpoint.data.torch_dataset"), name)
+    raise AttributeError(f"module 'counterpoint.data' has no attribute {name!r}")

@@ -1,0 +1,268 @@
+"""Decodes each clip of a table once, into shards, and sets aside what cannot be read."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from counterpoint.data import decode_worker
+from counterpoint.data.clips import SPLITS, Clip, ClipTable
+from counterpoint.data.csvfile import is_lfs_pointer
+from counterpoint.data.decode_worker import Answer
+from counterpoint.data.decoders import decode_apart, decode_here
+from counterpoint.data.places import cache_root
+from counterpoint.data.shards import SHARD_BYTES, Array, Key, Place, ShardFolder, array_shapes, clip_bytes
+from counterpoint.errors import ConfigError, DataError
+from counterpoint.media.spec import MediaSpec
+from counterpoint.registry import did_you_mean
+
+if TYPE_CHECKING:
+    from counterpoint.data.torch_dataset import ClipDataset
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+_LFS_BYTES = 1024  # pointers are smaller; larger files need not be opened to know
+
+
+@dataclass(frozen=True)
+class PreparedClips:
+    """A table whose clips are decoded.
+
+    Attributes:
+        table: as listed, with the clips that were set aside.
+        spec: shape of the decoded clips.
+        modalities: what was decoded of them.
+        set_aside: clip id -> why it is not used; includes what the table refused before decoding.
+        decoded: clips that were opened in this call; the others were in the cache, read or set aside before.
+    """
+
+    table: ClipTable
+    spec: MediaSpec
+    modalities: tuple[str, ...]
+    set_aside: dict[str, str]
+    decoded: int
+    places: dict[str, Place] = field(repr=False)
+
+    def clips(self, split: str) -> Sequence[Clip]:
+        """The usable clips of a split, in table order.
+
+        Raises:
+            DataError: there is no such split, or it is empty.
+        """
+        clips = [clip for clip in self.table.split(split) if clip.id in self.places]
+        if not clips:
+            raise DataError(f"{self.table.name}: no clip of the {split} split can be read")
+        return clips
+
+    def split(self, split: str) -> ClipDataset:
+        """The usable clips of a split as a torch dataset.
+
+        Raises:
+            DataError: there is no such split, or it is empty.
+        """
+        from counterpoint.data.torch_dataset import ClipDataset
+
+        return ClipDataset(self.clips(split), self.places, self.spec, self.modalities)
+
+
+def prepare(
+    table: ClipTable,
+    spec: MediaSpec | None = None,
+    *,
+    cache: str | Path | None = None,
+    max_bad: float = 0.05,
+    modalities: Sequence[str] = ("audio", "visual"),
+    progress: Progress | None = None,
+    jobs: int | None = None,
+    timeout: float = 150.0,
+) -> PreparedClips:
+    """Decode every clip of a table once, into a cache on disk; a second call, or another task, decodes nothing.
+
+    What is cached is a stretch of a file as it is (path, size, time of change) in one shape. An interrupted call has
+    lost little: the next goes on. Several processes may prepare at once. A clip that cannot be read, that crashes the
+    decoder or that keeps it busy too long is set aside with its reason, and the others go on.
+
+    Args:
+        table: the clips.
+        spec: shape of the decoded clips; None: the table's own.
+        cache: folder of the cache; None: ``$COUNTERPOINT_CACHE`` or ``~/.cache/counterpoint``.
+        max_bad: share of unusable clips, 0 to 1, above which the table is refused; includes ``table.refused``.
+        modalities: ``"audio"``, ``"visual"`` or both; a file may lack what is not asked for.
+        progress: called with (clips done, clips to do) before the first and after each clip that has to be decoded.
+        jobs: decoding processes; None: one per core; 0: in this process, where a crash of the decoder is not caught.
+        timeout: seconds after which a clip is given up.
+
+    Raises:
+        DataError: more than `max_bad` of the clips, or all clips of a class in training, cannot be used; the disk is
+            full.
+        ConfigError: a value outside its range.
+    """
+    spec = table.media if spec is None else spec
+    modalities = _check(max_bad, modalities, jobs, timeout)
+    store = ShardFolder(cache_root() if cache is None else Path(cache).expanduser().absolute(), spec)
+    keys, failed = _keys(table)
+    unique = dict.fromkeys(keys.values())  # two clips of a table may be the same stretch
+    places, bad = store.find(unique, modalities)
+    decoded = 0
+    if any(key not in places and key not in bad for key in unique):
+        log.info("%s: decoding into %s", table.name, store.folder)
+        with store.lock() as held:
+            if held:
+                store.sweep()
+            places, bad = store.find(unique, modalities)  # another process may have been at it meanwhile
+            pending = [key for key in unique if key not in places and key not in bad]
+            decoded = len(pending)
+            new_places, new_bad = _decode(store, pending, modalities, progress, jobs, timeout)
+        places.update(new_places)
+        bad.update(new_bad)
+    failed.update((clip, bad[key]) for clip, key in keys.items() if key not in places)
+    set_aside = {**table.refused, **{clip.id: failed[clip.id] for clip in table.clips if clip.id in failed}}
+    prepared = PreparedClips(
+        table, spec, modalities, set_aside, decoded, {clip: places[key] for clip, key in keys.items() if key in places}
+    )
+    _judge(prepared, max_bad)
+    return prepared
+
+
+def _check(max_bad: float, modalities: Sequence[str], jobs: int | None, timeout: float) -> tuple[str, ...]:
+    known = tuple(array_shapes(MediaSpec()))
+    if isinstance(modalities, str) or not modalities:
+        raise ConfigError(f"modalities is {modalities!r}; give a list with one or more of {', '.join(known)}")
+    for modality in modalities:
+        if modality not in known:
+            raise ConfigError(f"No modality is called {modality!r}.{did_you_mean(modality, known)}")
+    if not 0 <= max_bad <= 1:
+        raise ConfigError(f"max_bad is {max_bad}; it must be a share of the clips, 0 to 1")
+    if jobs is not None and jobs < 0:
+        raise ConfigError(f"jobs is {jobs}; it must be 0 or more")
+    if not timeout > 0:
+        raise ConfigError(f"timeout is {timeout}; it must be greater than 0 seconds")
+    return tuple(modality for modality in known if modality in modalities)
+
+
+def _keys(table: ClipTable) -> tuple[dict[str, Key], dict[str, str]]:
+    """Clip id -> key, and clip id -> reason for files that need not be opened to know that they are no media."""
+    keys, failed = {}, {}
+    files: dict[Path, tuple[str, os.stat_result] | str] = {}  # several clips may be stretches of one file
+    for clip in table.clips:
+        if clip.path not in files:
+            files[clip.path] = _look_at(clip.path)
+        found = files[clip.path]
+        if isinstance(found, str):
+            failed[clip.id] = found
+        else:
+            path, stat = found
+            end = None if clip.end is None else float(clip.end)
+            keys[clip.id] = Key(path, stat.st_size, stat.st_mtime_ns, float(clip.start), end)
+    return keys, failed
+
+
+def _look_at(path: Path) -> tuple[str, os.stat_result] | str:
+    try:
+        stat = path.stat()
+        if path.is_dir():
+            return "it is a folder, not a file"
+        if stat.st_size == 0:
+            return "the file is empty"
+        if stat.st_size < _LFS_BYTES and is_lfs_pointer(path):
+            return "it is a Git LFS pointer, not the clip itself; run `git lfs pull`"
+    except FileNotFoundError:
+        return "the file is missing"
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        return f"the file cannot be opened ({getattr(error, 'strerror', None) or error})"
+    return str(path.absolute()), stat
+
+
+def _decode(
+    store: ShardFolder,
+    pending: Sequence[Key],
+    modalities: tuple[str, ...],
+    progress: Progress | None,
+    jobs: int | None,
+    timeout: float,
+) -> tuple[dict[Key, Place], dict[Key, str]]:
+    places: dict[Key, Place] = {}
+    bad: dict[Key, str] = {}
+    if not pending:
+        return places, bad
+    _check_room(store, len(pending) * clip_bytes(store.spec, modalities))
+    rows_per_shard = max(1, SHARD_BYTES // clip_bytes(store.spec, modalities))
+    rows: list[tuple[Key, Mapping[str, Array]]] = []
+    lasting: dict[Key, str] = {}
+
+    def flush() -> None:
+        places.update(store.write(rows, lasting, modalities))
+        rows.clear()
+        lasting.clear()
+
+    if progress:
+        progress(0, len(pending))
+    try:
+        with contextlib.closing(_answers(store.spec, pending, modalities, jobs, timeout)) as answers:
+            for done, (key, answer) in enumerate(answers, start=1):
+                if answer.arrays:
+                    rows.append((key, answer.arrays))
+                else:
+                    bad[key] = answer.reason
+                    if answer.lasting:
+                        lasting[key] = answer.reason
+                if len(rows) >= rows_per_shard:
+                    flush()
+                if progress:
+                    progress(done, len(pending))
+    finally:
+        flush()  # also on Ctrl-C: what is decoded need not be decoded again
+    return places, bad
+
+
+def _answers(
+    spec: MediaSpec, pending: Sequence[Key], modalities: tuple[str, ...], jobs: int | None, timeout: float
+) -> Generator[tuple[Key, Answer]]:
+    reader = decode_worker.READER
+    if jobs == 0:
+        return decode_here(pending, spec, modalities, reader)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    # Starting a process costs about as much as decoding a few dozen clips.
+    jobs = min(jobs or cores, max(1, len(pending) // 8))
+    return decode_apart(pending, spec, modalities, reader, jobs=jobs, timeout=timeout)
+
+
+def _check_room(store: ShardFolder, needed: int) -> None:
+    existing = next((p for p in (store.folder, *store.folder.parents) if p.exists()), None)
+    free = shutil.disk_usage(existing).free if existing else needed
+    if needed > free:
+        raise DataError(
+            f"The decoded clips need {needed / 1e9:.1f} GB, but {store.folder} has {free / 1e9:.1f} GB left. "
+            "Make room, choose a smaller shape (data.media), or name another folder (data.cache, or the environment "
+            "variable COUNTERPOINT_CACHE)"
+        )
+
+
+def _judge(prepared: PreparedClips, max_bad: float) -> None:
+    """Refuse a table of which too much is missing, or a class or a split altogether."""
+    table, set_aside = prepared.table, prepared.set_aside
+    total = len(table.clips) + len(table.refused.keys() - {clip.id for clip in table.clips})
+    if not prepared.places or len(set_aside) > max_bad * total:
+        share = len(set_aside) / total if total else 1.0
+        reasons = Counter(set_aside.values()).most_common(3)
+        worst = "".join(f"\n  {count} x {reason}" for reason, count in reasons)
+        first = "".join(f"\n  {clip}: {reason}" for clip, reason in list(set_aside.items())[:5])
+        raise DataError(
+            f"{table.name}: {len(set_aside)} of {total} clips ({share:.1%}) cannot be used, "
+            f"more than max_bad = {max_bad:.1%} allows. "
+            f"Most often:{worst or ' there are no clips'}\nThe first:{first or ' none'}"
+        )
+    for split in SPLITS:
+        if any(clip.split == split for clip in table.clips):
+            prepared.clips(split)
+    listed = {clip.label for clip in table.clips if clip.split == "train"}
+    for label in sorted(listed - {c.label for c in table.clips if c.split == "train" and c.id in prepared.places}):
+        raise DataError(f"{table.name}: no clip of class {table.classes[label]!r} in training can be read")

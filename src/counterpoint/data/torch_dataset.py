@@ -1,0 +1,114 @@
+"""Prepared clips as a torch dataset: rows of memory-mapped shards, read in the order in which they lie."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from counterpoint.data.clips import Clip
+from counterpoint.data.shards import Array, Place, array_shapes, open_shard
+from counterpoint.media.spec import MediaSpec
+
+_DTYPES = {"audio": torch.int16, "visual": torch.uint8}
+
+
+class Batch(list[dict[str, Tensor]]):
+    """Items of a batch that lie side by side in memory already; see :func:`collate`.
+
+    Attributes:
+        stacked: the same, with a first axis over the items.
+    """
+
+    def __init__(self, stacked: dict[str, Tensor]) -> None:
+        self.stacked = stacked
+        size = len(next(iter(stacked.values())))
+        super().__init__({name: tensor[k] for name, tensor in stacked.items()} for k in range(size))
+
+
+def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """For ``DataLoader(collate_fn=...)``: a batch without a further copy where the dataset gave one."""
+    if isinstance(items, Batch):
+        return items.stacked
+    joined: dict[str, Tensor] = default_collate(list(items))
+    return joined
+
+
+class ClipDataset(Dataset[dict[str, Tensor]]):
+    """The clips of one split.
+
+    An item is ``{"audio": int16 (num_samples,), "visual": uint8 (T, H, W, C), "target": int64 (), "index": int64 ()}``
+    with the modalities that were prepared; `index` is the clip's place in :attr:`clips`. Works with any number of
+    loading processes; each maps the shards for itself, and all share the system's page cache.
+
+    Args:
+        clips: the clips, in order.
+        places: where each one's row is, by clip id.
+        spec: shape of the clips.
+        modalities: what the items hold.
+
+    Attributes:
+        clips: as given.
+        targets: int64 ``(len(clips),)``.
+    """
+
+    def __init__(
+        self, clips: Sequence[Clip], places: Mapping[str, Place], spec: MediaSpec, modalities: Sequence[str]
+    ) -> None:
+        self.clips = tuple(clips)
+        self.spec = spec
+        self.modalities = tuple(modalities)
+        self.targets = torch.tensor([clip.label for clip in self.clips], dtype=torch.int64)
+        where = [places[clip.id] for clip in self.clips]
+        self._shards = sorted({place.shard for place in where})
+        number = {shard: k for k, shard in enumerate(self._shards)}
+        self._shard = np.array([number[place.shard] for place in where], dtype=np.int64)
+        self._row = np.array([place.row for place in where], dtype=np.int64)
+        self._open: dict[tuple[int, str], Array] = {}
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """One clip, copied out of its shard."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        return {name: tensor[0] for name, tensor in self.batch([index % len(self)]).items()}
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Several clips at once; this is what a ``DataLoader`` calls."""
+        return Batch(self.batch(indices))
+
+    def batch(self, indices: Sequence[int] | Tensor | Array) -> dict[str, Tensor]:
+        """Several clips side by side: as an item, with a first axis over `indices`."""
+        chosen = np.asarray(indices, dtype=np.int64)
+        shards, rows = self._shard[chosen], self._row[chosen]
+        order = np.lexsort((rows, shards)).tolist()  # as they lie on disk
+        shards, rows = shards.tolist(), rows.tolist()
+        items: dict[str, Tensor] = {}
+        shapes = array_shapes(self.spec)
+        for modality in self.modalities:
+            out = torch.empty((len(chosen), *shapes[modality][0]), dtype=_DTYPES[modality])
+            into = out.numpy()
+            for k in order:
+                into[k] = self._rows(shards[k], modality)[rows[k]]
+            items[modality] = out
+        index = torch.from_numpy(chosen.copy())
+        items["target"] = self.targets[index]
+        items["index"] = index
+        return items
+
+    def _rows(self, shard: int, modality: str) -> Array:
+        rows = self._open.get((shard, modality))
+        if rows is None:
+            rows = self._open[shard, modality] = open_shard(self._shards[shard], modality)
+        return rows
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the open shards: a process that receives the dataset maps them for itself."""
+        return {**self.__dict__, "_open": {}}
