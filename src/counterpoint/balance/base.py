@@ -1,0 +1,134 @@
+"""What acts on a model's gradients between `backward()` and the optimizer's `step()`."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from counterpoint.errors import ConfigError
+from counterpoint.fusion.output import FusionOutput
+from counterpoint.registry import Registry, did_you_mean
+
+
+class Balancer(ABC):
+    """Keeps one modality from drowning the others while all of them train.
+
+    A plain object beside the model, not a module: it owns no parameters, and it may be dropped from a training loop
+    without a trace. One training step is, in this order::
+
+        loss = balancer.loss(output, target)
+        scaler.scale(loss).backward()        # without mixed precision in float16: loss.backward()
+        scaler.unscale_(optimizer)           # gradients are unscaled before they are judged ...
+        balancer.step(output, target)        # ... and balanced ...
+        clip_grad_norm_(parameters, 1.0)     # ... before they are clipped
+        scaler.step(optimizer)
+        scaler.update()
+
+    A step whose gradients overflowed is skipped by the scaler as without a balancer: what is not finite stays so.
+    Where gradients are accumulated over several backward passes, call :meth:`observe` after each but the last, and
+    :meth:`step` once, after the last.
+
+    Args:
+        encoders: per modality the module whose gradients are balanced, in the order in which modalities are declared.
+
+    Raises:
+        ConfigError: fewer than two encoders.
+    """
+
+    def __init__(self, encoders: Mapping[str, nn.Module] | nn.ModuleDict) -> None:
+        self.encoders: dict[str, nn.Module] = dict(encoders.items())
+        if len(self.encoders) < 2:
+            raise ConfigError(
+                f"{type(self).__name__} balances modalities against each other and needs at least two encoders; "
+                f"it got {sorted(self.encoders)}."
+            )
+        self.epoch = 0
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities, in the order of every ``(M,)`` tensor."""
+        return tuple(self.encoders)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch is running, counted from 0."""
+        self.epoch = epoch
+
+    def loss(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+        """The loss that the method trains with; here the cross entropy of the joint logits.
+
+        Args:
+            output: what the fusion returned.
+            target: classes, ``(B,)``.
+            label_smoothing: 0 to 1.
+        """
+        return F.cross_entropy(output.logits, target, label_smoothing=label_smoothing)
+
+    @abstractmethod
+    def observe(self, output: FusionOutput, target: Tensor) -> None:
+        """Take note of a part of the batch whose gradients are accumulated; :meth:`step` judges all parts together."""
+
+    @abstractmethod
+    def step(self, output: FusionOutput, target: Tensor) -> dict[str, Tensor]:
+        """Balance the encoders' gradients in place, after `backward()` and before the optimizer's step.
+
+        Args:
+            output: what the fusion returned for the (last part of the) batch.
+            target: classes, ``(B,)``.
+
+        Returns:
+            What is worth recording, as tensors that are still on the device.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """What :meth:`load_state_dict` needs to go on where this balancer is: plain numbers."""
+        return {"epoch": self.epoch}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a :meth:`state_dict`.
+
+        Raises:
+            ConfigError: `state` is of another balancer.
+        """
+        expected = self.state_dict()
+        if set(state) != set(expected):
+            raise ConfigError(
+                f"{type(self).__name__} goes on from a state with the entries {sorted(expected)}, but got one with "
+                f"{sorted(state)}: it is the state of another balancer."
+            )
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+BALANCERS: Registry[type[Balancer]] = Registry("balancer")
+
+
+def create_balancer(name: str, encoders: Mapping[str, nn.Module] | nn.ModuleDict, **options: Any) -> Balancer:
+    """The registered balancer of that name.
+
+    Args:
+        name: ``"ogm"`` or ``"ogm_ge"``, or what else is registered.
+        encoders: per modality the module whose gradients are balanced.
+        options: the balancer's own keyword arguments.
+
+    Raises:
+        UnknownNameError: no such balancer.
+        ConfigError: an option that the balancer does not take.
+    """
+    balancer = BALANCERS.get(name)
+    known = [p.name for p in inspect.signature(balancer).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            raise ConfigError(f"Balancer {name!r} has no option {option!r}.{did_you_mean(option, known)}")
+    return balancer(encoders, **options)
+
+
+def check_choice(option: str, value: object, choices: Iterable[str]) -> None:
+    """Raise a ConfigError unless `value` is one of `choices`."""
+    choices = list(choices)
+    if value not in choices:
+        raise ConfigError(f"{option}={value!r} is not one of {choices}.{did_you_mean(str(value), choices)}")

@@ -1,0 +1,76 @@
+"""Small encoders and outputs that the tests of `balance` share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from counterpoint.fusion.output import FusionOutput
+
+
+def encoder(channels: int = 1) -> nn.Sequential:
+    """A convolutional encoder whose gradients are of several sizes; `encoder(...)(x)` is `(B, 8)`."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 8, 3), nn.Flatten(), nn.Linear(8 * 16, 8)
+    )
+
+
+def encoders(*names: str) -> nn.ModuleDict:
+    return nn.ModuleDict({name: encoder() for name in names or ("audio", "visual")})
+
+
+def output(logits: dict[str, Tensor], weights: dict[str, Tensor] | None = None) -> FusionOutput:
+    joint = sum(logits.values())
+    return FusionOutput(logits=joint, unimodal_logits=logits, fused=joint, weights=weights)
+
+
+def output_of_ratio(ratio: float, batch: int = 4) -> tuple[FusionOutput, Tensor]:
+    """An output whose first modality gives the right class `ratio` times the probability that the second gives."""
+    low = min(0.2, 0.2 / ratio)
+    probabilities = {"audio": low * ratio, "visual": low}
+    logits = {
+        m: torch.tensor([[p, 1 - p]], dtype=torch.float64).log().repeat(batch, 1) for m, p in probabilities.items()
+    }
+    return output(logits), torch.zeros(batch, dtype=torch.long)
+
+
+def random_output(*names: str, batch: int = 5, classes: int = 4, seed: int = 0) -> tuple[FusionOutput, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    logits = {m: torch.randn(batch, classes, generator=generator, dtype=torch.float64) for m in names}
+    weights = torch.rand(len(names), batch, 3, generator=generator, dtype=torch.float64)
+    weights = weights / weights.sum(0)
+    target = torch.randint(classes, (batch,), generator=generator)
+    return output(logits, dict(zip(names, weights, strict=True))), target
+
+
+def give_gradients(module: nn.Module, seed: int = 1) -> dict[str, Tensor]:
+    """A random gradient for every parameter, laid out like it; returns copies by name."""
+    generator = torch.Generator().manual_seed(seed)
+    for p in module.parameters():
+        values = torch.randn(p.shape, generator=generator, dtype=torch.float64)
+        p.grad = torch.empty_like(p).copy_(values)
+    return {name: p.grad.clone() for name, p in module.named_parameters()}
+
+
+class _Counter(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        self.calls.append(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
+
+    @property
+    def host_syncs(self) -> int:
+        """Calls that make the host wait for a device."""
+        return sum(name in ("_local_scalar_dense", "nonzero", "is_nonzero", "equal") for name in self.calls)
+
+
+@contextmanager
+def counted() -> Iterator[_Counter]:
+    """Counts the ATen calls of this thread."""
+    with _Counter() as counter:
+        yield counter
