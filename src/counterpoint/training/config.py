@@ -32,6 +32,8 @@ class DataConfig:
         options: further arguments of the dataset, e.g. ``audio_snr_db`` of talkers.
         media: changes to the dataset's recommended shape of a clip, e.g. ``{"size": 96}``.
         cache: folder of decoded shards; None: ``$COUNTERPOINT_CACHE`` or ``~/.cache/counterpoint``.
+        seed: of the split, and of what ``talkers`` renders; not the run's, so that runs under other seeds are judged
+            on the same clips.
         max_bad: share of unreadable clips above which the run is refused, 0 to 1.
         batch_size: clips per step.
         workers: processes that read shards; 0 reads in the main process.
@@ -43,6 +45,7 @@ class DataConfig:
     options: dict[str, Any] = field(default_factory=dict)
     media: dict[str, Any] = field(default_factory=dict)
     cache: str | None = None
+    seed: int = 0
     max_bad: float = 0.05
     batch_size: int = 32
     workers: int = 0
@@ -74,7 +77,7 @@ class FusionConfig:
         name: registered fusion: ``concat``, ``sum``, ``film``, ``gated``.
         attention: ``simam2`` or None.
         zeta: superposition weight of the first modality in (0, 1), ``learned``, or None for the fusion's default.
-        options: further arguments, e.g. ``{"sum_at": "features"}`` or ``{"attention_options": {"sign": -1}}``.
+        options: further arguments, e.g. ``{"sum_at": "features"}`` or ``{"attention_options": {"sign": "opposite"}}``.
     """
 
     name: str = "concat"
@@ -136,7 +139,7 @@ class TrainConfig:
 
     Attributes:
         epochs: passes over the training split.
-        seed: of weights, order of clips, augmentation and noise.
+        seed: of weights, order of clips, augmentation and noise; the split has its own, `data.seed`.
         precision: ``auto`` (bfloat16 where the machine has it and the model is large enough to gain),
             ``32-true``, ``bf16-mixed`` or ``16-mixed`` (with a gradient scaler).
         augment: random shifts, crops and masks of training clips.

@@ -1,0 +1,254 @@
+"""The command line: it parses and calls. Nothing heavy is imported before a verb begins its work."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from counterpoint.errors import ConfigError, CounterpointError, RunError
+from counterpoint.commands.options import Parser, explicit_wins, leave_out_plumbing, lists_of_words
+from counterpoint.registry import did_you_mean
+from counterpoint.training.config import DataConfig, TrainConfig, from_dict, to_dict
+
+INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
+WRONG = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        argv: the words after ``counterpoint``; None: those of this process.
+
+    Returns:
+        0; 2 after a :class:`CounterpointError`, told in one line; 130 after Ctrl-C.
+        With ``COUNTERPOINT_DEBUG=1`` in the environment errors come with their traceback.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not words or words[0] in ("-h", "--help", "help"):
+            print(_overview())
+        elif words[0] == "--version":
+            print(_version())
+        elif words[0] in VERBS:
+            VERBS[words[0]](words[1:])
+        else:
+            raise ConfigError(f"There is no verb {words[0]!r}.{did_you_mean(words[0], VERBS)}")
+    except CounterpointError as error:
+        if os.environ.get("COUNTERPOINT_DEBUG") == "1":
+            raise
+        print(f"counterpoint: {error}", file=sys.stderr)
+        return WRONG
+    except KeyboardInterrupt:
+        print(_how_to_go_on(words), file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as end:  # --help and --print_config end like this
+        return int(end.code or 0)
+    except BrokenPipeError:  # the reader of our output, e.g. `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"counterpoint {version('counterpoint')}"
+
+
+def _overview() -> str:
+    lines = [f"  {name:10}{(verb.__doc__ or '').splitlines()[0]}" for name, verb in VERBS.items()]
+    return "\n".join(
+        [
+            "usage: counterpoint VERB [options]",
+            "",
+            "Learn from sound and sight together, without letting one of them drown the other.",
+            "",
+            *lines,
+            "",
+            "counterpoint VERB --help tells the options of a verb.",
+            "Options may stand in YAML files (--config), which --print_config writes.",
+        ]
+    )
+
+
+def _how_to_go_on(words: list[str]) -> str:
+    if words[:1] in (["train"], ["compare"]):
+        names = [b for a, b in zip(words, words[1:], strict=False) if a == "--name"]
+        name = f" --name {names[-1]}" if names else ""
+        return f"Interrupted. Finished epochs are kept: counterpoint {words[0]}{name} ... --resume goes on from there"
+    return "Interrupted"
+
+
+def _allocate_largely() -> None:
+    """The allocator setting that makes large CPU tensors cheap, unless ``COUNTERPOINT_ALLOCATOR=system``."""
+    if os.environ.get("COUNTERPOINT_ALLOCATOR") != "system":
+        from counterpoint.allocator import use_large_allocations
+
+        os.environ["COUNTERPOINT_ALLOCATOR"] = "large" if use_large_allocations() else "system"
+
+
+# ---------------------------------------------------------------------- verbs
+
+
+def train(words: list[str]) -> None:
+    """Train one composition of encoders, fusion, head and balancer on audio-visual clips."""
+    parser = Parser("train", train.__doc__)
+    parser.add_config()
+    parser.add_argument("--recipe", type=str, help="a method's fusion, head and balance: counterpoint list recipes")
+    parser.add_place("train")
+    parser.add_class_arguments(TrainConfig, None)
+    name, runs = parser.peek(words, "name"), parser.peek(words, "runs") or "runs"
+    recipe = parser.peek(words, "recipe")
+    resumed = parser.peek_flag(words, "resume")
+    if resumed:
+        words = ["--config", str(_config_to_resume(runs, name)), *words]
+    options = parser.parse(explicit_wins(words))
+    config = from_dict(TrainConfig, leave_out_plumbing(options))
+    folder = Path(options["runs"]) / (options["name"] or _default_name(config, recipe))
+    _allocate_largely()
+
+    from counterpoint.training.folder import remove_run
+    from counterpoint.commands.show import print_run
+    from counterpoint.training.run import fit
+
+    if options["overwrite"]:
+        remove_run(folder)
+    run = fit(config, folder, resume=resumed)
+    if run is not None:
+        print_run(run)
+        _write_report(run)
+
+
+def _write_report(run: Any) -> None:
+    from counterpoint.analysis.report import write_run_report
+
+    print(f"report: {write_run_report(run)}")
+
+
+def evaluate(words: list[str]) -> None:
+    """Judge a trained model on a split, of its own data or of others."""
+    parser = Parser("evaluate", evaluate.__doc__)
+    parser.add_config()
+    parser.add_argument("run", type=str, help="a run's folder, or one with config.json and model.safetensors")
+    parser.add_argument("--split", type=str, default="test", help="train, val or test")
+    parser.add_argument("--output", type=str, help="write the figures to this JSON file as well")
+    parser.add_class_arguments(DataConfig, "data")
+    elsewhere = any(word.startswith("--data") for word in words)
+    folder = next((Path(w) for w in words if not w.startswith("-") and (Path(w) / "config.yaml").is_file()), None)
+    if folder is not None:
+        import json
+
+        from counterpoint.training.folder import read_config
+
+        words = [f"--data={json.dumps(to_dict(read_config(folder).data))}", *words]
+    options = parser.parse(explicit_wins(words))
+    if folder is None and (Path(options["run"]) / "model.safetensors").is_file() and not elsewhere:
+        raise ConfigError(f"{options['run']} has a model but no config.yaml to say on which data; give --data.name")
+    _allocate_largely()
+
+    from counterpoint.training.folder import write_json
+    from counterpoint.commands.show import print_scores
+    from counterpoint.training.run import evaluate as judge_run
+
+    data = from_dict(DataConfig, options["data"], "data")
+    scores = judge_run(options["run"], options["split"], data=data if elsewhere else None)
+    print_scores(f"{options['run']} on {options['split']}", scores)
+    if options["output"]:
+        write_json(Path(options["output"]), scores)
+
+
+def compare(words: list[str]) -> None:
+    """Train several methods under one fair protocol, and show which helps and what each modality has learnt."""
+    from counterpoint.analysis.config import CompareConfig
+
+    parser = Parser("compare", compare.__doc__)
+    parser.add_config()
+    parser.add_place("compare")
+    parser.add_class_arguments(CompareConfig, None)
+    options = parser.parse(explicit_wins(lists_of_words(words, ("--methods", "--seeds"))))
+    config = from_dict(CompareConfig, leave_out_plumbing(options))
+    folder = Path(options["runs"]) / (options["name"] or "compare")
+    _allocate_largely()
+
+    from counterpoint.analysis.compare import compare as compare_methods
+
+    compare_methods(config, folder, resume=options["resume"])
+
+
+def list_parts(words: list[str]) -> None:
+    """List what may be named: models, encoders, fusions, heads, balancers, datasets, recipes, transforms."""
+    parser = Parser("list", list_parts.__doc__)
+    parser.add_argument("kind", type=str, nargs="?", help="one of these; none: an overview")
+    parser.add_argument("pattern", type=str, nargs="?", default="*", help="names that match, e.g. '*simam2'")
+    options = parser.parse(words)
+
+    from counterpoint.commands.listing import print_kind, print_overview
+
+    if options["kind"] is None:
+        print_overview()
+    else:
+        print_kind(options["kind"], options["pattern"])
+
+
+def prepare(words: list[str]) -> None:
+    """Decode a dataset's clips into the cache, and account for every damaged one."""
+    parser = Parser("prepare", prepare.__doc__)
+    parser.add_config()
+    parser.add_argument("--output", type=str, help="write the clips set aside, with reasons, to this CSV file")
+    parser.add_class_arguments(DataConfig, None)
+    options = parser.parse(explicit_wins(words))
+    config = from_dict(DataConfig, leave_out_plumbing(options))
+
+    from counterpoint.commands.prepare import prepare_and_tell
+
+    prepare_and_tell(config, options["output"])
+
+
+def download(words: list[str]) -> None:
+    """Fetch a dataset from its public record: resumable, verified, with its licence shown."""
+    parser = Parser("download", download.__doc__)
+    parser.add_argument("dataset", type=str, help="grid")
+    parser.add_argument("--speakers", type=list[str], default=[], help="which speakers, e.g. 1 2")
+    parser.add_argument("--root", type=str, help="the dataset's folder; default: where it is looked for")
+    parser.add_argument("--base_url", type=str, help="server of the listing; default: Zenodo")
+    options = parser.parse(lists_of_words(words, ("--speakers",)))
+
+    from counterpoint.commands.fetch import fetch
+
+    fetch(options["dataset"], options["root"], options["speakers"], options["base_url"])
+
+
+VERBS: dict[str, Callable[[list[str]], None]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "compare": compare,
+    "list": list_parts,
+    "prepare": prepare,
+    "download": download,
+}
+
+
+def _config_to_resume(runs: str, name: str | None) -> Path:
+    if name is None:
+        raise ConfigError("--resume needs --name, to say which run goes on")
+    path = Path(runs) / name / "config.yaml"
+    if not path.is_file():
+        known = [p.parent.name for p in Path(runs).glob("*/config.yaml")]
+        raise RunError(f"There is no run to resume at {path.parent}.{did_you_mean(name, known)}")
+    return path
+
+
+def _default_name(config: TrainConfig, recipe: str | None) -> str:
+    parts = [config.fusion.name, config.fusion.attention, config.balance.name]
+    if config.head.name != "linear":
+        parts.append(config.head.name)
+    method = Path(recipe).stem if recipe else "-".join(part for part in parts if part)
+    return "-".join(str(part) for part in (config.data.name, config.data.task, method, config.seed) if part is not None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

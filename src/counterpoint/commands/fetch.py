@@ -1,0 +1,43 @@
+"""`counterpoint download`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from counterpoint.data.download import ZENODO, download
+
+
+def fetch(dataset: str, root: str | None, parts: Sequence[str], base_url: str | None) -> None:
+    """Download with a bar per file, and say where everything lies.
+
+    Args:
+        dataset: name of a record.
+        root: folder; None: where the dataset is looked for.
+        parts: of the dataset, e.g. numbers of speakers.
+        base_url: server of the listing; None: Zenodo.
+    """
+    console = Console(stderr=True)
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+    tasks = {}
+
+    def progress(name: str, done: int, total: int) -> None:
+        if name not in tasks:
+            tasks[name] = bars.add_task(name, total=total)
+        bars.update(tasks[name], completed=done, total=total)
+
+    with bars:
+        done = download(
+            dataset, root, parts=parts, base_url=base_url or ZENODO, progress=progress, announce=bars.console.print
+        )
+    print(f"{len(done.fetched)} files fetched, {len(done.skipped)} were there already; in {done.root}")

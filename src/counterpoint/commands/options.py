@@ -1,0 +1,137 @@
+"""What the verbs' parsers share: short errors, files before explicit options, and recipes as files."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+
+from counterpoint.errors import ConfigError
+from counterpoint.registry import did_you_mean
+
+PLUMBING = ("config", "recipe", "name", "runs", "resume", "overwrite", "output")
+"""Options that say where, and whence; all others make up the configuration."""
+
+
+class Parser(ArgumentParser):
+    """A verb's parser; every mistake is a `ConfigError` of one line.
+
+    Args:
+        verb: its name.
+        description: first line of its help.
+    """
+
+    def __init__(self, verb: str, description: str | None) -> None:
+        prog = f"counterpoint {verb}"
+        super().__init__(prog=prog, usage=f"{prog} [options]", description=description, allow_abbrev=False)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise, with the nearest name where one is unknown."""
+        raise ConfigError(f"{self.prog}: {self._explained(message)}") from ex
+
+    def _explained(self, message: str) -> str:
+        known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        if found := re.match(r"unrecognized arguments: (\S+)", message, re.IGNORECASE):
+            word = found.group(1).partition("=")[0]
+            if not word.startswith("-"):
+                return f"does not know what to do with {word!r}"
+            return f"There is no option {word!r}.{_nearest(word, known)}"
+        if found := re.search(r"does not accept (?:option|nested key) '([^']+)'", message):
+            word = found.group(1)
+            return f"There is no option {word!r}.{_nearest(word, [name.lstrip('-') for name in known])}"
+        return " ".join(message.split())
+
+    def add_config(self) -> None:
+        """``--config FILE``, repeatable; comes with ``--print_config``."""
+        self.add_argument("--config", action=ActionConfigFile, help="YAML file of options; later ones win over earlier")
+
+    def add_place(self, what: str) -> None:
+        """Where the results go, and what happens if something is there."""
+        self.add_argument("--name", type=str, help="of the run; default: made of data, method and seed")
+        self.add_argument("--runs", type=str, default="runs", help="folder of all runs")
+        self.add_argument("--resume", action="store_true", help=f"go on with an interrupted {what}")
+        self.add_argument("--overwrite", action="store_true", help="remove what is there under this name first")
+
+    def peek(self, words: Sequence[str], option: str) -> str | None:
+        """The value of an option before parsing; the last counts."""
+        value = None
+        for i, word in enumerate(words):
+            if word == f"--{option}" and i + 1 < len(words):
+                value = words[i + 1]
+            elif word.startswith(f"--{option}="):
+                value = word.partition("=")[2]
+        return value
+
+    def peek_flag(self, words: Sequence[str], option: str) -> bool:
+        """Whether a flag is given."""
+        return f"--{option}" in words
+
+    def parse(self, words: list[str]) -> dict[str, Any]:
+        """Nested plain dicts: option -> value."""
+        parsed: Namespace = self.parse_args(words)
+        values: dict[str, Any] = parsed.as_dict()
+        return values
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """The nearest name; where none is near as a whole, one with the same last part."""
+    known = list(known)
+    hint = did_you_mean(word, known)
+    if hint.startswith(" Known"):
+        last = word.lstrip("-").rpartition(".")[2]
+        same = [name for name in known if name.lstrip("-").rpartition(".")[2] == last]
+        hint = f" Did you mean {same[0]!r}?" if same else " --help tells what there is."
+    return hint
+
+
+def explicit_wins(words: list[str]) -> list[str]:
+    """Bring ``--config`` and ``--recipe`` to the front, in their order: explicit options win wherever they stand.
+
+    A recipe becomes a configuration of its fusion, head and balance, spelt out whole.
+    """
+    front: list[str] = []
+    rest: list[str] = []
+    todo = list(words)
+    while todo:
+        word = todo.pop(0)
+        option, equals, value = word.partition("=")
+        if option in ("--config", "--recipe") and (equals or todo):
+            value = value if equals else todo.pop(0)
+            front += ["--config", value if option == "--config" else _composition(value)]
+        else:
+            rest.append(word)
+    return front + rest
+
+
+def _composition(name: str) -> str:
+    from counterpoint.recipes import load_recipe
+
+    return json.dumps(load_recipe(name).composition())
+
+
+def lists_of_words(words: list[str], options: Sequence[str]) -> list[str]:
+    """``--methods a b`` and ``--methods a,b`` to ``--methods=["a","b"]``, for options that take lists."""
+    out: list[str] = []
+    todo = list(words)
+    while todo:
+        word = todo.pop(0)
+        if word not in options:
+            out.append(word)
+            continue
+        values: list[str] = []
+        while todo and not todo[0].startswith("--"):
+            values.append(todo.pop(0))
+        if len(values) == 1 and values[0].startswith("["):
+            out.append(f"{word}={values[0]}")
+        else:
+            items = [item for value in values for item in value.split(",") if item]
+            out.append(f"{word}=[{','.join(items)}]")
+    return out
+
+
+def leave_out_plumbing(options: dict[str, Any]) -> dict[str, Any]:
+    """The part of parsed options that makes up the verb's configuration."""
+    return {name: value for name, value in options.items() if name not in PLUMBING}

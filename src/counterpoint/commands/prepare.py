@@ -1,0 +1,55 @@
+"""`counterpoint prepare`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from counterpoint.data.places import cache_root
+from counterpoint.data.prepare import prepare
+from counterpoint.training.config import DataConfig
+from counterpoint.training.datamodule import list_clips, media_spec
+from counterpoint.training.folder import write_csv
+from counterpoint.training.progress import Display
+
+
+def prepare_and_tell(config: DataConfig, output: str | None) -> None:
+    """Decode all clips, and print what became of them.
+
+    Args:
+        config: which clips.
+        output: CSV file of clips set aside; None: a dozen of them are printed.
+    """
+    with Display() as display:
+        table = list_clips(config, display.callback("render"))
+        spec = media_spec(table, config.media)
+        clips = prepare(
+            table, spec, cache=config.cache, max_bad=config.max_bad, progress=display.callback("decode")
+        )
+    console = Console()
+    console.print(
+        f"{table.name}: {len(table.clips)} clips, {clips.decoded} decoded now, {len(clips.set_aside)} set aside; "
+        f"cache: {config.cache or cache_root()}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    counts = Table()
+    for column in ("split", "clips", "speakers or sources"):
+        counts.add_column(column, justify="left" if column == "split" else "right")
+    for split, number in Counter(clip.split for clip in table.clips).items():
+        groups = {clip.group for clip in table.clips if clip.split == split and clip.group is not None}
+        counts.add_row(split, str(number), str(len(groups)) if groups else "unknown")
+    console.print(counts)
+    for note in table.notes:
+        console.print(f"Note: {note}", highlight=False)
+    rows = [{"clip": clip, "reason": reason} for clip, reason in clips.set_aside.items()]
+    if output is not None:
+        write_csv(Path(output), rows, ("clip", "reason"))
+        return
+    for row in rows[:12]:
+        console.print(f"set aside {row['clip']}: {row['reason']}", highlight=False, soft_wrap=True)
+    if len(rows) > 12:
+        console.print(f"and {len(rows) - 12} more; --output FILE writes them all")

@@ -1,0 +1,51 @@
+"""Tables in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from counterpoint.training.run import Run
+
+
+
+def print_run(run: Run) -> None:
+    """What a finished run came to."""
+    result = run.result
+    table = Table(title=f"{result['data']}, epoch {result['epoch'] + 1} of {result['epochs']}", title_justify="left")
+    table.add_column("split")
+    table.add_column("clips", justify="right")
+    for name in result["test"]:
+        table.add_column(_column(name), justify="right")
+    for split in ("val", "test"):
+        table.add_row(split, str(result["clips"][split]), *(_figure(n, v) for n, v in result[split].items()))
+    console = Console()
+    console.print(table)
+    if result["set_aside"]:
+        console.print(f"{result['set_aside']} clips set aside: {run.folder / 'set_aside.csv'}", highlight=False)
+    for note in result["notes"]:
+        console.print(f"Note: {note}", highlight=False)
+    console.print(f"run: {run.folder}", highlight=False, soft_wrap=True)
+
+
+def print_scores(title: str, scores: Mapping[str, float]) -> None:
+    """Figures of one split."""
+    table = Table(title=title, title_justify="left")
+    for name in scores:
+        table.add_column(_column(name), justify="right")
+    table.add_row(*(_figure(name, value) for name, value in scores.items()))
+    Console().print(table)
+
+
+def _column(name: str) -> str:
+    return f"{name.removeprefix('accuracy_')} alone" if name.startswith("accuracy_") else name
+
+
+def _figure(name: str, value: float) -> str:
+    if name == "clips":
+        return str(value)
+    return f"{value:.3f}" if name == "loss" else f"{100 * value:.1f} %"

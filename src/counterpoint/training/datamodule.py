@@ -1,0 +1,158 @@
+"""Prepared clips to batches."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from counterpoint.data import DATASETS, ClipTable, load_table
+from counterpoint.data.prepare import PreparedClips, Progress, prepare
+from counterpoint.data.torch_dataset import collate
+from counterpoint.errors import ConfigError
+from counterpoint.media.spec import MediaSpec
+from counterpoint.registry import did_you_mean
+from counterpoint.training.config import DataConfig
+from counterpoint.training.order import Batches
+
+Batch = dict[str, Tensor]
+MODALITIES = ("audio", "visual")
+
+
+def list_clips(config: DataConfig, progress: Progress | None = None) -> ClipTable:
+    """The clips that a configuration asks for, not yet decoded.
+
+    Args:
+        config: which dataset, where, which task.
+        progress: of a dataset that renders its clips first: called with the clips done and to be done.
+    """
+    options = dict(config.options)
+    if progress is not None and "progress" in DATASETS.get(config.name).options:
+        options["progress"] = progress
+    return load_table(config.name, config.root, config.task, config.seed, **options)
+
+
+def media_spec(table: ClipTable, changes: Mapping[str, Any]) -> MediaSpec:
+    """The dataset's recommended shape of a clip, with the changes asked for.
+
+    Raises:
+        ConfigError: an unknown field (the message proposes the nearest), or a value outside its range.
+    """
+    known = [f.name for f in dataclasses.fields(MediaSpec)]
+    for name in changes:
+        if name not in known:
+            raise ConfigError(f"data.media has no {name!r}.{did_you_mean(name, known)}")
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+    return dataclasses.replace(table.media, **values)
+
+
+class ClipData(pl.LightningDataModule):
+    """Batches of a prepared dataset.
+
+    A batch has per modality what was decoded, ``(B, ...)``, with ``target`` and ``index`` (position in the split),
+    both int64 ``(B,)``.
+
+    Args:
+        clips: decoded and cached.
+        batch_size: clips per batch.
+        workers: processes that read; 0 reads in this one.
+        seed: of the order of training clips.
+
+    Attributes:
+        epoch: whose order the next pass over the training split has.
+    """
+
+    def __init__(self, clips: PreparedClips, *, batch_size: int = 32, workers: int = 0, seed: int = 0) -> None:
+        super().__init__()
+        self.clips = clips
+        self.batch_size = batch_size
+        self.workers = workers
+        self.seed = seed
+        self._train_order: Batches | None = None
+        self._epoch = 0
+
+    @classmethod
+    def from_config(
+        cls,
+        config: DataConfig,
+        *,
+        seed: int = 0,
+        spec: MediaSpec | None = None,
+        modalities: tuple[str, ...] | None = None,
+        progress: Progress | None = None,
+    ) -> ClipData:
+        """List, decode and cache the clips that a configuration asks for.
+
+        Args:
+            config: which clips.
+            seed: of the order of training clips.
+            spec: shape of a clip; None: the dataset's, changed by ``config.media``.
+            modalities: decode these alone; None: all.
+            progress: called with the clips done and to be done.
+
+        Raises:
+            CounterpointError: the dataset is not there, its options are wrong, or too many clips are unreadable.
+        """
+        table = list_clips(config)
+        clips = prepare(
+            table,
+            spec or media_spec(table, config.media),
+            cache=config.cache,
+            max_bad=config.max_bad,
+            modalities=modalities or MODALITIES,
+            progress=progress,
+        )
+        return cls(clips, batch_size=config.batch_size, workers=config.workers, seed=seed)
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+        if self._train_order is not None:
+            self._train_order.epoch = epoch
+
+    def loader(self, split: str, train: bool = False) -> DataLoader[Batch]:
+        """Batches of a split.
+
+        Args:
+            split: ``"train"``, ``"val"`` or ``"test"``.
+            train: shuffled anew each epoch; else in table order, every clip once.
+        """
+        dataset = self.clips.split(split)
+        trainer = self.trainer
+        order = Batches(
+            len(dataset),
+            self.batch_size,
+            train=train,
+            seed=self.seed,
+            rank=0 if trainer is None else trainer.global_rank,
+            processes=1 if trainer is None else trainer.world_size,
+        )
+        if train:
+            self._train_order = order
+            order.epoch = self._epoch
+        return DataLoader(
+            dataset,
+            batch_sampler=order,
+            collate_fn=collate,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator().manual_seed(self.seed),  # leaves the global generator alone
+        )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the training split, in the order of `epoch`."""
+        return self.loader("train", train=True)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Batches of the validation split."""
+        return self.loader("val")

@@ -1,0 +1,191 @@
+"""The run folder: what is written where, and how it is read back."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from counterpoint.errors import RunError
+from counterpoint.training.config import TrainConfig, flatten, from_dict, to_dict
+
+CONFIG = "config.yaml"
+ENVIRONMENT = "environment.json"
+METRICS = "metrics.csv"
+STEPS = "steps.csv"
+SET_ASIDE = "set_aside.csv"
+LAST = "last.ckpt"
+BEST = "best.ckpt"
+RESULT = "result.json"
+WEIGHTS = "model.safetensors"
+MODEL = "config.json"
+
+FREE_TO_CHANGE = ("data.workers", "data.cache", "data.root", "accelerator")
+"""Options that say where and how, not what: a resumed run may have others."""
+
+_PACKAGES = ("torch", "numpy", "lightning", "torchmetrics", "av", "safetensors", "jsonargparse", "scikit-learn")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a mapping as indented JSON."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> None:
+    """Write rows under one header: `columns`, or the keys of the first row."""
+    text = io.StringIO()
+    names = list(columns) if columns is not None else list(rows[0]) if rows else []
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def append_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add rows; the header is written when the file is new."""
+    if not rows:
+        return
+    new = not path.exists()
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Rows as written, every value a string; empty where there is no such file."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def keep_epochs_before(path: Path, epoch: int) -> None:
+    """Drop rows of epochs that a resumed run goes through again."""
+    rows = read_csv(path)
+    kept = [row for row in rows if int(row["epoch"]) < epoch]
+    if len(kept) < len(rows):
+        write_csv(path, kept, rows[0])
+
+
+def write_config(folder: Path, config: TrainConfig) -> None:
+    """The whole configuration, defaults included, as YAML."""
+    import yaml
+
+    write_text(folder / CONFIG, yaml.safe_dump(to_dict(_as_read(config)), sort_keys=False, allow_unicode=True))
+
+
+def read_config(folder: Path) -> TrainConfig:
+    """The configuration of a run.
+
+    Raises:
+        RunError: the folder holds no run.
+    """
+    import yaml
+
+    path = folder / CONFIG
+    if not path.is_file():
+        raise RunError(f"{folder} is not a run: it has no {CONFIG}")
+    return from_dict(TrainConfig, yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def _as_read(config: TrainConfig) -> TrainConfig:
+    """What `read_config` makes of `config`: YAML knows no tuples."""
+    return from_dict(TrainConfig, json.loads(json.dumps(to_dict(config))))
+
+
+def remove_run(folder: Path) -> None:
+    """Remove a run folder.
+
+    Raises:
+        RunError: there is something else; it is left alone.
+    """
+    if not folder.exists():
+        return
+    if not (folder / CONFIG).is_file():
+        raise RunError(f"{folder} is not a run (it has no {CONFIG}) and is not removed; give the new run another name")
+    shutil.rmtree(folder)
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """What the run came to; None while it is not finished."""
+    path = folder / RESULT
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def require_same_config(folder: Path, config: TrainConfig) -> None:
+    """Refuse to go on with a run under another configuration.
+
+    Raises:
+        RunError: names every option that differs, with both values.
+    """
+    before, now = flatten(read_config(folder)), flatten(_as_read(config))
+    changed = [key for key in now if now[key] != before[key] and key not in FREE_TO_CHANGE]
+    if changed:
+        pairs = ", ".join(f"{key} (was {before[key]!r}, now {now[key]!r})" for key in changed)
+        raise RunError(
+            f"{folder} was started with another configuration: {pairs}. Resume it with the same options, or give the "
+            "changed run another name"
+        )
+
+
+def environment(**more: Any) -> dict[str, Any]:
+    """Versions, code, machine and command, for whoever wants to repeat the run."""
+    versions = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return {
+        "counterpoint": metadata.version("counterpoint"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "packages": versions,
+        "command": sys.argv,
+        "allocator": os.environ.get("COUNTERPOINT_ALLOCATOR", "system"),
+        **more,
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the code in use, marked where the files differ from it; None outside a repository."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,201 @@
+"""The one Lightning module: whatever the fusion, head and balancer, this trains it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_
+
+from counterpoint.balance import Balancer
+from counterpoint.fusion.output import FusionOutput
+from counterpoint.models import MultimodalModel
+from counterpoint.training.config import OptimConfig
+from counterpoint.training.optim import create_optimizer, create_schedule
+from counterpoint.training.precision import DTYPES, channels_last
+from counterpoint.training.scores import Scores
+
+
+@dataclasses.dataclass
+class StepRecord:
+    """One training step, kept on the device until the epoch ends.
+
+    Attributes:
+        loss: scalar.
+        ratio, coefficient: ``(M,)`` of the balancer; None without one.
+    """
+
+    loss: Tensor
+    ratio: Tensor | None
+    coefficient: Tensor | None
+
+
+class CounterpointModule(pl.LightningModule):
+    """Encoders, fusion and head with the transforms before them and the balancer behind them.
+
+    Optimization is manual, so that the balancer acts between ``backward()`` and ``step()``, on gradients that are
+    no longer scaled; the joint norm is clipped after it. Everything random in an epoch follows from `seed`, the
+    epoch and the process, so that a resumed run draws what the uninterrupted one would have drawn.
+
+    Args:
+        model: encoders, fusion, head.
+        transforms: per modality, decoded media ``(B, ...)`` to the encoder's input; run on the device.
+        balancer: acts on the encoders' gradients; None: nothing does.
+        optim: optimizer and schedule.
+        total_steps: optimizer steps of the whole run, for the schedule.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
+        seed: see above.
+    """
+
+    def __init__(
+        self,
+        model: MultimodalModel,
+        transforms: nn.ModuleDict,
+        *,
+        balancer: Balancer | None = None,
+        optim: OptimConfig | None = None,
+        total_steps: int = 1,
+        precision: str = "32-true",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model = channels_last(model)
+        self.transforms = transforms
+        self.balancer = balancer
+        self.optim = optim or OptimConfig()
+        self.total_steps = total_steps
+        self.precision = precision
+        self.seed = seed
+        self.epoch = 0
+        self.steps: list[StepRecord] = []
+        self.train_scores = Scores()
+        self.val_scores = Scores()
+        self.train_metrics: dict[str, float] = {}
+        self.val_metrics: dict[str, float] = {}
+        self.optimizer = create_optimizer(self.optim, self.model.parameters())
+        self.schedule = create_schedule(self.optim, self.optimizer, total_steps)
+        self._scaler: torch.amp.GradScaler | None = None
+        self._scaler_state: dict[str, Any] | None = None
+
+    # ------------------------------------------------------------------ one batch
+
+    def inputs(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Decoded media to what the encoders take, modality by modality."""
+        return {name: channels_last(transform(batch[name])) for name, transform in self.transforms.items()}
+
+    def forward(self, batch: Mapping[str, Tensor]) -> FusionOutput:
+        """Transforms, encoders, fusion and head; logits are float32 whatever the precision.
+
+        Args:
+            batch: per modality decoded media on this module's device, as the dataset gives it.
+        """
+        inputs = self.inputs(batch)
+        with self._autocast():
+            output = self.model(inputs)
+        return dataclasses.replace(
+            output,
+            logits=output.logits.float(),
+            unimodal_logits={name: logits.float() for name, logits in output.unimodal_logits.items()},
+        )
+
+    @contextlib.contextmanager
+    def _autocast(self) -> Iterator[None]:
+        dtype = DTYPES[self.precision]
+        with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
+            yield
+
+    def objective(self, output: FusionOutput, target: Tensor) -> Tensor:
+        """The balancer's loss where it has one, else cross entropy; with label smoothing. Scalar."""
+        smoothing = self.optim.label_smoothing
+        if self.balancer is not None:
+            return self.balancer.loss(output, target, label_smoothing=smoothing)
+        return F.cross_entropy(output.logits, target, label_smoothing=smoothing)
+
+    # ------------------------------------------------------------------ training
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """The optimizer; the schedule is stepped by hand."""
+        return self.optimizer
+
+    @property
+    def scaler(self) -> torch.amp.GradScaler:
+        """Scales the loss under float16, and does nothing under every other precision."""
+        if self._scaler is None:
+            self._scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "16-mixed")
+            if self._scaler_state is not None:
+                self._scaler.load_state_dict(self._scaler_state)
+        return self._scaler
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Make everything random that follows a function of seed, epoch and process."""
+        self.epoch = epoch
+        torch.manual_seed(zlib.crc32(f"{self.seed}/{epoch}/{self.global_rank}".encode()))
+        if self.balancer is not None:
+            self.balancer.set_epoch(epoch)
+        self.steps.clear()
+        self.train_scores.clear()
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """One optimizer step; reads nothing back from the device."""
+        output = self(batch)
+        loss = self.objective(output, batch["target"])
+        self.optimizer.zero_grad()
+        self.manual_backward(self.scaler.scale(loss))
+        self.scaler.unscale_(self.optimizer)
+        balance: Mapping[str, Tensor] = {}
+        if self.balancer is not None:
+            balance = self.balancer.step(output, batch["target"])
+        if self.optim.clip_norm is not None:
+            clip_grad_norm_(self.model.parameters(), self.optim.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.schedule.step()
+        self.steps.append(StepRecord(loss.detach(), balance.get("ratio"), balance.get("coefficient")))
+        self.train_scores.add(output, batch["target"], batch["index"])
+
+    def on_train_epoch_end(self) -> None:
+        """Count the epoch's training scores."""
+        self.train_metrics = self.train_scores.compute("train_")
+
+    # ------------------------------------------------------------------ judging
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Gather the scores of a batch."""
+        self.val_scores.add(self(batch), batch["target"], batch["index"])
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the last epoch's scores."""
+        self.val_scores.clear()
+
+    def on_validation_epoch_end(self) -> None:
+        """Count this epoch's scores."""
+        self.val_metrics = self.val_scores.compute("val_")
+
+    # ------------------------------------------------------------------ out and back
+
+    def training_state(self) -> dict[str, Any]:
+        """All that a resumed run needs beside the number of finished epochs; plain containers and tensors."""
+        return {
+            "state_dict": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "balancer": None if self.balancer is None else self.balancer.state_dict(),
+        }
+
+    def load_training_state(self, state: Mapping[str, Any]) -> None:
+        """Bring back what `training_state` gave; to be called before the module is moved to its device."""
+        self.model.load_state_dict(state["state_dict"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self._scaler_state = state["scaler"]
+        if self.balancer is not None:
+            self.balancer.load_state_dict(state["balancer"])

@@ -1,0 +1,83 @@
+"""What the terminal shows while clips are decoded and a model is trained; nothing where it is no terminal."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Display:
+    """Bars on standard error.
+
+    Args:
+        enabled: False shows nothing; True shows bars where standard error is a terminal.
+    """
+
+    def __init__(self, enabled: bool = True) -> None:
+        console = Console(stderr=True)
+        self.enabled = enabled and console.is_terminal
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            disable=not self.enabled,
+            refresh_per_second=4,
+        )
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Display:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def update(self, name: str, done: int, total: int, note: str = "") -> None:
+        """Move the bar of that name, which appears with its first move."""
+        if not self.enabled:
+            return
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=total, note=note)
+        self._bars.update(self._tasks[name], completed=done, total=total, note=note)
+
+    def callback(self, name: str) -> Callable[[int, int], None] | None:
+        """A function of (done, total) that moves the bar of that name; None where nothing is shown."""
+        return functools.partial(self.update, name) if self.enabled else None
+
+
+class ShowTraining(Callback):
+    """One bar over all steps of the run, with the last epoch's validation figures beside it."""
+
+    def __init__(self, display: Display, first_epoch: int, epochs: int) -> None:
+        self.display = display
+        self.first_epoch = first_epoch
+        self.epochs = epochs
+        self._note = ""
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move the bar by one step."""
+        steps = int(trainer.num_training_batches)
+        epoch = self.first_epoch + trainer.current_epoch
+        self.display.update("train", epoch * steps + batch_idx + 1, self.epochs * steps, self._note)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
+        """Show what validation gave."""
+        metrics = pl_module.val_metrics
+        epoch = self.first_epoch + trainer.current_epoch + 1
+        self._note = (
+            f"epoch {epoch}/{self.epochs}  val accuracy {metrics['val_accuracy']:.3f}  mAP {metrics['val_mAP']:.3f}"
+        )
