@@ -1,0 +1,8 @@
+"""Transforms of batches in front of encoders: samples to spectrograms, bytes to pictures."""
+
+from counterpoint.media.transforms.frames import Frames
+from counterpoint.media.transforms.mel import MFCC, LogMel
+from counterpoint.media.transforms.registry import TRANSFORMS, create_transform
+from counterpoint.media.transforms.spectrogram import LogSpectrogram
+
+__all__ = ["MFCC", "TRANSFORMS", "Frames", "LogMel", "LogSpectrogram", "create_transform"]

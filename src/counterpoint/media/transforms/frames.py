@@ -1,0 +1,121 @@
+"""Pictures: from bytes to normalised floating point, with one random view per clip."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from counterpoint.errors import ConfigError, ShapeError
+from counterpoint.media.spec import MediaSpec
+from counterpoint.media.transforms.registry import TRANSFORMS
+
+# Of ImageNet, which published weights of visual encoders expect; gray: their mean.
+_MEAN = {1: (0.449,), 3: (0.485, 0.456, 0.406)}
+_STD = {1: (0.226,), 3: (0.229, 0.224, 0.225)}
+
+
+@TRANSFORMS.register("frames")
+class Frames(nn.Module):
+    """uint8 ``(B, T, H, W, C)`` to floating point ``(B, C, T, H, W)``, ``(x / 255 - mean) / std``.
+
+    In ``train()`` with `augment` each clip is seen through one random view, the same for all of its frames.
+
+    Args:
+        spec: shape of the clips.
+        augment: change clips at random in ``train()``.
+        mean, std: per channel, of values from 0 to 1; None: ImageNet's.
+        shift: largest move to each side as a share of the size, 0 to 1; the edge is repeated outwards.
+        flip: turn half of the clips left to right.
+        min_area: smallest share of the picture that a view shows, enlarged to full size; 1: views are not enlarged.
+            0.08 is the usual random resized crop (with square views).
+
+    Raises:
+        ConfigError: a value outside its range.
+    """
+
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(
+        self,
+        spec: MediaSpec,
+        *,
+        augment: bool = False,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        shift: float = 0.06,
+        flip: bool = True,
+        min_area: float = 1.0,
+    ) -> None:
+        super().__init__()
+        channels = spec.channels
+        mean = _MEAN[channels] if mean is None else tuple(mean)
+        std = _STD[channels] if std is None else tuple(std)
+        if len(mean) != channels or len(std) != channels or min(std) <= 0:
+            raise ConfigError(f"frames: mean {mean} and std {std} must have {channels} values each, std above 0")
+        if not 0 <= shift <= 1:
+            raise ConfigError(f"frames: shift is {shift}; it must be a share from 0 to 1")
+        if not 0 < min_area <= 1:
+            raise ConfigError(f"frames: min_area is {min_area}; it must be above 0 and at most 1")
+        self.channels, self.augment = channels, augment
+        self.shift, self.flip, self.min_area = round(shift * spec.size), flip, min_area
+        dtype = torch.get_default_dtype()
+        std_, mean_ = torch.tensor(std, dtype=dtype), torch.tensor(mean, dtype=dtype)
+        self.register_buffer("scale", (1 / (255 * std_)).view(-1, 1, 1, 1), persistent=False)
+        self.register_buffer("bias", (-mean_ / std_).view(-1, 1, 1, 1), persistent=False)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """uint8 ``(B, T, H, W, C)`` to ``(B, C, T, H, W)``, channels last in memory.
+
+        Raises:
+            ShapeError: not five axes, or another number of channels.
+        """
+        if pictures.ndim != 5 or pictures.shape[-1] != self.channels:
+            raise ShapeError(
+                f"frames got pictures of shape {tuple(pictures.shape)}; it needs (B, T, H, W, {self.channels})"
+            )
+        random = self.augment and self.training
+        if random and self.min_area == 1:
+            pictures = self._moved(pictures)
+        out = pictures.permute(0, 4, 1, 2, 3)
+        # In place where the conversion has made a copy: these are the largest tensors of a batch.
+        out = out * self.scale if pictures.is_floating_point() else out.to(self.scale.dtype).mul_(self.scale)
+        out = out.add_(self.bias)
+        return self._enlarged(out) if random and self.min_area < 1 else out
+
+    def _moved(self, pictures: Tensor) -> Tensor:
+        """Shift and flip in whole pixels, on the bytes: one window out of each widened clip or its mirror image."""
+        batch, _, height, width, _ = pictures.shape
+        wide = pictures
+        for axis in (2, 3):
+            size = wide.shape[axis]
+            ends = (wide.narrow(axis, 0, 1), wide.narrow(axis, size - 1, 1))
+            low, high = (end.repeat_interleave(self.shift, axis) for end in ends)
+            wide = torch.cat([low, wide, high], axis)
+        both = torch.stack([wide, wide.flip(3)]) if self.flip else wide[None]
+        # (mirrored, B, row, column, T, H, W, C), a view: the index below copies whole rows
+        windows = both.unfold(3, height, 1).unfold(4, width, 1).permute(0, 1, 3, 4, 2, 6, 7, 5)
+        device = pictures.device
+        by = torch.randint(0, 2 * self.shift + 1, (2, batch), device=device)
+        mirrored = torch.randint(0, len(both), (batch,), device=device)
+        return windows[mirrored, torch.arange(batch, device=device), by[0], by[1]]
+
+    def _enlarged(self, pictures: Tensor) -> Tensor:
+        """Show a random square window of each ``(C, T, H, W)``, enlarged to full size, with linear interpolation."""
+        batch, channels, frames, height, width = pictures.shape
+        draw = torch.rand(4, batch, device=pictures.device, dtype=pictures.dtype)
+        side = (self.min_area + draw[0] * (1 - self.min_area)).sqrt()
+        reach = 1 - side + 2 * self.shift / math.sqrt(height * width)
+        theta = pictures.new_zeros(batch, 2, 3)
+        theta[:, 0, 0] = torch.where(draw[3] < 0.5, -side, side) if self.flip else side
+        theta[:, 1, 1] = side
+        theta[:, :, 2] = ((2 * draw[1:3] - 1) * reach).T
+        grid = F.affine_grid(theta, [batch, channels, height, width], align_corners=False)
+        flat = pictures.reshape(batch, channels * frames, height, width)
+        return F.grid_sample(flat, grid, padding_mode="border", align_corners=False).view(
+            batch, channels, frames, height, width
+        )

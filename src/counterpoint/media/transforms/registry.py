@@ -1,0 +1,36 @@
+"""Transforms by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from counterpoint.errors import ConfigError
+from counterpoint.media.spec import MediaSpec
+from counterpoint.registry import Registry, did_you_mean
+
+TRANSFORMS: Registry[Callable[..., nn.Module]] = Registry("transform")
+
+
+def create_transform(name: str, *, spec: MediaSpec, augment: bool = False, **options: Any) -> nn.Module:
+    """Make the transform that stands in front of an encoder.
+
+    Args:
+        name: ``log_spectrogram``, ``log_mel``, ``mfcc`` (sound) or ``frames`` (sight).
+        spec: shape of the clips it will get.
+        augment: change clips at random in ``train()``; in ``eval()`` nothing is random.
+        options: further arguments of the transform.
+
+    Raises:
+        UnknownNameError: no transform of that name.
+        ConfigError: an option it does not have, or a value that does not suit `spec`.
+    """
+    transform = TRANSFORMS.get(name)
+    known = [p for p in inspect.signature(transform).parameters if p not in ("spec", "augment")]
+    for option in options:
+        if option not in known:
+            raise ConfigError(f"transform {name!r} has no option {option!r}.{did_you_mean(option, known)}")
+    return transform(spec, augment=augment, **options)

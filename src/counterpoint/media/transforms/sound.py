@@ -1,0 +1,81 @@
+"""What all sound transforms share: samples in, augmentation around the spectrum, one fixed output layout."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.errors import ConfigError, ShapeError
+from counterpoint.media.spec import MediaSpec
+from counterpoint.media.transforms import augment as random
+from counterpoint.media.transforms.stft import wave
+
+
+class SoundTransform(nn.Module):
+    """Base: ``(B, samples)`` int16, or floating point in [-1, 1], to ``(B, 1, F, T)``.
+
+    Subclasses say `spectrum`, and `prepare` where the signal is changed first.
+
+    Args:
+        spec: shape of the clips.
+        augment: change clips at random in ``train()``, by the arguments that follow.
+        shift: largest move in time to either side, seconds.
+        gain_db: largest change of loudness, dB.
+        freq_mask, time_mask: largest share of the frequencies and of the times that one band hides, 0 to 1.
+    """
+
+    def __init__(
+        self,
+        spec: MediaSpec,
+        *,
+        augment: bool = False,
+        shift: float = 0.1,
+        gain_db: float = 6.0,
+        freq_mask: float = 0.15,
+        time_mask: float = 0.1,
+    ) -> None:
+        super().__init__()
+        for name, value in (("freq_mask", freq_mask), ("time_mask", time_mask)):
+            if not 0 <= value <= 1:
+                raise ConfigError(f"{type(self).__name__}: {name} is {value}; it must be a share from 0 to 1")
+        for name, value in (("shift", shift), ("gain_db", gain_db)):
+            if value < 0:
+                raise ConfigError(f"{type(self).__name__}: {name} is {value}; it must not be negative")
+        self.spec, self.augment = spec, augment
+        self.shift, self.gain_db = round(shift * spec.sample_rate), gain_db
+        self.freq_mask, self.time_mask = freq_mask, time_mask
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """``(B, samples)`` to ``(B, 1, F, T)``, in float32 also under autocast: logarithms need its precision.
+
+        Raises:
+            ShapeError: not two axes.
+        """
+        if audio.ndim != 2:
+            raise ShapeError(f"{type(self).__name__} got audio of shape {tuple(audio.shape)}; it needs (B, samples)")
+        with torch.autocast(audio.device.type, enabled=False):
+            signal = self.prepare(wave(audio))
+            if not (self.augment and self.training):
+                return self.spectrum(signal)[:, None]
+            signal = random.gain(random.shift(signal, self.shift), self.gain_db)
+            spectrum = self.spectrum(signal)[:, None]
+            return random.mask(random.mask(spectrum, 2, self.freq_mask), 3, self.time_mask)
+
+    def prepare(self, signal: Tensor) -> Tensor:
+        """The signal ``(B, samples)`` before anything random."""
+        return signal
+
+    def spectrum(self, signal: Tensor) -> Tensor:
+        """``(B, samples)`` to ``(B, F, T)``."""
+        raise NotImplementedError
+
+
+def needs_positive(part: str, **values: float) -> None:
+    """Refuse what is not above zero.
+
+    Raises:
+        ConfigError: naming the option.
+    """
+    for name, value in values.items():
+        if value <= 0:
+            raise ConfigError(f"{part}: {name} is {value}; it must be greater than 0")

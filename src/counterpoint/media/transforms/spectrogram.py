@@ -1,0 +1,134 @@
+"""Log-spectrograms, with the settings of OGM-GE and of MMCosine as named presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from counterpoint.errors import ConfigError
+from counterpoint.media.spec import MediaSpec
+from counterpoint.media.transforms.registry import TRANSFORMS
+from counterpoint.media.transforms.sound import SoundTransform, needs_positive
+from counterpoint.media.transforms.stft import hann, magnitude, per_clip, power_spectrogram, tukey
+from counterpoint.registry import did_you_mean
+
+
+@dataclass(frozen=True)
+class SpectrogramPreset:
+    """Settings that belong together.
+
+    Attributes:
+        n_fft: samples per frame.
+        hop_length: samples from one frame to the next.
+        normalize: mean 0 and deviation 1 per clip.
+        density: power spectral density of detrended, Tukey-windowed frames within the signal, instead of the
+            magnitude of Hann-windowed frames centred on multiples of the hop.
+        tile: seconds that the clip is repeated to; None: left as it is.
+        sample_rate: what the other numbers were chosen for; None: any.
+    """
+
+    n_fft: int = 512
+    hop_length: int = 160
+    normalize: bool = True
+    density: bool = False
+    tile: float | None = None
+    sample_rate: int | None = None
+
+
+PRESETS = {
+    # As released for CREMA-D: librosa's stft with hop 353, where the paper (and MMCosine) have overlap 353.
+    "ogm_ge": SpectrogramPreset(hop_length=353, normalize=False, tile=3.0, sample_rate=22050),
+    # scipy.signal.spectrogram(nperseg=512, noverlap=353) with its defaults.
+    "mmcosine": SpectrogramPreset(hop_length=512 - 353, density=True, tile=3.0, sample_rate=16000),
+}
+
+
+@TRANSFORMS.register("log_spectrogram")
+class LogSpectrogram(SoundTransform):
+    """``log(|STFT| + 1e-7)``: ``(B, samples)`` to ``(B, 1, n_fft // 2 + 1, T)``.
+
+    Args:
+        spec: shape of the clips.
+        augment: change clips at random in ``train()``.
+        preset: ``"ogm_ge"`` (22050 Hz, 3 s: 257 x 188, as its code does for CREMA-D), ``"mmcosine"`` (16000 Hz, 3 s:
+            257 x 299, normalised per clip; also what OGM-GE's paper says), or None (512 samples, hop 160, normalised).
+            Both presets repeat a shorter clip, without the zeros that fill it up, to 3 s.
+        n_fft, hop_length, normalize: take the place of the preset's.
+        shift, gain_db, freq_mask, time_mask: see :class:`~counterpoint.media.transforms.sound.SoundTransform`.
+
+    Raises:
+        ConfigError: an unknown preset, or one that is for another sample rate than the spec's.
+    """
+
+    window: Tensor
+
+    def __init__(
+        self,
+        spec: MediaSpec,
+        *,
+        augment: bool = False,
+        preset: str | None = None,
+        n_fft: int | None = None,
+        hop_length: int | None = None,
+        normalize: bool | None = None,
+        shift: float = 0.1,
+        gain_db: float = 6.0,
+        freq_mask: float = 0.15,
+        time_mask: float = 0.1,
+    ) -> None:
+        super().__init__(spec, augment=augment, shift=shift, gain_db=gain_db, freq_mask=freq_mask, time_mask=time_mask)
+        if preset is not None and preset not in PRESETS:
+            raise ConfigError(f"log_spectrogram has no preset {preset!r}.{did_you_mean(preset, PRESETS)}")
+        chosen = SpectrogramPreset() if preset is None else PRESETS[preset]
+        if chosen.sample_rate is not None and spec.sample_rate != chosen.sample_rate:
+            raise ConfigError(
+                f"log_spectrogram preset {preset!r} is for sound at {chosen.sample_rate} Hz, the clips have "
+                f"{spec.sample_rate} Hz; set media.sample_rate to {chosen.sample_rate}"
+            )
+        given: dict[str, Any] = {"n_fft": n_fft, "hop_length": hop_length, "normalize": normalize}
+        self.settings = replace(chosen, **{name: value for name, value in given.items() if value is not None})
+        needs_positive("log_spectrogram", n_fft=self.settings.n_fft, hop_length=self.settings.hop_length)
+        self.samples = spec.num_samples if chosen.tile is None else round(chosen.tile * spec.sample_rate)
+        if chosen.density and self.samples < self.settings.n_fft:
+            raise ConfigError(
+                f"log_spectrogram: n_fft {self.settings.n_fft} is longer than the clip ({self.samples} samples)"
+            )
+        window = hann(self.settings.n_fft)
+        if chosen.density:  # of one-sided spectra, in power per Hz
+            window = tukey(self.settings.n_fft)
+            window = window / (spec.sample_rate * window.square().sum()).sqrt()
+        self.register_buffer("window", window.to(torch.get_default_dtype()), persistent=False)
+
+    def prepare(self, signal: Tensor) -> Tensor:
+        """The signal, repeated where the preset says so, within [-1, 1]."""
+        if self.settings.tile is not None:
+            signal = repeat_sound(signal, self.samples)
+        return signal.clamp(-1, 1)
+
+    def spectrum(self, signal: Tensor) -> Tensor:
+        """``(B, samples)`` to ``(B, F, T)``."""
+        settings = self.settings
+        power = power_spectrogram(
+            signal, self.window, settings.hop_length, center=not settings.density, detrend=settings.density
+        )
+        if settings.density:
+            twice = torch.full_like(power[0, :, :1], 2.0)  # a one-sided spectrum stands for both sides ...
+            twice[0] = 1.0  # ... but the constant part and, for even n_fft, the highest have no other side
+            if settings.n_fft % 2 == 0:
+                twice[-1] = 1.0
+            out = (power * twice + 1e-7).log()
+        else:
+            out = (magnitude(power) + 1e-7).log()
+        return per_clip(out) if settings.normalize else out
+
+
+def repeat_sound(signal: Tensor, samples: int) -> Tensor:
+    """Repeat each ``(B, n)`` signal up to ``(B, samples)``, without the exact zeros at its end, which are padding."""
+    n = signal.shape[1]
+    at = torch.arange(n, device=signal.device)
+    length = torch.where(signal != 0, at + 1, 0).amax(1, keepdim=True)
+    length = torch.where(length == 0, n, length)
+    return signal.gather(1, torch.arange(samples, device=signal.device) % length)
