@@ -26,6 +26,7 @@ from numpy.typing import ArrayLike, NDArray
 
 LEVEL = 0.95
 RESAMPLES = 9999
+UNCLEAR = "no clear difference"
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Difference:
         """``"better"``, ``"worse"`` or ``"no clear difference"``."""
         p = self.p if self.p_holm is None else self.p_holm
         if p >= 1 - LEVEL or self.low <= 0 <= self.high:
-            return "no clear difference"
+            return UNCLEAR
         return "better" if self.mean > 0 else "worse"
 
 

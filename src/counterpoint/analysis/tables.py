@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterpoint.analysis.results import Comparison, MethodResult, ModalityScores
-from counterpoint.analysis.statistics import Difference, Estimate
+from counterpoint.analysis.statistics import UNCLEAR, Difference, Estimate
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -83,15 +83,16 @@ def methods_table(comparison: Comparison) -> Table:
             "p",
             "Two-sided sign-flip permutation test over test clips, corrected for the number of methods (Holm).",
         ),
-        Column("Verdict", "Better or worse only where p is below 0.05 and the interval leaves out zero."),
+        Column("Verdict", "Better or worse only where p is below 0.05 and the interval leaves out zero; else unclear."),
     )
     rows = []
     for name, method in comparison.methods.items():
+        d = method.difference
+        last = (difference_cell(d), p_value(d.p_holm if d else None), d.verdict if d else NONE)
         if name == comparison.baseline:
             last = ("baseline", "", "")
-        else:
-            d = method.difference
-            last = (difference_cell(d), p_value(d.p_holm if d else None), d.verdict if d else NONE)
+        elif d is not None and d.verdict == UNCLEAR:
+            last = (*last[:2], "unclear")
         rows.append((name, with_interval(method.accuracy), with_interval(method.mAP), *last))
     for name, alone in comparison.alone.items():
         rows.append((f"{name} alone", with_interval(alone.accuracy), with_interval(alone.mAP), "", "", ""))
@@ -139,7 +140,7 @@ def summary(comparison: Comparison) -> list[str]:
     for verdict, words in (
         ("better", "Better than it"),
         ("worse", "Worse than it"),
-        ("no clear difference", "Not clearly different from it"),
+        (UNCLEAR, "Not clearly different from it"),
     ):
         if names := by_verdict.get(verdict):
             sentences.append(f"{words}: {', '.join(names)}.")
@@ -161,22 +162,25 @@ def summary(comparison: Comparison) -> list[str]:
 
 def to_rich(comparison: Comparison) -> RenderableType:
     """Both tables and the summary, for the terminal."""
+    from rich.box import SIMPLE
     from rich.console import Group
     from rich.table import Table as RichTable
     from rich.text import Text
 
     parts: list[RenderableType] = []
     for table in (methods_table(comparison), modalities_table(comparison)):
-        rich_table = RichTable(title=table.title, title_justify="left", title_style="bold")
+        drawn = RichTable(title=table.title, title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False)
+        drawn.collapse_padding = True
+        group = ""
         for i, column in enumerate(table.columns):
-            heading = (
-                f"{column.group.replace(' (', chr(10) + '(')}\n{column.heading}" if column.group else column.heading
-            )
-            rich_table.add_column(Text(heading), justify="left" if i == 0 else "right", no_wrap=i == 0)
+            above = "" if column.group == group else column.group.partition(" (")[0]
+            group = column.group
+            heading = f"{above}\n{column.heading}" if any(c.group for c in table.columns) else column.heading
+            drawn.add_column(Text(heading), justify="left" if i == 0 else "right", no_wrap=i == 0)
         for row in table.rows:
             style = {"better": "green", "worse": "red"}.get(row[-1], "")
-            rich_table.add_row(*(Text(cell.replace(" ± ", "±")) for cell in row), style=style)
-        parts.append(rich_table)
+            drawn.add_row(*(Text(cell.replace(" ± ", "±")) for cell in row), style=style)
+        parts.append(drawn)
     parts.append(Text(" ".join(summary(comparison))))
     return Group(*parts)
 

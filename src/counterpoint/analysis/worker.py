@@ -115,12 +115,15 @@ def finished(task: RunTask) -> RunResult | None:
 
 
 def _read(values: dict[str, Any]) -> RunResult:
+    def scores(found: dict[str, float] | None) -> Any:
+        return None if found is None else Scores(**found)
+
     modalities = {
-        name: ModalityScores(**{kind: None if scores is None else Scores(**scores) for kind, scores in by.items()})
+        name: ModalityScores(**{kind: scores(found) for kind, found in by.items()})
         for name, by in values["modalities"].items()
     }
-    scores = {split: Scores(**values[split]) for split in ("val", "test")}
-    return RunResult(**{**values, **scores, "modalities": modalities})
+    splits = {split: scores(values[split]) for split in ("val", "test")}
+    return RunResult(**{**values, **splits, "modalities": modalities})
 
 
 def _scores(logits: Tensor, target: Tensor) -> Scores:

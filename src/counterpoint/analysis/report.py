@@ -1,0 +1,285 @@
+"""``report.html``: one self-contained page about a comparison, or about a single run."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from counterpoint.analysis import figures
+from counterpoint.analysis import page as html
+from counterpoint.analysis.history import History, read_history
+from counterpoint.analysis.results import Comparison, MethodResult
+from counterpoint.analysis.tables import (
+    Column,
+    Table,
+    methods_table,
+    modalities_table,
+    percent,
+    summary,
+)
+from counterpoint.analysis.traces import Trace, load_trace
+from counterpoint.analysis.worker import TRACE
+from counterpoint.training import folder as files
+from counterpoint.training.config import flatten
+
+if TYPE_CHECKING:
+    from counterpoint.training.run import Run
+
+REPORT = "report.html"
+_MOST_LISTED = 200  # clips set aside; the run folder lists them all
+
+
+def write_report(comparison: Comparison) -> Path:
+    """Write ``report.html`` into the comparison's folder, from its results and what its runs left behind.
+
+    Returns:
+        The page.
+    """
+    histories: dict[str, list[History]] = {}
+    traces: dict[str, list[Trace]] = {}
+    for name, method in comparison.methods.items():
+        histories[name] = [read_history(comparison.folder / run.folder) for run in method.runs]
+        traces[name] = [load_trace(comparison.folder / run.folder / TRACE) for run in method.runs]
+    protocol = comparison.protocol
+    body = [
+        html.heading(f"Comparison on {comparison.dataset}", 1),
+        html.paragraph(
+            f"{_count(len(comparison.methods), 'method')}, {_count(len(protocol['config']['seeds']), 'seed')}, "
+            f"{_count(protocol['clips']['test'], 'test clip')}, {_count(len(comparison.classes), 'class', 'classes')}. "
+            "Epochs and settings were chosen on validation data; test data were used once per run.",
+            "soft",
+        ),
+        html.paragraph(" ".join(summary(comparison)), "lead"),
+        *_warnings(protocol["shared_groups"]),
+    ]
+    if comparison.methods:
+        body += [
+            html.heading("Which method helps?"),
+            html.result_table(methods_table(comparison)),
+            html.heading("What can each modality do alone?"),
+            html.result_table(modalities_table(comparison)),
+            figures.abilities(comparison),
+            *_figures(histories, traces, comparison.modalities, comparison.classes),
+        ]
+    body += [
+        html.heading("Methods"),
+        _methods(comparison),
+        *_search(comparison),
+        html.heading("Protocol"),
+        _protocol(comparison),
+        *_set_aside(protocol["set_aside"]),
+        *_failures(comparison),
+        *_reproduce(protocol["environment"], flatten_options(protocol["config"])),
+    ]
+    path = comparison.folder / REPORT
+    files.write_text(path, html.page(f"Counterpoint: {comparison.dataset}", body))
+    return path
+
+
+def write_run_report(run: Run) -> Path:
+    """Write ``report.html`` into the folder of a finished training run: a smaller form of the comparison's page.
+
+    Returns:
+        The page.
+    """
+    from counterpoint.analysis.worker import analyse
+
+    found = analyse(run, probe=False)
+    trace = load_trace(run.folder / TRACE)
+    name = run.folder.name
+    table = run.data.clips.table
+    modalities = tuple(found.modalities)
+    rows = [("joint", percent(found.test.accuracy), percent(found.test.mAP))]
+    if len(modalities) > 1:
+        for modality, scores in found.modalities.items():
+            for kind in ("decoupled", "silenced"):
+                score = getattr(scores, kind)
+                rows.append((f"{modality}, {kind}", percent(score.accuracy), percent(score.mAP)))
+    columns = (
+        Column("Logits", "Joint; a modality's own share of them (decoupled); or with all others silenced (silenced)."),
+        Column("Top-1", "Share of test clips whose highest logit is the true class, in percent."),
+        Column("mAP", "Average precision of each class against the rest, mean over classes, in percent."),
+    )
+    fusion = run.config.fusion
+    body = [
+        html.heading(f"Run {name} on {table.name}", 1),
+        html.paragraph(
+            f"{_composition(flatten(run.config))}; seed {run.config.seed}; epoch {found.epoch + 1} of "
+            f"{run.config.epochs}, chosen on validation data.",
+            "soft",
+        ),
+        html.paragraph(
+            f"Test top-1 {percent(found.test.accuracy)} %, mAP {percent(found.test.mAP)} %, on "
+            f"{_count(len(trace.ids), 'clip')} of {_count(len(run.classes), 'class', 'classes')}. One run says "
+            "nothing of how much another seed would change; counterpoint compare does.",
+            "lead",
+        ),
+        *_warnings(len(table.shared_groups())),
+        html.heading("Test results"),
+        html.result_table(Table(f"Test results on {table.name}", columns, tuple(rows))),
+        *_figures({name: [read_history(run.folder)]}, {name: [trace]}, modalities, run.classes),
+        html.heading("Data"),
+        html.definitions(_data(table.name, {s: len(run.data.clips.clips(s)) for s in ("train", "val", "test")})),
+        html.bullets(table.notes),
+        *_set_aside(run.data.clips.set_aside),
+        *_reproduce(_environment(run.folder), {k: str(v) for k, v in flatten(run.config).items()}),
+    ]
+    path = run.folder / REPORT
+    files.write_text(path, html.page(f"Counterpoint: {name}, {fusion.name} on {table.name}", body))
+    return path
+
+
+def flatten_options(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested options as dotted names and text."""
+    flat: dict[str, str] = {}
+    for key, value in options.items():
+        if isinstance(value, Mapping) and value and key not in ("options", "search_space", "inputs", "media"):
+            flat |= flatten_options(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
+    return flat
+
+
+def _figures(
+    histories: Mapping[str, Sequence[History]],
+    traces: Mapping[str, Sequence[Trace]],
+    modalities: Sequence[str],
+    classes: Sequence[str],
+) -> list[str]:
+    drawn = [
+        figures.accuracy_over_epochs(histories, modalities),
+        figures.balance_over_steps(histories, modalities),
+        figures.class_norms(traces, modalities, classes),
+        figures.angle_distributions(traces, modalities),
+        figures.zeta_distributions(traces, modalities),
+    ]
+    return [block for block in drawn if block]
+
+
+def _methods(comparison: Comparison) -> str:
+    rows = []
+    for name, method in (*comparison.methods.items(), *((f"{m} alone", r) for m, r in comparison.alone.items())):
+        chosen = ", ".join(f"{key} = {value}" for key, value in method.setting.items()) or "the recipe as it stands"
+        seconds = sum(run.seconds for run in method.runs)
+        rows.append((name, method.title, chosen, ", ".join(str(r.seed) for r in method.runs), f"{seconds:.0f} s"))
+    return html.text_table(
+        "What was run", ("Method", "What it is", "Setting", "Seeds finished", "Time, all seeds"), rows
+    )
+
+
+def _search(comparison: Comparison) -> list[str]:
+    config = comparison.protocol["config"]
+    if not config["search_trials"]:
+        return []
+    everything: dict[str, MethodResult] = {
+        **comparison.methods,
+        **{f"{m} alone": r for m, r in comparison.alone.items()},
+    }
+    rows = [
+        (
+            name,
+            ", ".join(f"{key} = {value}" for key, value in trial.setting.items()),
+            "failed" if trial.score is None else percent(trial.score),
+            "chosen" if trial.setting == method.setting else "",
+        )
+        for name, method in everything.items()
+        for trial in method.trials
+    ]
+    metric = config["search_metric"]
+    table = html.text_table(
+        f"Settings tried, with validation {metric} in percent", ("Method", "Setting", f"val {metric}", ""), rows
+    )
+    return [html.folded(f"The search: all {len(rows)} trials", table)]
+
+
+def _protocol(comparison: Comparison) -> str:
+    protocol, config = comparison.protocol, comparison.protocol["config"]
+    base = config["base"]
+    trials = config["search_trials"]
+    search = (
+        f"{trials} settings for every method and every modality alone, drawn from seed {config['search_seed']}, the "
+        f"first being the recipe as it stands; trained with seed {config['seeds'][0]} and chosen by validation "
+        f"{config['search_metric']}. Common space: {json.dumps(config['search_space'])}; recipes may add their own."
+        if trials
+        else "None: every method ran with its recipe as it stands."
+    )
+    items = _data(protocol["dataset"], protocol["clips"]) | {
+        "Seeds": ", ".join(map(str, config["seeds"])),
+        "Encoders": base["model"]["name"],
+        "Training": f"{base['epochs']} epochs of {base['optim']['name']}, lr {base['optim']['lr']:g} unless searched, "
+        f"{base['optim']['schedule']} schedule, batches of {base['data']['batch_size']}",
+        "Epoch": f"the one with the best validation {base['metric']} of each run",
+        "Search": search,
+        "Test": "Paired sign-flip permutation test over test clips on correctness averaged over seeds (9999 "
+        "resamplings, exact for few clips), Holm's correction over methods; 95 % percentile bootstrap over clips and "
+        "seeds for the difference; Student's t over seeds for means.",
+        "Time": f"{protocol['seconds']:.0f} s for the last call of compare",
+    }
+    return html.definitions(items) + html.bullets(protocol["notes"])
+
+
+def _data(name: str, clips: Mapping[str, int]) -> dict[str, str]:
+    return {"Dataset": name, "Clips": ", ".join(f"{count} {split}" for split, count in clips.items())}
+
+
+def _warnings(shared_groups: int) -> list[str]:
+    if not shared_groups:
+        return []
+    return [
+        html.paragraph(
+            f"{_count(shared_groups, 'speaker or source', 'speakers or sources')} stand both in test and in training "
+            "or validation: these results do not tell how well new ones would be recognised.",
+            "warn",
+        )
+    ]
+
+
+def _set_aside(clips: Mapping[str, str]) -> list[str]:
+    if not clips:
+        return [html.paragraph("No clip was set aside.", "soft")]
+    rows = list(clips.items())[:_MOST_LISTED]
+    more = f" The first {_MOST_LISTED} are listed." if len(clips) > _MOST_LISTED else ""
+    table = html.text_table("Clips that could not be read", ("Clip", "Reason"), rows)
+    return [html.folded(f"{_count(len(clips), 'clip')} set aside as unreadable.{more}", table)]
+
+
+def _failures(comparison: Comparison) -> list[str]:
+    if not comparison.failures:
+        return []
+    rows = [(f.name, str(f.seed), f.error, f"{f.folder}/error.txt") for f in comparison.failures]
+    return [
+        html.heading("Runs that failed"),
+        html.text_table("Their figures are missing above", ("Method", "Seed", "Error", "Traceback"), rows),
+    ]
+
+
+def _reproduce(environment: Mapping[str, Any], options: Mapping[str, str]) -> list[str]:
+    command = environment.get("command", [])
+    line = shlex.join([Path(command[0]).name, *command[1:]]) if command else ""
+    packages = environment.get("packages", {})
+    about = {key: str(value) for key, value in environment.items() if key not in ("command", "packages")}
+    about["packages"] = ", ".join(f"{name} {version}" for name, version in packages.items())
+    return [
+        html.heading("How to repeat it"),
+        html.code(line),
+        html.folded("Environment", html.definitions(about)),
+        html.folded("Every option", html.definitions(options)),
+    ]
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    path = folder / files.ENVIRONMENT
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
+
+
+def _composition(flat: Mapping[str, Any]) -> str:
+    parts = [flat["fusion.name"], flat["fusion.attention"], f"{flat['head.name']} head", flat["balance.name"]]
+    return ", ".join(part for part in parts if part)
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
