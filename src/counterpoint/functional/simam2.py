@@ -175,7 +175,8 @@ class _SimAM2(torch.autograd.Function):
             b: Tensor = (-8 * factor) * at_energy * y * p * p
             centre = b.mean(dim, keepdim=True)
             slope = (b * y).sum(dim, keepdim=True) / ctx.divisor
-            return (b - centre - y * slope) * inverse
+            at_x: Tensor = (b - centre - y * slope) * inverse
+            return at_x
 
         at_fused = gradient * gate + through(ys[0], ps[0], inverses[0], factors[0])
         at_streams = [

@@ -1,0 +1,23 @@
+"""Fusions: a mapping of modality features in, one :class:`FusionOutput` out."""
+
+from counterpoint.fusion.base import FUSIONS, Fusion, create_fusion
+from counterpoint.fusion.concat import Concat
+from counterpoint.fusion.film import FiLM
+from counterpoint.fusion.gate import ZetaGate
+from counterpoint.fusion.gated import Gated
+from counterpoint.fusion.output import FusionOutput
+from counterpoint.fusion.simam2 import SimAM2
+from counterpoint.fusion.sum import Sum
+
+__all__ = [
+    "FUSIONS",
+    "Concat",
+    "FiLM",
+    "Fusion",
+    "FusionOutput",
+    "Gated",
+    "SimAM2",
+    "Sum",
+    "ZetaGate",
+    "create_fusion",
+]

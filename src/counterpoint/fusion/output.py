@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch.export
 from torch import Tensor
 
 
@@ -27,3 +28,7 @@ class FusionOutput:
     fused: Tensor
     weights: Mapping[str, Tensor] | None = None
     extras: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+# torch.export takes only outputs that it knows how to take apart.
+torch.export.register_dataclass(FusionOutput, serialized_type_name="counterpoint.FusionOutput")

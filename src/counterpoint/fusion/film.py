@@ -1,0 +1,90 @@
+"""Feature-wise linear modulation: Eqs. (9) and (10) of SimAM², and MMCosine's symmetric form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.fusion.base import FUSIONS, Joined
+from counterpoint.fusion.major import MajorFusion
+from counterpoint.fusion.superposition import Superposition
+from counterpoint.heads import create_head
+
+
+@FUSIONS.register("film")
+class FiLM(MajorFusion):
+    """One modality scaled and shifted, channel by channel, by what the others say: ``γ F + β``, Eq. (9) of SimAM².
+
+    F are the features of the `major` modality; γ and β are a linear layer of the other's, for M > 2 of the others'
+    concatenated. With `zeta` or `attention` it is Eq. (10), ``zeta γ F + (1 - zeta) β``, the two terms taken for the
+    streams of Eq. (4) whatever M. `weights` then gives zeta to the major modality, and the others share 1 - zeta
+    evenly.
+
+    ``two_stream=True`` (MMCosine): every modality is major in a stream of its own; the head has a block for each, and
+    the joint logits are their sum. `fused` and `weights` are concatenated over streams.
+
+    Modalities do not come apart here: unimodal logits come from silencing.
+
+    Args:
+        dims: per modality the width of its features; M >= 2.
+        num_classes: C.
+        head: registered head.
+        head_options: its keyword options.
+        attention: None, or ``"simam2"`` on γ F and β.
+        attention_options: keyword options of :class:`SimAM2`.
+        zeta: None for Eq. (9) (with attention: 0.5); a number in (0, 1), the weight of the term with the major
+            modality; or ``"learned"``, see :class:`ZetaGate`.
+        gate_hidden: width of the hidden layer behind a learned zeta; None for a single linear layer.
+        major: which modality is modulated; None for the last (OGM-GE lets audio modulate visual features). Without
+            effect on ``two_stream``.
+        two_stream: whether every modality is modulated.
+
+    Raises:
+        ConfigError: an option outside its range.
+        UnknownNameError: `major` is no modality.
+    """
+
+    def __init__(
+        self,
+        dims: Mapping[str, int],
+        num_classes: int,
+        *,
+        head: str = "linear",
+        head_options: Mapping[str, Any] | None = None,
+        attention: str | None = None,
+        attention_options: Mapping[str, Any] | None = None,
+        zeta: float | str | None = None,
+        gate_hidden: int | None = 128,
+        major: str | None = None,
+        two_stream: bool = False,
+    ) -> None:
+        super().__init__(dims, num_classes, major=major, two_stream=two_stream)
+        width = sum(dims.values())
+        self.affine = nn.ModuleDict({m: nn.Linear(width - dims[m], 2 * dims[m]) for m in self.majors})
+        self.superposition = nn.ModuleDict(
+            {
+                m: Superposition(
+                    2,
+                    dims[m],
+                    width,
+                    zeta=zeta,
+                    gate_hidden=gate_hidden,
+                    attention=attention,
+                    attention_options=attention_options,
+                )
+                for m in self.majors
+            }
+        )
+        self.head = create_head(head, self._head_dims(dims), num_classes, **(head_options or {}))
+
+    def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
+        context = list(features.values())
+        streams = {}
+        for major in self.majors:
+            condition = torch.cat([features[other] for other in self._others(major)], -1)
+            gamma, beta = self.affine[major](condition).chunk(2, -1)
+            streams[major] = self.superposition[major]([gamma * features[major], beta], context, update=update)
+        return self._classify_streams(streams)

@@ -1,0 +1,126 @@
+"""Gated fusion: OGM-GE's gate, MMCosine's two-stream form, and the gated multimodal unit (GMU)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.errors import ConfigError
+from counterpoint.functional import superpose
+from counterpoint.fusion.base import FUSIONS, Joined
+from counterpoint.fusion.major import MajorFusion
+from counterpoint.fusion.superposition import Superposed, Superposition
+from counterpoint.heads import create_head
+from counterpoint.registry import did_you_mean
+
+
+@FUSIONS.register("gated")
+class Gated(MajorFusion):
+    """Modalities are projected to one width, and one lets the other through.
+
+    ``form="gate"`` (OGM-GE): U = sigmoid(P_other x_other) ⊙ P_major x_major. ``two_stream=True`` (MMCosine): every
+    modality is major in a stream of its own, the head has a block for each, and the joint logits are their sum;
+    `fused` and `weights` are concatenated over streams. For M > 2 the others' projections are added before the
+    sigmoid. No paper superposes here; with `zeta` or `attention` the streams of Eq. (4) of SimAM² are taken in
+    analogy to its Eq. (10), the gated term and the gate's projection: ``zeta sigmoid(P_o x_o) ⊙ P_m x_m + (1 - zeta)
+    P_o x_o``.
+
+    ``form="gmu"``: U = z ⊙ tanh(P_1 x_1) + (1 - z) ⊙ tanh(P_2 x_2), which is Eq. (4) with zeta = z. Without `zeta`, z
+    is the unit's own gate, sigmoid(W [x_1; x_2]); for M > 2 a softmax over modalities instead, so that weights sum to
+    one.
+
+    Unimodal logits come from silencing, except for ``form="gmu"`` with a number for `zeta`, no attention and a linear
+    head, where the terms of U come apart.
+
+    Args:
+        dims: per modality the width of its features; M >= 2.
+        num_classes: C.
+        head: registered head.
+        head_options: its keyword options.
+        attention: None, or ``"simam2"``.
+        attention_options: keyword options of :class:`SimAM2`.
+        zeta: None for the bare form (``"gate"`` with attention: 0.5); a number in (0, 1), the weight of the gated
+            term or of the first modality's; or ``"learned"``, see :class:`ZetaGate`.
+        gate_hidden: width of the hidden layer behind a learned zeta; None for a single linear layer.
+        form: ``"gate"`` or ``"gmu"``.
+        major: which modality is let through; None for the last (OGM-GE lets audio gate visual features). Without
+            effect on ``two_stream`` and on ``form="gmu"``.
+        two_stream: whether every modality is gated in turn; only for ``form="gate"``.
+        size: width of the projections; None for that of the widest modality.
+
+    Raises:
+        ConfigError: an option outside its range.
+        UnknownNameError: `major` is no modality.
+    """
+
+    def __init__(
+        self,
+        dims: Mapping[str, int],
+        num_classes: int,
+        *,
+        head: str = "linear",
+        head_options: Mapping[str, Any] | None = None,
+        attention: str | None = None,
+        attention_options: Mapping[str, Any] | None = None,
+        zeta: float | str | None = None,
+        gate_hidden: int | None = 128,
+        form: str = "gate",
+        major: str | None = None,
+        two_stream: bool = False,
+        size: int | None = None,
+    ) -> None:
+        super().__init__(dims, num_classes, major=major, two_stream=two_stream)
+        if form not in ("gate", "gmu"):
+            raise ConfigError(f"form={form!r} is unknown.{did_you_mean(form, ['gate', 'gmu'])}")
+        if form == "gmu" and two_stream:
+            raise ConfigError("two_stream=True needs form='gate'; form='gmu' treats all modalities alike already")
+        if size is not None and size < 1:
+            raise ConfigError(f"size must be 1 or more, got {size}")
+        self.form = form
+        width = size or max(dims.values())
+        self.project = nn.ModuleDict({m: nn.Linear(d, width) for m, d in dims.items()})
+        if form == "gmu" and zeta is None:
+            zeta, gate_hidden = "learned", None
+        self.superposition = nn.ModuleDict(
+            {
+                m: Superposition(
+                    len(dims) if form == "gmu" else 2,
+                    width,
+                    sum(dims.values()),
+                    zeta=zeta,
+                    gate_hidden=gate_hidden,
+                    attention=attention,
+                    attention_options=attention_options,
+                )
+                for m in self.majors
+            }
+        )
+        self.head = create_head(head, self._head_dims(dict.fromkeys(dims, width)), num_classes, **(head_options or {}))
+
+    def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
+        context = list(features.values())
+        projected: dict[str, Tensor] = {m: self.project[m](x) for m, x in features.items()}
+        if self.form == "gmu":
+            streams = {m: torch.tanh(x) for m, x in projected.items()}
+            return self._classify_sum(streams, self._of(self.major), context, update=update)
+        joined = {}
+        for major in self.majors:
+            others = [projected[other] for other in self._others(major)]
+            gate = superpose(others, [1.0] * len(others)) if len(others) > 1 else others[0]
+            gated = torch.sigmoid(gate) * projected[major]
+            superposition = self._of(major)
+            bare = superposition.plain
+            joined[major] = (
+                Superposed(gated, None, {}) if bare else superposition([gated, gate], context, update=update)
+            )
+        return self._classify_streams(joined)
+
+    def _of(self, major: str) -> Superposition:
+        return cast(Superposition, self.superposition[major])
+
+    def extra_repr(self) -> str:
+        """Sizes and form, for ``print(model)``."""
+        return f"{super().extra_repr()}, form={self.form!r}"
