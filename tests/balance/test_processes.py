@@ -7,6 +7,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from balance_parts import output
 from counterpoint.balance import create_balancer
+from counterpoint.fusion import create_fusion
 from processes import in_processes
 
 WORLD, BATCH = 2, 6
@@ -24,8 +25,6 @@ class Net(nn.Module):
         if fusion is None:
             self.heads = nn.ModuleDict({m: nn.Linear(5, 4) for m in self.encoders})
         else:
-            from counterpoint.fusion import create_fusion
-
             self.fusion = create_fusion(fusion[0], dict.fromkeys(self.encoders, 5), 4, **fusion[1])
 
     def forward(self, inputs):
@@ -77,6 +76,12 @@ def test_decoupled_ratio(name):
 @pytest.mark.parametrize("name", ["ogm", "ogm_ge"])
 def test_decoupling_free_ratio_with_learned_simam2(name):
     check(name, {"ratio": "zeta", "parameters": "all"}, ("sum", {"attention": "simam2", "zeta": "learned"}))
+
+
+@pytest.mark.parametrize("fusion", ["sum", "film"])
+def test_gradients_through_the_spread_over_processes(fusion):
+    options = {"attention": "simam2", "zeta": "learned", "attention_options": {"detach_r": False}}
+    check("ogm", {"ratio": "zeta"}, (fusion, options))
 
 
 def _uneven(rank, world):

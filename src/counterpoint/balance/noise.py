@@ -78,7 +78,7 @@ def _add_on_cpu(key: tuple[int, ...], gradient: Tensor, scale: Tensor) -> None:
     for block in torch.split(flat, BLOCK):
         count = block.numel()
         index = bits.random_raw((count + 3) // 4).view(np.uint16)[:count]
-        np.take(table, index, out=drawn[:count], mode="wrap")  # "raise" would copy; 16 bits cannot be out of range
+        table.take(index, out=drawn[:count], mode="wrap")  # "raise" would copy; 16 bits cannot be out of range
         block.addcmul_(block_of_noise[:count], scale)
 
 
