@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -132,6 +133,11 @@ def prepare(
     return prepared
 
 
+def kind_of_reason(reason: str) -> str:
+    """A reason without its numbers, so that like ones can be counted: ``"only 1.2 of 3 s"`` -> ``"only … of … s"``."""
+    return re.sub(r"\d+(\.\d+)?", "…", reason)
+
+
 def _check(max_bad: float, modalities: Sequence[str], jobs: int | None, timeout: float) -> tuple[str, ...]:
     known = tuple(array_shapes(MediaSpec()))
     if isinstance(modalities, str) or not modalities:
@@ -252,7 +258,7 @@ def _judge(prepared: PreparedClips, max_bad: float) -> None:
     total = len(table.clips) + len(table.refused.keys() - {clip.id for clip in table.clips})
     if not prepared.places or len(set_aside) > max_bad * total:
         share = len(set_aside) / total if total else 1.0
-        reasons = Counter(set_aside.values()).most_common(3)
+        reasons = Counter(kind_of_reason(reason) for reason in set_aside.values()).most_common(3)
         worst = "".join(f"\n  {count} x {reason}" for reason, count in reasons)
         first = "".join(f"\n  {clip}: {reason}" for clip, reason in list(set_aside.items())[:5])
         raise DataError(
