@@ -1,0 +1,178 @@
+"""What is to be rendered: the dials, and from them every clip with its speaker, class and split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from counterpoint.data.clips import SPLITS
+from counterpoint.data.talkers.phones import SYLLABLES
+from counterpoint.errors import ConfigError
+
+VERSION = 1
+"""Of the generator; a clip rendered by another version is never reused."""
+
+TASKS = ("syllable", "event")
+
+SEGMENTS = 10
+"""Segments per clip of the task ``event``."""
+SEGMENT_SECONDS = 0.48
+"""Length of one of them: 12 frames, 7680 samples."""
+CLIP_SECONDS = {"syllable": 1.12, "event": SEGMENTS * SEGMENT_SECONDS}
+
+_DEFAULT_CLIPS = {"syllable": 720, "event": 360}
+# Streams of random numbers, so that one dial changes nothing but what it is for.
+_ORDER, _HIDDEN, _EVENTS = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that the rendered files depend on.
+
+    Attributes:
+        task: ``"syllable"`` or ``"event"``.
+        seed: of speakers, clips, noise and movement.
+        audio_snr_db: power of the speech over that of the added noise, decibels, -60 to 100.
+        visual_noise: standard deviation of pixel noise before coding, 0 to 1 of full scale.
+        visual_dropout: share of the clips of each split whose mouth a hand hides, 0 to 1; on those, sight says nothing.
+        speakers: how many there are, 3 to 1000; about 1/6 of them validate and 1/4 test.
+        clips: how many in all, at least one for each speaker; 0: 720 syllables or 360 event clips.
+
+    Raises:
+        ConfigError: a value outside its range.
+    """
+
+    task: str = "syllable"
+    seed: int = 0
+    audio_snr_db: float = 8.0
+    visual_noise: float = 0.05
+    visual_dropout: float = 0.0
+    speakers: int = 24
+    clips: int = 0
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise ConfigError(f"talkers has no task {self.task!r}; it has {' and '.join(TASKS)}")
+        _check("seed", self.seed, 0, 2**63 - 1, whole=True)
+        _check("audio_snr_db", self.audio_snr_db, -60, 100)
+        _check("visual_noise", self.visual_noise, 0, 1)
+        _check("visual_dropout", self.visual_dropout, 0, 1)
+        _check("speakers", self.speakers, 3, 1000, whole=True)
+        if self.clips == 0:
+            object.__setattr__(self, "clips", max(_DEFAULT_CLIPS[self.task], self.speakers))
+        _check("clips", self.clips, self.speakers, 1_000_000, whole=True)
+        for name in ("audio_snr_db", "visual_noise", "visual_dropout"):
+            object.__setattr__(self, name, float(getattr(self, name)))  # 5 and 5.0 are the same clips
+
+    @property
+    def seconds(self) -> float:
+        """Length of a clip."""
+        return CLIP_SECONDS[self.task]
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the cache folder; another value of any setting or another version gives another one."""
+        text = json.dumps({"version": VERSION, **asdict(self)}, sort_keys=True)
+        return f"{self.task}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True)
+class ClipPlan:
+    """One clip before it is rendered; labels are indices into ``SYLLABLES``.
+
+    Attributes:
+        index: place in the dataset; with the seed it fixes everything that is random in the clip.
+        speaker: number of the speaker.
+        split: ``"train"``, ``"val"`` or ``"test"``; decided by the speaker.
+        label: class of the clip.
+        hidden: a hand hides the mouth throughout.
+        heard: per segment what is said, or None (a clip of the task ``syllable`` has one segment).
+        seen: per segment what the mouth does, or None.
+    """
+
+    index: int
+    speaker: int
+    split: str
+    label: int
+    hidden: bool
+    heard: tuple[int | None, ...]
+    seen: tuple[int | None, ...]
+
+    @property
+    def id(self) -> str:
+        """Unique in its dataset, and the name of the file without its suffix."""
+        return f"s{self.speaker:02d}-{self.index:05d}-{SYLLABLES[self.label]}"
+
+
+def speaker_split(speaker: int, speakers: int) -> str:
+    """The split that a speaker belongs to: the last quarter tests, the sixth before it validates."""
+    test = max(1, round(speakers / 4))
+    val = max(1, round(speakers / 6))
+    return "test" if speaker >= speakers - test else "val" if speaker >= speakers - test - val else "train"
+
+
+def make_plan(settings: Settings) -> tuple[ClipPlan, ...]:
+    """List all clips: every speaker says all classes equally often as far as they go, and stands in one split only."""
+    who = np.arange(settings.clips) % settings.speakers
+    splits = [speaker_split(int(s), settings.speakers) for s in who]
+    labels = _labels(who, settings)
+    hidden = _hidden(splits, settings)
+    plans = []
+    for k in range(settings.clips):
+        label = int(labels[k])
+        heard: tuple[int | None, ...] = (label,)
+        seen = heard
+        if settings.task == "event":
+            heard, seen = _event(label, np.random.default_rng([settings.seed, _EVENTS, k]))
+        plans.append(ClipPlan(k, int(who[k]), splits[k], label, bool(hidden[k]), heard, seen))
+    return tuple(plans)
+
+
+def _labels(who: np.ndarray, settings: Settings) -> np.ndarray:
+    """Each speaker goes through all classes in a new order each time."""
+    labels = np.empty(len(who), dtype=np.int64)
+    for speaker in range(settings.speakers):
+        rng = np.random.default_rng([settings.seed, _ORDER, speaker])
+        mine = np.flatnonzero(who == speaker)
+        rounds = math.ceil(len(mine) / len(SYLLABLES))
+        labels[mine] = np.concatenate([rng.permutation(len(SYLLABLES)) for _ in range(rounds)])[: len(mine)]
+    return labels
+
+
+def _hidden(splits: list[str], settings: Settings) -> np.ndarray:
+    """Exactly the wanted share of each split, rounded to whole clips."""
+    hidden = np.zeros(len(splits), dtype=bool)
+    for number, split in enumerate(SPLITS):
+        mine = np.flatnonzero(np.array(splits) == split)
+        rng = np.random.default_rng([settings.seed, _HIDDEN, number])
+        hidden[rng.permutation(mine)[: round(settings.visual_dropout * len(mine))]] = True
+    return hidden
+
+
+def _event(label: int, rng: np.random.Generator) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
+    """2 to 6 segments in a row with the event; about 3 in 10 of the others are only heard, 3 in 10 only seen."""
+    length = int(rng.integers(2, 7))
+    start = int(rng.integers(0, SEGMENTS - length + 1))
+    heard: list[int | None] = [None] * SEGMENTS
+    seen: list[int | None] = [None] * SEGMENTS
+    for k in range(SEGMENTS):
+        kind, other = rng.uniform(), int(rng.integers(len(SYLLABLES)))
+        if start <= k < start + length:
+            heard[k] = seen[k] = label
+        elif kind < 0.3:
+            heard[k] = other
+        elif kind < 0.6:
+            seen[k] = other
+    return tuple(heard), tuple(seen)
+
+
+def _check(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:
+    kinds: tuple[type, ...] = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise ConfigError(f"talkers.{name} is {value!r}; it must be {'a whole' if whole else 'a'} number")
+    if not low <= float(value) <= high:  # type: ignore[arg-type]  # a number, by the check above
+        raise ConfigError(f"talkers.{name} is {value}; it must be {low:g} to {high:g}")
