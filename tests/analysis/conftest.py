@@ -69,14 +69,15 @@ def _write(path: Path, rows: list[dict]) -> None:
 Make = Callable[..., Comparison]
 
 
-@pytest.fixture
-def make_comparison(tmp_path: Path) -> Make:
+@pytest.fixture(scope="session")
+def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
     def make(
         methods: dict[str, float] | None = None,
         seeds: tuple[int, ...] = (0, 1, 2),
         classes: tuple[str, ...] = ("bin", "lay", "place", "set"),
-        folder: Path = tmp_path / "made",
+        folder: Path | None = None,
     ) -> Comparison:
+        folder = folder or tmp_path_factory.mktemp("made")
         methods = methods or {
             "concat": 0.7,
             "sum": 0.71,

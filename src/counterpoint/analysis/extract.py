@@ -97,12 +97,14 @@ def extract(run: Run, split: str, device: torch.device | None = None) -> Extract
 
 @contextlib.contextmanager
 def _inputs_of(head: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """Gather the ``(B, D)`` tensors of the mapping that the head is called with; the last call counts."""
+    """Gather the ``(B, D)`` tensors of the mapping that the head is called with; the first call is the joint one."""
     seen: dict[str, Tensor] = {}
 
     def look(_: nn.Module, args: tuple[Any, ...]) -> None:
         if args and isinstance(args[0], Mapping):
-            seen.update({name: values for name, values in args[0].items() if values.ndim == 2})
+            for name, values in args[0].items():
+                if values.ndim == 2:
+                    seen.setdefault(name, values)
 
     handle = head.register_forward_pre_hook(look)
     try:

@@ -162,7 +162,7 @@ def class_norms(traces: Traces, modalities: Sequence[str], classes: Sequence[str
         "Weight norms per class and modality",
         "How long the head's weight vector of each class is in each modality, at the chosen epoch. Under a linear "
         "head, the modality with the longer weights rules the joint logits; under cosine logits (MMCosine) the length "
-        "has no say. Means over seeds.",
+        "has no say. Means over seeds. Methods whose head does not keep modalities apart are left out.",
         panels,
         _modalities_legend(modalities, solid=True),
     )

@@ -185,6 +185,18 @@ def to_rich(comparison: Comparison) -> RenderableType:
     return Group(*parts)
 
 
+def print_comparison(comparison: Comparison) -> None:
+    """Both tables, the summary, what failed, and where the report is, on standard output."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(to_rich(comparison))
+    for failure in comparison.failures:
+        where = f"{comparison.folder / failure.folder}/error.txt"
+        console.print(f"failed: {failure.name} seed {failure.seed}: {failure.error} (see {where})", markup=False)
+    console.print(f"report: {comparison.folder / 'report.html'}", markup=False, soft_wrap=True)
+
+
 def write_csv(comparison: Comparison, folder: Path) -> None:
     """``results.csv`` (a row per method) and ``results_per_seed.csv`` (a row per run); values from 0 to 1."""
     everything = {**comparison.methods, **{f"{m} alone": r for m, r in comparison.alone.items()}}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterpoint.analysis.results import ModalityScores, RunResult, Scores
 from counterpoint.training import folder as files
-from counterpoint.training.config import TrainConfig, to_dict
+from counterpoint.training.config import METRICS, TrainConfig, to_dict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +58,7 @@ def run_task(task: RunTask) -> RunResult | dict[str, float]:
     began = time.perf_counter()
     run = fit(task.config, task.folder, resume=True, progress=False)
     if task.kind == "search":
-        return {metric: float(run.result["val"][metric]) for metric in ("accuracy", "mAP")}
+        return _val(run.result)
     return analyse(run, probe=task.probe, began=began)
 
 
@@ -100,18 +100,25 @@ def analyse(run: Run, *, probe: bool, began: float | None = None) -> RunResult:
     return result
 
 
-def finished(task: RunTask) -> RunResult | None:
-    """The findings of a run that is finished already; None where it is not, or was another one."""
+def finished(task: RunTask) -> RunResult | dict[str, float] | None:
+    """What `run_task` gave for a run that is finished already; None where it is not, or was another one."""
+    if task.kind == "search":
+        result = files.read_result(task.folder)
+        return None if result is None or files.read_config(task.folder) != task.config else _val(result)
     path = task.folder / ANALYSIS
-    if task.kind == "search" or not path.is_file() or not (task.folder / TRACE).is_file():
+    if not path.is_file() or not (task.folder / TRACE).is_file():
         return None
     written = json.loads(path.read_text(encoding="utf-8"))
     if written["config"] != json.loads(json.dumps(to_dict(task.config))):
         return None
-    result = _read(written["result"])
-    if task.probe and any(scores.probe is None for scores in result.modalities.values()):
+    found = _read(written["result"])
+    if task.probe and any(scores.probe is None for scores in found.modalities.values()):
         return None
-    return result
+    return found
+
+
+def _val(result: dict[str, Any]) -> dict[str, float]:
+    return {metric: float(result["val"][metric]) for metric in METRICS}
 
 
 def _read(values: dict[str, Any]) -> RunResult:

@@ -1,0 +1,136 @@
+"""What a comparison is going to run: its methods, the single modalities, and the settings that each tries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from counterpoint.analysis.config import CompareConfig
+from counterpoint.analysis.results import Trial
+from counterpoint.analysis.search import draw_settings, get_setting, with_setting
+from counterpoint.errors import ConfigError
+from counterpoint.recipes import load_recipe
+from counterpoint.registry import did_you_mean
+from counterpoint.training.config import METRICS, BalanceConfig, FusionConfig, HeadConfig, TrainConfig
+
+ALONE = "alone"
+
+
+@dataclass
+class Entry:
+    """A method, or a modality alone, before and while it is run.
+
+    Attributes:
+        name: of the recipe, or of the modality.
+        kind: ``"method"`` or ``"alone"``.
+        title: one line about it.
+        folder: of its runs.
+        config: with the chosen setting, once the search is over.
+        space: the recipe's own search space.
+        setting: what the search chose.
+        trials: what it tried.
+        failed: no trial of the search finished.
+    """
+
+    name: str
+    kind: str
+    title: str
+    folder: Path
+    config: TrainConfig
+    space: dict[str, Any] = field(default_factory=dict)
+    setting: dict[str, Any] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
+    failed: bool = False
+
+
+def check(config: CompareConfig) -> None:
+    """Refuse values outside their range.
+
+    Raises:
+        ConfigError: says which value, and what it may be.
+    """
+    for name, values in (("methods", config.methods), ("seeds", config.seeds)):
+        if not values:
+            raise ConfigError(f"{name} is empty; give at least one")
+        twice = [value for i, value in enumerate(values) if value in values[:i]]
+        if twice:
+            raise ConfigError(f"{name} has {twice[0]!r} more than once")
+    if config.search_metric not in METRICS:
+        raise ConfigError(f"search_metric is {config.search_metric!r}.{did_you_mean(config.search_metric, METRICS)}")
+    if config.search_trials < 0 or config.jobs < 1:
+        raise ConfigError("search_trials must be 0 or more, and jobs at least 1")
+    for seed in config.seeds:
+        replace(config.base, seed=seed).check()
+
+
+def plan_methods(config: CompareConfig, folder: Path) -> list[Entry]:
+    """One entry per method.
+
+    Raises:
+        CounterpointError: no such recipe or baseline, or two recipes of one name.
+    """
+    entries: list[Entry] = []
+    for method in config.methods:
+        recipe = load_recipe(method)
+        if recipe.name in (ALONE, *(e.name for e in entries)):
+            raise ConfigError(f"methods: two are called {recipe.name!r}; rename one of the recipe files")
+        composed = recipe.apply(config.base)
+        entries.append(Entry(recipe.name, "method", recipe.title, folder / recipe.name, composed, dict(recipe.search)))
+    baseline_of(config, entries)
+    return entries
+
+
+def baseline_of(config: CompareConfig, entries: Sequence[Entry]) -> str:
+    """Name of the method that the others are tested against.
+
+    Raises:
+        CounterpointError: no such recipe, or it is not among the methods.
+    """
+    names = [e.name for e in entries if e.kind == "method"]
+    if config.baseline is None:
+        return names[0]
+    wanted = load_recipe(config.baseline).name
+    if wanted not in names:
+        raise ConfigError(f"baseline: {wanted!r} is not among the methods.{did_you_mean(wanted, names)}")
+    return wanted
+
+
+def plan_alone(config: CompareConfig, folder: Path, modality: str) -> Entry:
+    """One encoder and a linear head, with nothing to fuse or balance; all else as for the methods."""
+    alone = replace(
+        config.base,
+        model=replace(config.base.model, modalities=[modality]),
+        fusion=FusionConfig("concat"),  # of one modality: its features as they are
+        head=HeadConfig(),
+        balance=BalanceConfig(),
+    )
+    return Entry(modality, ALONE, f"{modality} alone, linear head", folder / ALONE / modality, alone)
+
+
+def plan_search(entry: Entry, config: CompareConfig) -> list[dict[str, Any]]:
+    """The settings that an entry tries; none without a search.
+
+    Raises:
+        ConfigError: a space of another form, with an unknown name, or with too few settings.
+    """
+    if not config.search_trials:
+        return []
+    common = {name: space for name, space in config.search_space.items() if name not in entry.space}
+    return draw_settings(
+        {name: get_setting(entry.config, name) for name in (*common, *entry.space)},
+        common,
+        entry.space,
+        trials=config.search_trials,
+        seed=config.search_seed,
+        name=entry.name,
+    )
+
+
+def apply_setting(config: TrainConfig, setting: dict[str, Any]) -> TrainConfig:
+    """A copy of `config` with a setting of the search."""
+    for name, value in setting.items():
+        if value is not None or get_setting(config, name) is not None:
+            config = with_setting(config, name, value)
+    return config

@@ -1,0 +1,92 @@
+import csv
+import io
+import json
+
+from rich.console import Console
+
+from counterpoint.analysis.results import Comparison
+from counterpoint.analysis.statistics import Estimate
+from counterpoint.analysis.tables import (
+    methods_table,
+    modalities_table,
+    p_value,
+    percent,
+    print_comparison,
+    summary,
+    to_rich,
+    with_interval,
+    write_csv,
+)
+
+
+def test_figures_as_text():
+    assert percent(0.81349) == "81.3"
+    assert percent(-0.02, sign=True) == "-2.0"
+    assert with_interval(Estimate(0.5, 0.021, (0.4, 0.6))) == "50.0 ± 2.1"
+    assert with_interval(Estimate(0.5, None, (0.5,))) == "50.0 ± n/a"
+    assert with_interval(None) == "n/a"
+    assert (p_value(0.0001), p_value(0.0312), p_value(None)) == ("< 0.001", "0.031", "n/a")
+
+
+def test_every_method_and_modality_has_a_row(make_comparison):
+    comparison: Comparison = make_comparison()
+    table = methods_table(comparison)
+    assert [row[0] for row in table.rows] == [*comparison.methods, "audio alone", "visual alone"]
+    assert table.rows[0][3] == "baseline"
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    abilities = modalities_table(comparison)
+    assert [row[0] for row in abilities.rows] == list(comparison.methods)
+    assert [c.heading for c in abilities.columns][1:] == ["decoupled", "silenced", "probe"] * 2
+    assert abilities.columns[1].group.startswith("audio (alone 69.0")
+    assert all(c.explanation for c in (*table.columns, *abilities.columns))
+
+
+def test_the_summary_says_what_does_not_help(make_comparison):
+    text = " ".join(summary(make_comparison()))
+    assert "Better than it: concat-ogm-ge." in text
+    assert "Not clearly different from it: sum, sum-df-simam2." in text
+    assert "Worse than it: mmcosine." in text
+    assert "1 run failed" in text
+
+
+def test_one_seed_reads_as_such(make_comparison):
+    comparison = make_comparison(seeds=(4,))
+    assert methods_table(comparison).rows[0][1].endswith("± n/a")
+    assert "With one seed, nothing is known" in " ".join(summary(comparison))
+
+
+def test_a_terminal_of_80_columns_cuts_nothing_off(make_comparison):
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(to_rich(make_comparison()))
+    text = console.export_text()
+    assert "…" not in text
+    assert "concat-ogm-ge" in text
+
+
+def test_failures_are_told_with_their_traceback(make_comparison, capsys):
+    comparison = make_comparison()
+    print_comparison(comparison)
+    told = capsys.readouterr().out.replace("\n", "")
+    assert "failed: film seed 1: ConfigError: alpha is -1" in told
+    assert "film/seed1/error.txt" in told
+    assert "report.html" in told
+
+
+def test_csv_and_json_hold_every_run(make_comparison):
+    comparison = make_comparison()
+    write_csv(comparison, comparison.folder)
+    with (comparison.folder / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == [*comparison.methods, "audio alone", "visual alone"]
+    assert float(rows[0]["accuracy"]) == comparison.methods["concat"].accuracy.mean
+    assert rows[0]["p"] == "" and float(rows[1]["p"]) <= float(rows[1]["p_holm"])
+    with (comparison.folder / "results_per_seed.csv").open() as file:
+        per_seed = list(csv.DictReader(file))
+    assert len(per_seed) == 7 * 3
+    assert (
+        float(per_seed[0]["audio_probe_accuracy"])
+        == comparison.methods["concat"].runs[0].modalities["audio"].probe.accuracy
+    )
+    plain = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
+    assert plain["methods"]["mmcosine"]["difference"]["verdict"] == "worse"
+    assert plain["methods"]["concat"]["accuracy"]["values"] == list(comparison.methods["concat"].accuracy.values)
