@@ -16,11 +16,8 @@ from counterpoint.media.spec import MediaSpec
 
 # Matroska and FLV round time stamps to 1 ms: the frame due at 66.7 ms may be stamped 67.
 _ROUNDING = 0.002
-_PLANAR_8_BIT = frozenset(
-    f"yuv{letter}{sampling}p" for letter in ("", "j") for sampling in ("410", "411", "420", "422", "440", "444")
-) | {"gray", "nv12", "nv21"}
-# Luma of limited range, 16 to 235, to 0 to 255. As a table of bytes: several times faster than NumPy's arithmetic.
-_TO_FULL = bytes(min(255, max(0, round((level - 16) * 255 / 219))) for level in range(256))
+_PLANAR = frozenset({"yuv410p", "yuv411p", "yuv420p", "yuv422p", "yuv440p", "yuv444p", "nv12", "nv21"})
+_PLANAR_FULL_RANGE = frozenset({"yuvj411p", "yuvj420p", "yuvj422p", "yuvj440p", "yuvj444p"})
 
 
 class Orientation(NamedTuple):
@@ -110,30 +107,15 @@ class _Converter:
         _copy_plane(picture, out, 3)
 
     def _luma(self, frame: VideoFrame, out: NDArray[np.uint8]) -> None:
-        full_range = frame.color_range == ColorRange.JPEG or (
-            frame.color_range != ColorRange.MPEG and frame.format.name.startswith(("yuvj", "gray"))
+        full_range = frame.format.name in _PLANAR_FULL_RANGE or (
+            frame.format.name in _PLANAR and frame.color_range == ColorRange.JPEG
         )
-        if frame.format.name not in _PLANAR_8_BIT:
-            picture, full_range = self._scaled(frame, ColorRange.JPEG), True
-        elif (frame.width, frame.height) == (self.size, self.size):
-            picture = frame  # its first plane is the answer
-        else:
-            # Told that nothing changes, swscale leaves the range alone; it is widened on the few pixels left.
-            picture = self._scaled(frame, ColorRange.JPEG if full_range else ColorRange.MPEG)
-        _copy_plane(picture, out, 1)
-        if not full_range:
-            out[...] = np.frombuffer(out.tobytes().translate(_TO_FULL), np.uint8).reshape(out.shape)
-
-    def _scaled(self, frame: VideoFrame, color_range: ColorRange) -> VideoFrame:
-        return self._reformatter.reformat(
-            frame,
-            self.size,
-            self.size,
-            "gray",
-            interpolation=Interpolation.BILINEAR,
-            dst_color_range=color_range,
-            threads=1,
-        )
+        if not (full_range and (frame.width, frame.height) == (self.size, self.size)):
+            # swscale's gray is always of full range
+            frame = self._reformatter.reformat(
+                frame, self.size, self.size, "gray", interpolation=Interpolation.BILINEAR, threads=1
+            )
+        _copy_plane(frame, out, 1)  # where nothing had to be done, luma is the first plane
 
 
 def _copy_plane(frame: VideoFrame, out: NDArray[np.uint8], channels: int) -> None:
