@@ -108,7 +108,7 @@ def test_names_are_shown_and_not_obeyed(make_comparison):
 
 
 def test_many_classes_and_methods_stay_small(make_comparison):
-    methods = {f"a-rather-long-name-of-a-method-{i}": 0.5 + 0.01 * i for i in range(12)}
+    methods = {f"a-rather-long-name-of-a-method-{i}": 0.5 + 0.01 * i for i in range(6)}
     comparison = make_comparison(methods=methods, seeds=(0,), classes=tuple(f"class {i}" for i in range(100)))
     page = write_report(comparison).read_text(encoding="utf-8")
     assert len(page.encode()) < 3_000_000

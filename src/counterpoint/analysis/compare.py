@@ -27,12 +27,12 @@ from counterpoint.analysis.results import Comparison, Failure, RunResult, Trial
 from counterpoint.analysis.tables import write_csv
 from counterpoint.analysis.watch import Watch
 from counterpoint.analysis.worker import RunTask, finished, run_task
-from counterpoint.data import PreparedClips, load_table, prepare
+from counterpoint.data import PreparedClips, prepare
 from counterpoint.errors import RunError
 from counterpoint.training import folder as files
-from counterpoint.training.build import build_parts
+from counterpoint.training.build import build_parts, check_names
 from counterpoint.training.config import flatten, from_dict, to_dict
-from counterpoint.training.datamodule import media_spec
+from counterpoint.training.datamodule import list_clips, media_spec
 from counterpoint.training.progress import Display
 
 CONFIG, RESULTS, SEARCH = "compare.yaml", "results.json", "search.json"
@@ -68,6 +68,8 @@ def compare(config: CompareConfig, folder: str | Path, *, resume: bool = False, 
     check(config)
     entries = plan_methods(config, folder)
     _require_place(folder, config, resume)
+    for entry in entries:
+        check_names(entry.config)
     clips, modalities = _prepare(config, progress)
     if config.alone and len(modalities) > 1:
         entries += [plan_alone(config, folder, modality) for modality in modalities]
@@ -153,12 +155,12 @@ def _require_place(folder: Path, config: CompareConfig, resume: bool) -> None:
 
 
 def _prepare(config: CompareConfig, progress: bool) -> tuple[PreparedClips, tuple[str, ...]]:
-    """Decode once before the runs, so that unreadable data are told before anything is trained."""
+    """List, render and decode once before the runs, so that unreadable data are told before anything is trained."""
     source = config.base.data
-    table = load_table(source.name, source.root, source.task, source.seed, **source.options)
-    spec = media_spec(table, source.media)
-    modalities = tuple(build_parts(config.base, len(table.classes), spec).modalities)
     with Display(progress) as display:
+        table = list_clips(source, display.callback("render"))
+        spec = media_spec(table, source.media)
+        modalities = build_parts(config.base, len(table.classes), spec).modalities
         clips = prepare(
             table,
             spec,

@@ -142,10 +142,13 @@ def class_norms(traces: Traces, modalities: Sequence[str], classes: Sequence[str
         with panel(f"Norms of class weights of {name}; means over classes: {means}") as drawn:
             positions = np.arange(len(classes))
             for i, modality in enumerate(modalities):
-                if modality in found:
+                if modality in found and len(classes) > _MOST_NAMED_CLASSES:
+                    drawn.axes.plot(positions, found[modality], ".-", color=modality_colour(i), linewidth=0.6)
+                elif modality in found:
                     width = 0.8 / len(modalities)
                     offset = (i - (len(modalities) - 1) / 2) * width
                     drawn.axes.bar(positions + offset, found[modality], width * 0.92, color=modality_colour(i))
+            drawn.axes.set_ylim(bottom=0)
             if len(classes) <= _MOST_NAMED_CLASSES:
                 labels = [_short(c, 10) for c in classes]
                 long = sum(map(len, labels)) > 34

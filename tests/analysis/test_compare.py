@@ -1,0 +1,168 @@
+"""The whole protocol on real, tiny MP4 clips."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from counterpoint.analysis import compare as compare_module
+from counterpoint.analysis.compare import compare, read_compare_config
+from counterpoint.analysis.config import CompareConfig
+from counterpoint.analysis.report import write_run_report
+from counterpoint.analysis.traces import load_trace
+from counterpoint.errors import ConfigError, CounterpointError, RunError
+from counterpoint.training.config import from_dict
+from counterpoint.training.run import load_run
+from tiny_clips import tiny_data, write_tiny_clips
+
+FAILING = """
+title: A method that cannot be built
+fusion: {name: concat}
+balance: {name: ogm_ge, options: {alpha: -3}}
+"""
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Path:
+    return write_tiny_clips(tmp_path_factory.mktemp("tiny"))
+
+
+def config(clips: Path, **changes) -> CompareConfig:
+    values = {
+        "methods": ["concat", "sum-df-simam2"],
+        "seeds": [0, 1],
+        "base": {"data": tiny_data(clips), "epochs": 2, "optim": {"lr": 3e-3}},
+        **changes,
+    }
+    return from_dict(CompareConfig, values)
+
+
+@pytest.fixture(scope="module")
+def done(clips, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "done"
+    return compare(config(clips), folder, progress=False)
+
+
+def test_everything_promised_is_written(done):
+    names = {path.name for path in done.folder.iterdir()}
+    assert names == {
+        *("compare.yaml", "results.json", "results.csv", "results_per_seed.csv", "report.html"),
+        *("concat", "sum-df-simam2", "alone"),
+    }
+    assert (done.folder / "alone" / "visual" / "seed1" / "model.safetensors").is_file()
+    assert not done.failures
+    page = (done.folder / "report.html").read_text()
+    for words in ("sum-df-simam2", "audio alone", "Distribution of zeta", "Angles to the class centres", "high"):
+        assert words in page
+    with (done.folder / "results_per_seed.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 4 * 2
+
+
+def test_figures_agree_with_the_runs(done):
+    for method in (*done.methods.values(), *done.alone.values()):
+        assert method.accuracy.mean == pytest.approx(np.mean([r.test.accuracy for r in method.runs]))
+        for run in method.runs:
+            result = json.loads((done.folder / run.folder / "result.json").read_text())
+            assert run.test.accuracy == pytest.approx(result["test"]["accuracy"])
+            assert run.test.mAP == pytest.approx(result["test"]["mAP"])
+            assert run.val.accuracy == result["val"]["accuracy"]
+            trace = load_trace(done.folder / run.folder / "trace.npz")
+            assert trace.correct.mean() == pytest.approx(run.test.accuracy)
+            for modality, scores in run.modalities.items():
+                decoupled = trace.decoupled[modality].argmax(1) == trace.target
+                assert scores.decoupled.accuracy == pytest.approx(decoupled.mean())
+                assert scores.decoupled.accuracy == pytest.approx(result["test"][f"accuracy_{modality}"])
+                assert scores.probe is not None
+
+
+def test_the_pair_of_fusions_is_taken_apart_rightly(done):
+    trace = load_trace(done.folder / "concat" / "seed0" / "trace.npz")
+    np.testing.assert_allclose(sum(trace.decoupled.values()), trace.logits, atol=1e-4)
+    assert set(trace.norms) == set(trace.angles) == {"audio", "visual"}
+    assert trace.zeta == {}
+    learned = load_trace(done.folder / "sum-df-simam2" / "seed0" / "trace.npz")
+    assert learned.zeta["audio"].sum() > 0
+    np.testing.assert_allclose(
+        learned.zeta["audio"], learned.zeta["visual"][::-1], atol=learned.zeta["audio"].sum() / 50
+    )
+
+
+def test_the_difference_is_that_of_the_means(done):
+    difference = done.methods["sum-df-simam2"].difference
+    means = [done.methods[name].accuracy.mean for name in ("sum-df-simam2", "concat")]
+    assert difference.mean == pytest.approx(means[0] - means[1])
+    assert (difference.seeds, difference.clips) == (2, 8)
+    assert done.methods["concat"].difference is None
+    assert done.baseline == "concat"
+
+
+def test_resume_repeats_nothing_and_may_add_a_seed(done, clips, monkeypatch):
+    ran = []
+    work = compare_module.run_task
+    monkeypatch.setattr(compare_module, "run_task", lambda task: ran.append(task.label) or work(task))
+    again = compare(config(clips), done.folder, resume=True, progress=False)
+    assert ran == []
+    assert again.methods == done.methods
+    one_more = compare(config(clips, seeds=[0, 1, 2], alone=False), done.folder, resume=True, progress=False)
+    assert ran == ["concat seed 2", "sum-df-simam2 seed 2"]
+    assert len(one_more.methods["concat"].runs) == 3
+
+
+def test_a_comparison_is_not_overwritten_or_changed(done, clips):
+    with pytest.raises(RunError, match="--resume"):
+        compare(config(clips), done.folder, progress=False)
+    changed = read_compare_config(done.folder)
+    changed.base.epochs = 5
+    with pytest.raises(RunError, match=r"base.epochs \(was 2, now 5\)"):
+        compare(changed, done.folder, resume=True, progress=False)
+
+
+def test_search_gives_all_the_same_budget_and_a_failing_method_ends_nothing(clips, tmp_path, monkeypatch):
+    recipe = tmp_path / "hopeless.yaml"
+    recipe.write_text(FAILING)
+    asked = config(
+        clips, methods=["concat", "concat-ogm-ge", str(recipe)], seeds=[3], search_trials=2, probe=False, jobs=2
+    )
+    found = compare(asked, tmp_path / "searched", progress=False)
+    assert set(found.methods) == {"concat", "concat-ogm-ge"}
+    assert {f.name for f in found.failures} == {"hopeless"}
+    assert "alpha" in found.failures[0].error
+    assert (found.folder / found.failures[0].folder / "error.txt").is_file()
+    for method in (*found.methods.values(), *found.alone.values()):
+        assert len(method.trials) == 2
+        assert method.setting in [trial.setting for trial in method.trials]
+        assert max(t.score for t in method.trials) == next(
+            t.score for t in method.trials if t.setting == method.setting
+        )
+        assert method.accuracy.half_width is None
+    rates = [[t.setting["optim.lr"] for t in m.trials] for m in found.methods.values()]
+    assert rates[0] == rates[1]
+    page = (found.folder / "report.html").read_text()
+    assert "hopeless" in page and "all 8 trials" in page
+
+
+def test_wrong_asks_are_refused_before_anything_is_trained(clips, tmp_path):
+    for changes, words in (
+        ({"methods": ["conct"]}, "Did you mean 'concat"),
+        ({"methods": []}, "methods is empty"),
+        ({"seeds": [1, 1]}, "more than once"),
+        ({"baseline": "film"}, "not among the methods"),
+        ({"search_metric": "acuracy"}, "Did you mean 'accuracy'"),
+        ({"search_trials": 2, "search_space": {"optm.lr": [1, 2]}}, "Did you mean 'optim'"),
+        ({"search_trials": 9, "search_space": {"optim.lr": [0.1, 0.2]}}, "lower search_trials to 3"),
+    ):
+        with pytest.raises(CounterpointError, match=words):
+            compare(config(clips, **changes), tmp_path / "wrong", progress=False)
+    assert not (tmp_path / "wrong").exists()
+    with pytest.raises(ConfigError):
+        config(clips, jbs=2)
+
+
+def test_a_single_run_has_its_page(done):
+    run = load_run(done.folder / "sum-df-simam2" / "seed0")
+    page = write_run_report(run).read_text()
+    for words in ("Test results", "visual, silenced", "Accuracy over epochs", "Discrepancy ratio", "Every option"):
+        assert words in page
+    assert "//" not in page.replace("</", "")
