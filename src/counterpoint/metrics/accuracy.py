@@ -1,0 +1,18 @@
+"""Share of right answers."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def accuracy(scores: Tensor, target: Tensor) -> Tensor:
+    """Share of samples whose highest score is at their class; of equal scores the first counts.
+
+    Args:
+        scores: ``(N, C)`` logits or probabilities.
+        target: ``(N,)`` class indices.
+
+    Returns:
+        Scalar in 0 to 1, on the device of `scores`.
+    """
+    return (scores.argmax(1) == target).double().mean()
