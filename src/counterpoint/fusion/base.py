@@ -54,8 +54,13 @@ class Fusion(nn.Module, ABC):
         if min(*dims.values(), num_classes) < 1:
             raise ConfigError(f"{name} needs sizes of 1 or more, got {dict(dims)} and {num_classes} classes")
         for modality in dims:
-            if not modality or "." in modality or modality == FUSED:
-                raise ConfigError(f"a modality cannot be called {modality!r}: not empty, no dot, not {FUSED!r}")
+            # Modules and parameters are named after modalities, so torch's own attributes are taken.
+            taken = modality == FUSED or hasattr(nn.ModuleDict, modality) or hasattr(nn.ParameterDict, modality)
+            if taken or not modality or "." in modality:
+                raise ConfigError(
+                    f"a modality cannot be called {modality!r}: a name is not empty, has no dot, is not {FUSED!r}, and "
+                    "is no attribute of torch's modules"
+                )
         self.dims = dict(dims)
         self.modalities = tuple(dims)
         self.num_classes = num_classes

@@ -67,6 +67,8 @@ class Superposition(nn.Module):
         if isinstance(zeta, str):
             if zeta != "learned":
                 raise ConfigError(f"zeta={zeta!r} is neither a number nor 'learned'.{did_you_mean(zeta, ['learned'])}")
+            if gate_hidden is not None and gate_hidden < 1:
+                raise ConfigError(f"gate_hidden must be 1 or more, or None, got {gate_hidden}")
             self.gate = ZetaGate(context, channels, num_streams, hidden=gate_hidden)
         elif zeta is not None:
             if isinstance(zeta, bool) or not 0 < zeta < 1:

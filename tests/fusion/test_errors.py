@@ -1,0 +1,110 @@
+import pytest
+import torch
+
+from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
+from counterpoint.fusion import Concat, FiLM, Gated, Sum, create_fusion
+
+DIMS = {"audio": 6, "visual": 8}
+
+
+def features(**changes):
+    return {m: torch.randn(4, d) for m, d in {**DIMS, **changes}.items()}
+
+
+@pytest.mark.parametrize("name", ["sum", "concat", "film", "gated"])
+class TestFeatures:
+    def test_wrong_width(self, name):
+        with pytest.raises(ShapeError, match=r"'visual' has shape \(4, 9\), but \w+ needs \(B, ..., 8\)"):
+            create_fusion(name, DIMS, 5)(features(visual=9))
+
+    def test_no_batch(self, name):
+        with pytest.raises(ShapeError, match=r"'audio' has shape \(6,\)"):
+            create_fusion(name, DIMS, 5)({"audio": torch.zeros(6), "visual": torch.zeros(8)})
+
+    def test_different_batches(self, name):
+        with pytest.raises(ShapeError, match="same axes before the last"):
+            create_fusion(name, DIMS, 5)({**features(), "visual": torch.zeros(3, 8)})
+
+    def test_misspelt_modality(self, name):
+        x = features()
+        x["visuals"] = x.pop("visual")
+        with pytest.raises(UnknownNameError, match="'visuals'. Did you mean 'visual'"):
+            create_fusion(name, DIMS, 5)(x)
+
+    def test_missing_modality(self, name):
+        with pytest.raises(UnknownNameError, match="needs features of the modality 'visual', but was given audio"):
+            create_fusion(name, DIMS, 5)({"audio": torch.zeros(4, 6)})
+
+    def test_wrong_number_of_tensors(self, name):
+        with pytest.raises(ConfigError, match="in the order audio, visual; got 3 arguments"):
+            create_fusion(name, DIMS, 5)(*features().values(), torch.zeros(4, 6))
+
+    def test_silencing_for_an_unknown_modality(self, name):
+        with pytest.raises(UnknownNameError, match="no modality 'adio'. Did you mean 'audio'"):
+            create_fusion(name, DIMS, 5).silenced(features(), "adio")
+
+    def test_unknown_option(self, name):
+        with pytest.raises(ConfigError, match=f"Fusion '{name}' has no option 'zetta'. Did you mean 'zeta'"):
+            create_fusion(name, DIMS, 5, zetta=0.5)
+
+    @pytest.mark.parametrize(
+        ("options", "error", "message"),
+        [
+            ({"zeta": 1.0}, ConfigError, "between 0 and 1, got 1.0"),
+            ({"zeta": "learn"}, ConfigError, "Did you mean 'learned'"),
+            ({"attention": "simam"}, ConfigError, "Did you mean 'simam2'"),
+            ({"attention_options": {"s": 1.0}}, ConfigError, "need an attention"),
+            ({"attention": "simam2", "attention_options": {"sing": "paper"}}, ConfigError, "Did you mean 'sign'"),
+            ({"head": "linaer"}, UnknownNameError, "Did you mean 'linear'"),
+            ({"head": "cosine", "head_options": {"scal": 1}}, ConfigError, "Did you mean 'scale'"),
+            ({"zeta": "learned", "gate_hidden": 0}, ConfigError, "gate_hidden must be 1 or more"),
+        ],
+    )
+    def test_options(self, name, options, error, message):
+        with pytest.raises(error, match=message):
+            create_fusion(name, DIMS, 5, **options)
+
+
+def test_unknown_fusion():
+    with pytest.raises(UnknownNameError, match="Did you mean 'concat'"):
+        create_fusion("conact", DIMS, 5)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Sum({"audio": 6}, 5), "Sum joins 2 modalities or more, got audio"),
+        (lambda: Concat({}, 5), "Concat joins 1 modalities or more, got none"),
+        (lambda: Sum(DIMS, 0), "sizes of 1 or more"),
+        (lambda: Sum({"a.b": 6, "c": 6}, 5), "cannot be called 'a.b'"),
+        (lambda: Sum({"fused": 6, "c": 6}, 5), "cannot be called 'fused'"),
+        (lambda: Sum({"keys": 6, "c": 6}, 5), "cannot be called 'keys'"),
+        (lambda: Sum(DIMS, 5, sum_at="features"), "use sum_at='logits'"),
+        (lambda: Sum(DIMS, 5, sum_at="feature"), "'logits' or 'features'"),
+        (lambda: Concat({"audio": 6}, 5, attention="simam2"), "'audio' is alone"),
+        (lambda: Gated(DIMS, 5, form="gum"), "Did you mean 'gmu'"),
+        (lambda: Gated(DIMS, 5, form="gmu", two_stream=True), "needs form='gate'"),
+        (lambda: Gated(DIMS, 5, size=0), "size must be 1 or more"),
+        (lambda: FiLM(DIMS, 5, major="visul"), "Did you mean 'visual'"),
+    ],
+)
+def test_what_cannot_be_built(build, message):
+    with pytest.raises((ConfigError, UnknownNameError), match=message):
+        build()
+
+
+def test_print_says_what_it_is():
+    assert "two_stream=True" in repr(FiLM(DIMS, 5, two_stream=True))
+    assert "form='gmu'" in repr(Gated(DIMS, 5, form="gmu"))
+    assert "sum_at='logits'" in repr(Sum(DIMS, 5, zeta=0.5)) and "zeta=0.5" in repr(Sum(DIMS, 5, zeta=0.5))
+    assert "sign='paper'" in repr(Sum(DIMS, 5, attention="simam2"))
+
+
+def test_names_in_a_checkpoint_are_stable():
+    """Saved models depend on them."""
+    learned = {"superposition.gate.net.0.weight", "superposition.gate.net.2.bias"}
+    keys = set(Sum(DIMS, 5, attention="simam2", zeta="learned").state_dict())
+    assert learned | {"head.weight.audio", "head.bias", "superposition.attention.var_max"} <= keys
+    assert set(Concat(DIMS, 5).state_dict()) == {"head.weight.audio", "head.weight.visual", "head.bias"}
+    assert "affine.visual.weight" in FiLM(DIMS, 5).state_dict()
+    assert "project.audio.bias" in Gated(DIMS, 5).state_dict()
