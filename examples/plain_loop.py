@@ -1,6 +1,6 @@
 """Counterpoint in a training loop of one's own: three lines are its, the encoders and the loop are yours.
 
-    python examples/plain_loop.py
+python examples/plain_loop.py
 """
 
 import torch
@@ -22,7 +22,11 @@ def make_batch(size: int, generator: torch.Generator) -> tuple[torch.Tensor, tor
 
 def make_encoder(channels: int) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(channels, 16, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d((16, 1)), nn.Flatten(), nn.Linear(256, 32)
+        nn.Conv2d(channels, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d((16, 1)),
+        nn.Flatten(),
+        nn.Linear(256, 32),
     )
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from counterpoint.errors import ConfigError, CounterpointError, RunError
 from counterpoint.commands.options import Parser, explicit_wins, leave_out_plumbing, lists_of_words
+from counterpoint.errors import ConfigError, CounterpointError, RunError
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import DataConfig, TrainConfig, from_dict, to_dict
 
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
 WRONG = 2
+RUN, COMPARISON = "config.yaml", "compare.yaml"  # what tells that a folder holds one
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CounterpointError as error:
         if os.environ.get("COUNTERPOINT_DEBUG") == "1":
             raise
-        print(f"counterpoint: {error}", file=sys.stderr)
+        print(f"counterpoint {words[0]}: {error}" if words[0] in VERBS else f"counterpoint: {error}", file=sys.stderr)
         return WRONG
     except KeyboardInterrupt:
         print(_how_to_go_on(words), file=sys.stderr)
@@ -77,7 +78,7 @@ def _overview() -> str:
 
 def _how_to_go_on(words: list[str]) -> str:
     if words[:1] in (["train"], ["compare"]):
-        names = [b for a, b in zip(words, words[1:], strict=False) if a == "--name"]
+        names = [b for a, b in itertools.pairwise(words) if a == "--name"]
         name = f" --name {names[-1]}" if names else ""
         return f"Interrupted. Finished epochs are kept: counterpoint {words[0]}{name} ... --resume goes on from there"
     return "Interrupted"
@@ -105,28 +106,21 @@ def train(words: list[str]) -> None:
     recipe = parser.peek(words, "recipe")
     resumed = parser.peek_flag(words, "resume")
     if resumed:
-        words = ["--config", str(_config_to_resume(runs, name)), *words]
+        words = ["--config", str(_config_to_resume(runs, name, RUN)), *words]
     options = parser.parse(explicit_wins(words))
     config = from_dict(TrainConfig, leave_out_plumbing(options))
     folder = Path(options["runs"]) / (options["name"] or _default_name(config, recipe))
     _allocate_largely()
 
-    from counterpoint.training.folder import remove_run
+    from counterpoint.analysis.report import write_run_report
     from counterpoint.commands.show import print_run
+    from counterpoint.training.folder import remove_run
     from counterpoint.training.run import fit
 
     if options["overwrite"]:
         remove_run(folder)
     run = fit(config, folder, resume=resumed)
-    if run is not None:
-        print_run(run)
-        _write_report(run)
-
-
-def _write_report(run: Any) -> None:
-    from counterpoint.analysis.report import write_run_report
-
-    print(f"report: {write_run_report(run)}")
+    print_run(run, write_run_report(run))
 
 
 def evaluate(words: list[str]) -> None:
@@ -150,8 +144,8 @@ def evaluate(words: list[str]) -> None:
         raise ConfigError(f"{options['run']} has a model but no config.yaml to say on which data; give --data.name")
     _allocate_largely()
 
-    from counterpoint.training.folder import write_json
     from counterpoint.commands.show import print_scores
+    from counterpoint.training.folder import write_json
     from counterpoint.training.run import evaluate as judge_run
 
     data = from_dict(DataConfig, options["data"], "data")
@@ -169,14 +163,22 @@ def compare(words: list[str]) -> None:
     parser.add_config()
     parser.add_place("compare")
     parser.add_class_arguments(CompareConfig, None)
+    name, runs = parser.peek(words, "name") or "compare", parser.peek(words, "runs") or "runs"
+    resumed = parser.peek_flag(words, "resume")
+    if resumed:
+        words = ["--config", str(_config_to_resume(runs, name, COMPARISON)), *words]
     options = parser.parse(explicit_wins(lists_of_words(words, ("--methods", "--seeds"))))
     config = from_dict(CompareConfig, leave_out_plumbing(options))
-    folder = Path(options["runs"]) / (options["name"] or "compare")
+    folder = Path(options["runs"]) / name
     _allocate_largely()
 
     from counterpoint.analysis.compare import compare as compare_methods
+    from counterpoint.commands.show import print_comparison
+    from counterpoint.training.folder import remove_run
 
-    compare_methods(config, folder, resume=options["resume"])
+    if options["overwrite"]:
+        remove_run(folder, COMPARISON)
+    print_comparison(compare_methods(config, folder, resume=resumed))
 
 
 def list_parts(words: list[str]) -> None:
@@ -199,9 +201,9 @@ def prepare(words: list[str]) -> None:
     parser = Parser("prepare", prepare.__doc__)
     parser.add_config()
     parser.add_argument("--output", type=str, help="write the clips set aside, with reasons, to this CSV file")
-    parser.add_class_arguments(DataConfig, None)
+    parser.add_class_arguments(DataConfig, "data")
     options = parser.parse(explicit_wins(words))
-    config = from_dict(DataConfig, leave_out_plumbing(options))
+    config = from_dict(DataConfig, options["data"], "data")
 
     from counterpoint.commands.prepare import prepare_and_tell
 
@@ -232,13 +234,13 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
 }
 
 
-def _config_to_resume(runs: str, name: str | None) -> Path:
+def _config_to_resume(runs: str, name: str | None, file: str) -> Path:
     if name is None:
-        raise ConfigError("--resume needs --name, to say which run goes on")
-    path = Path(runs) / name / "config.yaml"
+        raise ConfigError("--resume needs --name, to say what goes on")
+    path = Path(runs) / name / file
     if not path.is_file():
-        known = [p.parent.name for p in Path(runs).glob("*/config.yaml")]
-        raise RunError(f"There is no run to resume at {path.parent}.{did_you_mean(name, known)}")
+        known = [p.parent.name for p in Path(runs).glob(f"*/{file}")]
+        raise RunError(f"There is nothing to resume at {path.parent}: it has no {file}.{did_you_mean(name, known)}")
     return path
 
 

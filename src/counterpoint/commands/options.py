@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from jsonargparse import ActionConfigFile, ArgumentParser, Namespace
+from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
 from counterpoint.errors import ConfigError
 from counterpoint.registry import did_you_mean
@@ -30,7 +30,7 @@ class Parser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise, with the nearest name where one is unknown."""
-        raise ConfigError(f"{self.prog}: {self._explained(message)}") from ex
+        raise ConfigError(self._explained(message)) from ex
 
     def _explained(self, message: str) -> str:
         known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
@@ -77,14 +77,14 @@ class Parser(ArgumentParser):
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
-    """The nearest name; where none is near as a whole, one with the same last part."""
+    """A name with the same last part, else the nearest."""
     known = list(known)
+    last = word.lstrip("-").rpartition(".")[2]
+    same = [name for name in known if name.lstrip("-").rpartition(".")[2] == last]
+    if same:
+        return f" Did you mean {same[0]!r}?"
     hint = did_you_mean(word, known)
-    if hint.startswith(" Known"):
-        last = word.lstrip("-").rpartition(".")[2]
-        same = [name for name in known if name.lstrip("-").rpartition(".")[2] == last]
-        hint = f" Did you mean {same[0]!r}?" if same else " --help tells what there is."
-    return hint
+    return " --help tells what there is." if hint.startswith(" Known") else hint
 
 
 def explicit_wins(words: list[str]) -> list[str]:

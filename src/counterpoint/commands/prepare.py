@@ -26,9 +26,7 @@ def prepare_and_tell(config: DataConfig, output: str | None) -> None:
     with Display() as display:
         table = list_clips(config, display.callback("render"))
         spec = media_spec(table, config.media)
-        clips = prepare(
-            table, spec, cache=config.cache, max_bad=config.max_bad, progress=display.callback("decode")
-        )
+        clips = prepare(table, spec, cache=config.cache, max_bad=config.max_bad, progress=display.callback("decode"))
     console = Console()
     console.print(
         f"{table.name}: {len(table.clips)} clips, {clips.decoded} decoded now, {len(clips.set_aside)} set aside; "

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from counterpoint.analysis.results import Comparison
     from counterpoint.training.run import Run
 
 
-
-def print_run(run: Run) -> None:
-    """What a finished run came to."""
+def print_run(run: Run, report: Path) -> None:
+    """What a finished run came to, and where its report is."""
     result = run.result
     table = Table(title=f"{result['data']}, epoch {result['epoch'] + 1} of {result['epochs']}", title_justify="left")
     table.add_column("split")
@@ -29,7 +30,16 @@ def print_run(run: Run) -> None:
         console.print(f"{result['set_aside']} clips set aside: {run.folder / 'set_aside.csv'}", highlight=False)
     for note in result["notes"]:
         console.print(f"Note: {note}", highlight=False)
-    console.print(f"run: {run.folder}", highlight=False, soft_wrap=True)
+    console.print(f"Run: {run.folder}\nReport: {report}", highlight=False, soft_wrap=True)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Which method helps, what each modality can do alone, and where the report is."""
+    from counterpoint.analysis.tables import to_rich
+
+    console = Console()
+    console.print(to_rich(comparison))
+    console.print(f"Report: {comparison.folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
 def print_scores(title: str, scores: Mapping[str, float]) -> None:

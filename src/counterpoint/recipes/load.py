@@ -116,7 +116,7 @@ def _build(name: str, values: Any) -> Recipe:
     for key in values:
         if key not in _KEYS:
             raise ConfigError(f"There is no key {str(key)!r}.{did_you_mean(str(key), _KEYS)}")
-    recipe = Recipe(
+    return Recipe(
         name=name,
         title=str(values.get("title", name)),
         references=tuple(str(line) for line in values.get("references", ())),
@@ -126,7 +126,6 @@ def _build(name: str, values: Any) -> Recipe:
         search=_search(values.get("search", {})),
         paper=tuple(_results(values.get("paper", ()))),
     )
-    return recipe
 
 
 def _search(space: Any) -> dict[str, Any]:

@@ -58,8 +58,8 @@ class ModelConfig:
     Attributes:
         name: registered model, e.g. ``small_av``.
         options: further arguments of the model.
-        inputs: per modality the transform in front of the encoder, e.g. ``{"audio": {"name": "log_mel", "n_mels": 80}}``;
-            empty: the model's own.
+        inputs: per modality the transform in front of the encoder, e.g.
+            ``{"audio": {"name": "log_mel", "n_mels": 80}}``; empty: the model's own.
         modalities: train on these alone; None: on all.
     """
 
@@ -120,7 +120,8 @@ class OptimConfig:
         name: ``sgd`` (momentum 0.9) or ``adamw``.
         lr: peak learning rate.
         weight_decay: L2 penalty (SGD) or decoupled decay (AdamW).
-        schedule: ``constant``, ``cosine`` (with a linear warm-up over the first tenth), or ``step`` (times 0.1 at 70 %).
+        schedule: ``constant``, ``cosine`` (with a linear warm-up over the first tenth), or ``step`` (times 0.1 at
+            70 %).
         label_smoothing: 0 to 1.
         clip_norm: largest norm of the joint gradient after balancing; None: unbounded.
     """
@@ -168,15 +169,15 @@ class TrainConfig:
         Raises:
             ConfigError: says which value, and what it may be.
         """
-        for name, value, known in (
+        for name, choice, known in (
             ("precision", self.precision, PRECISIONS),
             ("metric", self.metric, METRICS),
             ("optim.name", self.optim.name, OPTIMIZERS),
             ("optim.schedule", self.optim.schedule, SCHEDULES),
         ):
-            if value not in known:
-                raise ConfigError(f"{name} is {value!r}.{did_you_mean(str(value), known)}")
-        for name, value, low, high in (
+            if choice not in known:
+                raise ConfigError(f"{name} is {choice!r}.{did_you_mean(str(choice), known)}")
+        ranges: tuple[tuple[str, float, float, float | None], ...] = (
             ("epochs", self.epochs, 1, None),
             ("devices", self.devices, 1, None),
             ("seed", self.seed, 0, 2**32 - 1),
@@ -186,7 +187,8 @@ class TrainConfig:
             ("optim.lr", self.optim.lr, 0, None),
             ("optim.weight_decay", self.optim.weight_decay, 0, None),
             ("optim.label_smoothing", self.optim.label_smoothing, 0, 1),
-        ):
+        )
+        for name, value, low, high in ranges:
             if not low <= value or (high is not None and value > high):
                 bound = f"at least {low}" if high is None else f"from {low} to {high}"
                 raise ConfigError(f"{name} is {value}; it must be {bound}")
@@ -227,7 +229,7 @@ def _checked(hint: Any, value: Any, name: str) -> Any:
     plain = tuple(get_origin(kind) or kind for kind in kinds)
     if float in plain and type(value) is int:
         return float(value)
-    if isinstance(value, bool) and bool not in plain or not isinstance(value, plain):
+    if (isinstance(value, bool) and bool not in plain) or not isinstance(value, plain):
         wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in plain)
         raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
     return dict(value) if isinstance(value, dict) else value

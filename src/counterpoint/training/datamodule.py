@@ -47,7 +47,9 @@ def media_spec(table: ClipTable, changes: Mapping[str, Any]) -> MediaSpec:
     for name in changes:
         if name not in known:
             raise ConfigError(f"data.media has no {name!r}.{did_you_mean(name, known)}")
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
+    }
     return dataclasses.replace(table.media, **values)
 
 
@@ -62,9 +64,6 @@ class ClipData(pl.LightningDataModule):
         batch_size: clips per batch.
         workers: processes that read; 0 reads in this one.
         seed: of the order of training clips.
-
-    Attributes:
-        epoch: whose order the next pass over the training split has.
     """
 
     def __init__(self, clips: PreparedClips, *, batch_size: int = 32, workers: int = 0, seed: int = 0) -> None:
@@ -111,6 +110,7 @@ class ClipData(pl.LightningDataModule):
 
     @property
     def epoch(self) -> int:
+        """Whose order the next pass over the training split has; to be set before the pass begins."""
         return self._epoch
 
     @epoch.setter

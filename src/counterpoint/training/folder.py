@@ -112,16 +112,16 @@ def _as_read(config: TrainConfig) -> TrainConfig:
     return from_dict(TrainConfig, json.loads(json.dumps(to_dict(config))))
 
 
-def remove_run(folder: Path) -> None:
-    """Remove a run folder.
+def remove_run(folder: Path, marker: str = CONFIG) -> None:
+    """Remove the folder of a run, or of whatever else `marker` tells; where there is none, do nothing.
 
     Raises:
         RunError: there is something else; it is left alone.
     """
     if not folder.exists():
         return
-    if not (folder / CONFIG).is_file():
-        raise RunError(f"{folder} is not a run (it has no {CONFIG}) and is not removed; give the new run another name")
+    if not (folder / marker).is_file():
+        raise RunError(f"{folder} holds something else (it has no {marker}) and is not removed; choose another name")
     shutil.rmtree(folder)
 
 

@@ -75,6 +75,7 @@ class CounterpointModule(pl.LightningModule):
         self.precision = precision
         self.seed = seed
         self.epoch = 0
+        self.lr_at_start = self.optim.lr
         self.steps: list[StepRecord] = []
         self.train_scores = Scores()
         self.val_scores = Scores()
@@ -99,7 +100,7 @@ class CounterpointModule(pl.LightningModule):
         """
         inputs = self.inputs(batch)
         with self._autocast():
-            output = self.model(inputs)
+            output: FusionOutput = self.model(inputs)
         return dataclasses.replace(
             output,
             logits=output.logits.float(),
@@ -137,6 +138,7 @@ class CounterpointModule(pl.LightningModule):
     def begin_epoch(self, epoch: int) -> None:
         """Make everything random that follows a function of seed, epoch and process."""
         self.epoch = epoch
+        self.lr_at_start = self.optimizer.param_groups[0]["lr"]
         torch.manual_seed(zlib.crc32(f"{self.seed}/{epoch}/{self.global_rank}".encode()))
         if self.balancer is not None:
             self.balancer.set_epoch(epoch)

@@ -53,6 +53,6 @@ class Batches(Sampler[list[int]]):
             order = torch.randperm(self.clips, generator=generator)
         padded = order.repeat(-(-self._share * self.processes // self.clips))[: self._share * self.processes]
         mine = padded[self.rank :: self.processes]
-        parts = mine.tensor_split(len(self)) if self.train else mine.split(self.batch_size)
+        parts = mine.tensor_split(len(self)) if self.train else torch.split(mine, self.batch_size)
         for part in parts:
             yield part.tolist()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 T = TypeVar("T", Tensor, nn.Module)
 
 DTYPES: dict[str, torch.dtype | None] = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """What autocast computes in; None: nothing is cast."""
+
+WORTH_BFLOAT16 = 1_000_000
+
+_BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # as Linux names them on x86 and on ARM
 
 
 def channels_last(part: T) -> T:
@@ -27,3 +34,34 @@ def channels_last(part: T) -> T:
     if part.dim() == 5:
         return part.contiguous(memory_format=torch.channels_last_3d)
     return part
+
+
+def pick_device(accelerator: str) -> torch.device:
+    """Where Lightning would compute for ``accelerator``: the first GPU for ``auto`` where there is one."""
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def has_fast_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16 faster than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu":
+        with contextlib.suppress(OSError):
+            return not _BF16_FLAGS.isdisjoint(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    return False
+
+
+def resolve_precision(precision: str, model: nn.Module, device: torch.device) -> str:
+    """What ``auto`` means for a model on a device; any other precision stays what it is.
+
+    bfloat16 has to pay for its casts. It does where the arithmetic lies in wide convolutions, which a model with
+    `WORTH_BFLOAT16` convolution weights or more has.
+    """
+    if precision != "auto":
+        return precision
+    weights = sum(m.weight.numel() for m in model.modules() if isinstance(m, _ConvNd))
+    return "bf16-mixed" if weights >= WORTH_BFLOAT16 and has_fast_bfloat16(device) else "32-true"

@@ -76,7 +76,7 @@ class Recorder(Checkpoint):
         row: dict[str, Any] = {
             "epoch": module.epoch,
             "seconds": round(time.perf_counter() - self._began, 3),
-            "lr": module.optimizer.param_groups[0]["lr"],
+            "lr": module.lr_at_start,
             **module.train_metrics,
             **module.val_metrics,
         }

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from counterpoint.errors import ConfigError, DataError, RunError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 from counterpoint.training import folder as files
-from counterpoint.training.build import build_balancer, build_parts, load_parts
+from counterpoint.training.build import build_balancer, build_parts, check_names, load_parts
 from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.datamodule import ClipData, list_clips, media_spec
 from counterpoint.training.engine import train_epochs
@@ -87,11 +87,12 @@ def fit(config: TrainConfig, folder: str | Path, *, resume: bool = False, progre
     began = time.perf_counter()
     config.check()
     folder = Path(folder)
-    main = rank_zero_only.rank == 0
+    main = _is_main_process()
     if main:
         _require_place(folder, config, resume)
         if resume and files.read_result(folder) is not None:
             return load_run(folder)
+    check_names(config)
     with Display(progress and main) as display:
         table = list_clips(config.data, display.callback("render"))
     spec = media_spec(table, config.data.media)
@@ -207,8 +208,9 @@ def evaluate(run: Run | str | Path, split: str = "test", *, data: DataConfig | N
     """
     if not isinstance(run, Run):
         run = load_run(run)
-    clips = run.data
-    if data is not None:
+    if data is None:
+        clips = run.data
+    else:
         other = dataclasses.replace(run.config, data=data)
         clips = _load_data(other, run.spec, tuple(run.module.transforms))
     table = clips.clips.table
@@ -221,6 +223,11 @@ def evaluate(run: Run | str | Path, split: str = "test", *, data: DataConfig | N
     labels = torch.tensor([run.classes.index(name) for name in table.classes])
     scores = judge(run.module, clips, split, pick_device(run.config.accelerator), labels)
     return {"clips": len(clips.clips.clips(split)), **scores}
+
+
+def _is_main_process() -> bool:
+    """Whether this is the only process of the run, or the one of them that writes."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
 def _require_place(folder: Path, config: TrainConfig, resume: bool) -> None:

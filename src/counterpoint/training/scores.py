@@ -41,7 +41,7 @@ class Scores:
         self._index.append(index)
 
     def compute(self, prefix: str = "") -> dict[str, float]:
-        """``loss`` (mean cross entropy), ``accuracy``, ``mAP`` and ``accuracy_<modality>``, each in 0 to 1 but the loss.
+        """``loss`` (mean cross entropy), and from 0 to 1 ``accuracy``, ``mAP`` and ``accuracy_<modality>``.
 
         Under several processes every process gets the figures of all of them.
         """
@@ -49,7 +49,7 @@ class Scores:
         first = _first_of_each(index)
         logits = all_gather(torch.cat(self._logits))[first]
         target = all_gather(torch.cat(self._targets))[first]
-        hits = all_gather(torch.cat(self._hits).to(logits.dtype))[first]
+        hits = all_gather(torch.cat(self._hits).byte())[first].double()
         values = [
             F.cross_entropy(logits, target),
             accuracy(logits, target),

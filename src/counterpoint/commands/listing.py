@@ -1,0 +1,124 @@
+"""`counterpoint list`: what may be named, with a line on each."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from fnmatch import filter as matching
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from counterpoint.errors import UnknownNameError
+from counterpoint.registry import Registry, did_you_mean
+
+Rows = list[tuple[str, str]]
+
+
+def _of_registry(registry: Registry[Any], pattern: str) -> Rows:
+    return [(name, _first_sentence(inspect.getdoc(registry.get(name)) or "")) for name in registry.names(pattern)]
+
+
+def _first_sentence(text: str) -> str:
+    """The first sentence of a docstring, on one line."""
+    paragraph = " ".join(text.split("\n\n")[0].split())
+    end = paragraph.find(". ")
+    return paragraph if end < 0 else paragraph[: end + 1]
+
+
+def _models(pattern: str) -> Rows:
+    from counterpoint.models import MODELS
+
+    return _of_registry(MODELS, pattern)
+
+
+def _encoders(pattern: str) -> Rows:
+    from counterpoint.encoders import ENCODERS
+
+    return _of_registry(ENCODERS, pattern)
+
+
+def _fusions(pattern: str) -> Rows:
+    from counterpoint.fusion import FUSIONS
+
+    return _of_registry(FUSIONS, pattern)
+
+
+def _heads(pattern: str) -> Rows:
+    from counterpoint.heads import HEADS
+
+    return _of_registry(HEADS, pattern)
+
+
+def _balancers(pattern: str) -> Rows:
+    from counterpoint.balance import BALANCERS
+
+    return _of_registry(BALANCERS, pattern)
+
+
+def _transforms(pattern: str) -> Rows:
+    from counterpoint.media.transforms import TRANSFORMS
+
+    return _of_registry(TRANSFORMS, pattern)
+
+
+def _datasets(pattern: str) -> Rows:
+    from counterpoint.data import DATASETS
+
+    entries = [(name, DATASETS.get(name)) for name in DATASETS.names(pattern)]
+    return [(name, f"{entry.where} Tasks: {', '.join(entry.tasks)}") for name, entry in entries]
+
+
+def _recipes(pattern: str) -> Rows:
+    from counterpoint.recipes import list_recipes, load_recipe
+
+    return [(name, load_recipe(name).title) for name in matching(list_recipes(), pattern)]
+
+
+KINDS: dict[str, Callable[[str], Rows]] = {
+    "models": _models,
+    "encoders": _encoders,
+    "fusions": _fusions,
+    "heads": _heads,
+    "balancers": _balancers,
+    "datasets": _datasets,
+    "recipes": _recipes,
+    "transforms": _transforms,
+}
+
+
+def print_kind(kind: str, pattern: str = "*") -> None:
+    """One line for each part of a kind.
+
+    Args:
+        kind: one of `KINDS`.
+        pattern: shell pattern of names.
+
+    Raises:
+        UnknownNameError: no such kind, or no name matches.
+    """
+    if kind not in KINDS:
+        raise UnknownNameError(f"There is no list of {kind!r}.{did_you_mean(kind, KINDS)}")
+    rows = KINDS[kind](pattern)
+    if not rows:
+        known = [name for name, _ in KINDS[kind]("*")]
+        raise UnknownNameError(f"No {kind} match {pattern!r}.{did_you_mean(pattern, known)}")
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    for name, line in rows:
+        table.add_row(name, line)
+    Console().print(table)
+
+
+def print_overview() -> None:
+    """Every kind with its names."""
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="bold")
+    table.add_column()
+    for kind, rows in KINDS.items():
+        table.add_row(kind, ", ".join(name for name, _ in rows("*")))
+    console = Console()
+    console.print(table)
+    console.print("\ncounterpoint list KIND tells a line about each.", highlight=False)

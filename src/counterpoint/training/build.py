@@ -1,0 +1,146 @@
+"""From names in a configuration to the parts of a run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from counterpoint.balance import BALANCERS, Balancer, create_balancer
+from counterpoint.errors import ConfigError, RunError
+from counterpoint.fusion import FUSIONS
+from counterpoint.heads import HEADS
+from counterpoint.media.spec import MediaSpec
+from counterpoint.media.transforms import TRANSFORMS, create_transform
+from counterpoint.models import MODELS, MultimodalModel, create_model, from_pretrained
+from counterpoint.registry import did_you_mean
+from counterpoint.training.config import TrainConfig
+
+Inputs = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model with what stands in front of its encoders.
+
+    Attributes:
+        model: encoders, fusion, head.
+        transforms: per modality, from decoded clips to the encoder's input.
+        inputs: per modality the name and options of its transform.
+    """
+
+    model: MultimodalModel
+    transforms: nn.ModuleDict
+    inputs: Inputs
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """In declared order."""
+        return tuple(self.inputs)
+
+
+def check_names(config: TrainConfig) -> None:
+    """Refuse unknown names before any clip is rendered or decoded.
+
+    Raises:
+        UnknownNameError: the message proposes the nearest name.
+    """
+    MODELS.get(config.model.name)
+    FUSIONS.get(config.fusion.name)
+    HEADS.get(config.head.name)
+    if config.balance.name is not None:
+        BALANCERS.get(config.balance.name)
+    for options in config.model.inputs.values():
+        if isinstance(options, Mapping) and "name" in options:
+            TRANSFORMS.get(options["name"])
+
+
+def build_parts(config: TrainConfig, num_classes: int, spec: MediaSpec) -> Parts:
+    """Create the model with fresh weights, and its transforms.
+
+    Args:
+        config: what to create.
+        num_classes: C.
+        spec: the shape of the clips.
+
+    Raises:
+        CounterpointError: names, options or values that do not fit.
+    """
+    fusion = config.fusion
+    given = {"attention": fusion.attention, "zeta": fusion.zeta}
+    model = create_model(
+        config.model.name,
+        num_classes=num_classes,
+        modalities=config.model.modalities,
+        fusion=fusion.name,
+        fusion_options={**{k: v for k, v in given.items() if v is not None}, **fusion.options},
+        head=config.head.name,
+        head_options=config.head.options,
+        **config.model.options,
+    )
+    return Parts(model, *_transforms(_resolve(config, model), spec, augment=config.augment))
+
+
+def load_parts(folder: Path) -> tuple[Parts, tuple[str, ...], MediaSpec, str]:
+    """A trained model from a folder with ``config.json`` and ``model.safetensors``.
+
+    Returns:
+        The parts, the classes' names, the shape of clips and the precision it was trained in.
+
+    Raises:
+        RunError: the folder does not say what the model is fed with.
+    """
+    model = from_pretrained(folder)
+    extra = model.config.get("extra") or {}
+    missing = {"inputs", "classes", "media"} - set(extra)
+    if missing:
+        raise RunError(f"{folder / 'config.json'} lacks {', '.join(sorted(missing))} under 'extra': it is not of a run")
+    media: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in extra["media"].items()
+    }
+    spec = MediaSpec(**media)
+    parts = Parts(model, *_transforms(extra["inputs"], spec, augment=False))
+    return parts, tuple(extra["classes"]), spec, extra.get("precision", "32-true")
+
+
+def build_balancer(config: TrainConfig, model: MultimodalModel) -> Balancer | None:
+    """The balancer asked for; its noise follows the run's seed unless its options name another."""
+    name = config.balance.name
+    if name is None:
+        return None
+    options = dict(config.balance.options)
+    if "seed" in inspect.signature(BALANCERS.get(name)).parameters:
+        options.setdefault("seed", config.seed)
+    return create_balancer(name, model.encoders, **options)
+
+
+def _resolve(config: TrainConfig, model: MultimodalModel) -> Inputs:
+    """Per modality of the model the transform asked for, or the model's own."""
+    modalities = model.fusion.modalities
+    defaults: Mapping[str, Mapping[str, Any]] = MODELS.get(config.model.name).default_inputs
+    inputs = {name: dict(defaults.get(name, {})) for name in modalities}
+    for name, options in config.model.inputs.items():
+        if name not in inputs:
+            raise ConfigError(f"model.inputs has {name!r}, which is no modality.{did_you_mean(name, inputs)}")
+        if not isinstance(options, Mapping):
+            raise ConfigError(
+                f'model.inputs.{name} is {options!r}; it must be like {{"name": "log_mel", "n_mels": 80}}'
+            )
+        other = options.get("name", inputs[name].get("name")) != inputs[name].get("name")
+        inputs[name] = {**({} if other else inputs[name]), **options}
+    return inputs
+
+
+def _transforms(inputs: Inputs, spec: MediaSpec, *, augment: bool) -> tuple[nn.ModuleDict, Inputs]:
+    made = {}
+    for modality, chosen in inputs.items():
+        options = dict(chosen)
+        name = options.pop("name", None)
+        if name is None:
+            raise ConfigError(f"model.inputs.{modality} has no name; choose one of {', '.join(TRANSFORMS)}")
+        made[modality] = create_transform(name, spec=spec, augment=augment, **options)
+    return nn.ModuleDict(made), inputs

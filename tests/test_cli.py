@@ -1,0 +1,279 @@
+"""The command line as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from counterpoint import cli
+from counterpoint.commands.options import explicit_wins, lists_of_words
+from counterpoint.recipes import load_recipe
+from tiny_clips import tiny_data, write_tiny_clips
+
+VERBS = ("train", "evaluate", "compare", "list", "prepare", "download")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return write_tiny_clips(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Runs the command line in this process; gives exit code, output and errors."""
+    monkeypatch.delenv("COUNTERPOINT_DEBUG", raising=False)
+    monkeypatch.setenv("COUNTERPOINT_ALLOCATOR", "system")  # the setting would outlive the test
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def call(*words):
+        code = cli.main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def on(clips):
+    return [f"--data={json.dumps(tiny_data(clips))}", "--epochs=1"]
+
+
+# ---------------------------------------------------------------------- help
+
+
+@pytest.mark.parametrize("verb", [(), *((verb,) for verb in VERBS)])
+def test_help_answers_without_anything_heavy(verb):
+    code = (
+        "import sys; from counterpoint.cli import main; code = main(sys.argv[1:]);"
+        "heavy = {'torch', 'lightning', 'torchmetrics', 'av', 'numpy', 'matplotlib', 'rich'} & set(sys.modules);"
+        "sys.exit(f'{heavy}' if heavy else code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *verb, "--help"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: counterpoint")
+
+
+def test_version(run):
+    code, out, _ = run("--version")
+    assert code == 0 and out.startswith("counterpoint ")
+
+
+# ---------------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "There is no verb 'trian'. Did you mean 'train'?"),
+        (["train", "--epoch", "3"], "There is no option '--epoch'. Did you mean '--epochs'?"),
+        (["train", "--lr", "3"], "There is no option '--lr'. Did you mean '--optim.lr'?"),
+        (["train", "--optim.rl", "3"], "There is no option '--optim.rl'. Did you mean '--optim.lr'?"),
+        (["train", "--epochs", "many"], "epochs"),
+        (["train", "--epochs", "0"], "epochs is 0; it must be at least 1"),
+        (["train", "--fusion.name", "summ"], "No fusion is called 'summ'. Did you mean 'sum'?"),
+        (["train", "--recipe", "sum-siman2"], "No recipe is called 'sum-siman2'. Did you mean 'sum-simam2'?"),
+        (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["train", "--data.name", "talkerz"], "No dataset is called 'talkerz'. Did you mean 'talkers'?"),
+        (["train", "--resume"], "--resume needs --name"),
+        (["train", "stray"], "does not know what to do with 'stray'"),
+        (
+            ["train", "--config", '{"fusion": {"nam": "sum"}}'],
+            "There is no option 'nam'. Did you mean 'name'?",
+        ),
+        (["evaluate"], "run"),
+        (["evaluate", "nowhere"], "There is no run at nowhere"),
+        (["compare", "--methods", "sum,filmm"], "No recipe is called 'filmm'. Did you mean 'film'?"),
+        (["compare", "--base.epoch", "3"], "Did you mean '--base.epochs'?"),
+        (["list", "fusion"], "There is no list of 'fusion'. Did you mean 'fusions'?"),
+        (["list", "fusions", "summ"], "No fusions match 'summ'. Did you mean 'sum'?"),
+        (["prepare", "--data.name", "grd"], "No dataset is called 'grd'. Did you mean 'grid'?"),
+        (["download", "gird"], "Did you mean 'grid'?"),
+        (["download", "grid", "--speakers", "99"], "99"),
+    ],
+)
+def test_a_mistake_is_told_in_one_line(run, words, message, tmp_path):
+    extra = ["--runs", tmp_path] if words[0] in ("train", "compare") else []
+    code, _, err = run(*words, *extra)
+    assert code == 2
+    assert message in err
+    assert err.startswith("counterpoint") and "Traceback" not in err
+
+
+def test_debug_shows_the_traceback(run, monkeypatch):
+    monkeypatch.setenv("COUNTERPOINT_DEBUG", "1")
+    with pytest.raises(cli.ConfigError):
+        run("trian")
+
+
+# ---------------------------------------------------------------------- configuration
+
+
+def printed(run, *words):
+    code, out, err = run("train", *words, "--print_config")
+    assert code == 0, err
+    return yaml.safe_load(out)
+
+
+def test_print_config_comes_back(run, tmp_path):
+    words = [
+        "--recipe",
+        "film-df-simam2",
+        "--optim.lr",
+        "0.02",
+        "--data.options.clips",
+        "9",
+        "--model.modalities",
+        "[audio]",
+    ]
+    first = printed(run, *words)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(first))
+    assert printed(run, "--config", path) == first
+    assert first["optim"]["lr"] == 0.02
+    assert first["data"]["options"] == {"clips": 9}
+    assert first["model"]["modalities"] == ["audio"]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_explicit_options_win_over_recipe_and_file_wherever_they_stand(run, tmp_path, turned):
+    path = tmp_path / "base.yaml"
+    path.write_text("epochs: 7\nseed: 3\nfusion: {name: concat, options: {gate_hidden: 4}}\n")
+    files = ["--config", path, "--recipe=sum-df-simam2"]
+    explicit = ["--epochs", "2", "--fusion.zeta", "0.25"]
+    config = printed(run, *(explicit + files if turned else files + explicit))
+    assert (config["epochs"], config["seed"]) == (2, 3)
+    assert config["fusion"] == {"name": "sum", "attention": "simam2", "zeta": 0.25, "options": {}}
+    assert config["balance"] == load_recipe("sum-df-simam2").composition()["balance"]
+
+
+def test_the_later_of_two_files_wins():
+    words = explicit_wins(["--seed", "1", "--config", "a", "--runs=r", "--config=b"])
+    assert words == ["--config", "a", "--config", "b", "--seed", "1", "--runs=r"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--methods", "a", "b", "--seeds", "1"],
+        ["--methods", "a,b", "--seeds", "1"],
+        ["--methods", "[a,b]", "--seeds", "1"],
+    ],
+)
+def test_lists_may_be_words(given):
+    assert lists_of_words(given, ("--methods", "--seeds")) == ["--methods=[a,b]", "--seeds=[1]"]
+
+
+# ---------------------------------------------------------------------- work
+
+
+def test_train_evaluate_resume_overwrite(run, clips, tmp_path):
+    train = ["train", "--runs", tmp_path, "--name", "first", *on(clips), "--recipe", "sum-ogm-ge-simam2"]
+    code, out, err = run(*train)
+    assert code == 0, err
+    folder = tmp_path / "first"
+    assert "accuracy" in out and "audio alone" in out and str(folder) in out
+    assert (folder / "report.html").is_file()
+    result = json.loads((folder / "result.json").read_text())
+
+    code, out, err = run("evaluate", folder, "--split", "val", "--output", tmp_path / "scores.json")
+    assert code == 0, err
+    assert json.loads((tmp_path / "scores.json").read_text()) == {"clips": 8, **result["val"]}
+
+    other = write_tiny_clips(tmp_path / "other", seed=3)
+    code, _, err = run("evaluate", folder, "--data.root", other, "--output", tmp_path / "scores.json")
+    assert code == 0, err
+    assert json.loads((tmp_path / "scores.json").read_text())["loss"] != result["test"]["loss"]
+
+    code, _, err = run(*train)
+    assert code == 2 and "holds a finished run" in err
+    code, _, err = run("train", "--runs", tmp_path, "--name", "first", "--resume")
+    assert code == 0, err
+    code, _, err = run("train", "--runs", tmp_path, "--name", "first", "--resume", "--epochs", "5")
+    assert code == 2 and "epochs (was 1, now 5)" in err
+    code, _, err = run("train", "--runs", tmp_path, "--name", "frist", "--resume")
+    assert code == 2 and "Did you mean 'first'?" in err
+    code, _, err = run(*train, "--overwrite", "--seed", "5")
+    assert code == 0, err
+    assert yaml.safe_load((folder / "config.yaml").read_text())["seed"] == 5
+
+    (tmp_path / "precious").mkdir()
+    code, _, err = run(*train[:4], "precious", *train[5:], "--overwrite")
+    assert code == 2 and "is not removed" in err
+
+
+def test_a_model_without_its_run_needs_to_be_told_the_data(run, clips, tmp_path):
+    code, _, err = run("train", "--runs", tmp_path, "--name", "whole", *on(clips))
+    assert code == 0, err
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (bare / name).write_bytes((tmp_path / "whole" / name).read_bytes())
+    code, _, err = run("evaluate", bare)
+    assert code == 2 and "give --data.name" in err
+    code, _, err = run("evaluate", bare, "--data.name", "folder", "--data.root", clips)
+    assert code == 0, err
+
+
+def test_prepare_accounts_for_every_clip(run, clips, tmp_path):
+    broken = tmp_path / "broken"
+    write_tiny_clips(broken)
+    (broken / "high" / "001.mp4").write_bytes(b"\0" * 5000)
+    words = ["prepare", "--data.name", "folder", "--data.root", broken, "--data.max_bad", "0.2"]
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert "32 clips" in out and "1 set aside" in out and "high/001.mp4" in out
+    code, out, err = run(*words, "--output", tmp_path / "aside.csv")
+    assert code == 0 and "0 decoded now" in out
+    assert (tmp_path / "aside.csv").read_text().splitlines()[1].startswith("high/001.mp4,")
+
+
+def test_list(run):
+    code, out, _ = run("list")
+    assert code == 0
+    for kind in ("models", "encoders", "fusions", "heads", "balancers", "datasets", "recipes", "transforms"):
+        assert kind in out
+        code, lines, _ = run("list", kind)
+        assert code == 0
+        for line in lines.strip().splitlines():
+            assert len(line.split()) > 1, f"{kind}: no word on {line}"
+    code, out, _ = run("list", "recipes", "*df-simam2")
+    assert [line.split()[0] for line in out.strip().splitlines()] == ["film-df-simam2", "sum-df-simam2"]
+
+
+@pytest.mark.parametrize("balance", ["null", "ogm", "ogm_ge"])
+@pytest.mark.parametrize("head", ["linear", "cosine"])
+@pytest.mark.parametrize("attention", ["null", "simam2"])
+@pytest.mark.parametrize("fusion", ["concat", "sum", "film", "gated"])
+def test_any_combination_composes(run, clips, tmp_path, fusion, attention, head, balance, monkeypatch):
+    monkeypatch.setattr("counterpoint.analysis.report.write_run_report", lambda run: run.folder)  # tested elsewhere
+    words = [
+        f"--fusion.name={fusion}",
+        f"--fusion.attention={attention}",
+        f"--head.name={head}",
+        f"--balance.name={balance}",
+    ]
+    code, _, err = run("train", "--runs", tmp_path, *on(clips), *words)
+    assert code == 0, err
+    (folder,) = tmp_path.iterdir()
+    steps = (folder / "steps.csv").read_text().splitlines()
+    assert ("ratio_audio" in steps[0]) == (balance != "null")
+    assert "nan" not in steps[-1]
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(clips, tmp_path):
+    words = [sys.executable, "-m", "counterpoint.cli", "train", "--runs", tmp_path, "--name", "long", *on(clips)]
+    process = subprocess.Popen([*map(str, words), "--epochs=2000"], stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "long" / "last.ckpt").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM if os.environ.get("SIGNAL") == "TERM" else signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.strip().splitlines() == [
+        "Interrupted. Finished epochs are kept: counterpoint train --name long ... --resume goes on from there"
+    ]
+    assert not (tmp_path / "long" / "result.json").exists()
