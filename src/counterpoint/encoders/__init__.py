@@ -1,0 +1,19 @@
+"""Encoders: one modality in, one vector per sample out."""
+
+from counterpoint.encoders.base import Encoder
+from counterpoint.encoders.registry import ENCODERS, create_encoder, list_encoders
+from counterpoint.encoders.resnet import ResNet, ResNet18, ResNet34, ResNet50
+from counterpoint.encoders.small import AudioCNN, VisualCNN
+
+__all__ = [
+    "ENCODERS",
+    "AudioCNN",
+    "Encoder",
+    "ResNet",
+    "ResNet18",
+    "ResNet34",
+    "ResNet50",
+    "VisualCNN",
+    "create_encoder",
+    "list_encoders",
+]

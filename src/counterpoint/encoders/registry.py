@@ -1,0 +1,36 @@
+"""Encoders by name."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from counterpoint.encoders.base import Encoder
+from counterpoint.errors import ConfigError
+from counterpoint.registry import Registry, did_you_mean
+
+ENCODERS: Registry[type[Encoder]] = Registry("encoder")
+
+
+def create_encoder(name: str, **options: Any) -> Encoder:
+    """A registered encoder with fresh weights.
+
+    Args:
+        name: e.g. ``"resnet18"``; see :func:`list_encoders`.
+        options: the encoder's keyword arguments, e.g. ``in_channels=1``.
+
+    Raises:
+        UnknownNameError: no such encoder.
+        ConfigError: an option that the encoder does not take, or a value outside its range.
+    """
+    encoder = ENCODERS.get(name)
+    known = inspect.signature(encoder).parameters
+    for option in options:
+        if option not in known:
+            raise ConfigError(f"Encoder {name!r} has no option {option!r}.{did_you_mean(option, known)}")
+    return encoder(**options)
+
+
+def list_encoders(pattern: str = "*") -> list[str]:
+    """Names of registered encoders that match a shell pattern such as ``"resnet*"``, sorted."""
+    return ENCODERS.names(pattern)

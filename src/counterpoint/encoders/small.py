@@ -1,0 +1,98 @@
+"""Small encoders of short clips, for spoken words and lips: seconds of training on a CPU, not hours."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from counterpoint.encoders.base import Encoder
+from counterpoint.encoders.registry import ENCODERS
+from counterpoint.encoders.temporal import TemporalPool, conv_bn_relu
+from counterpoint.errors import ConfigError
+
+
+def _check_sizes(name: str, width: int, out_features: int, cells: int) -> None:
+    if width < 1 or cells < 1:
+        raise ConfigError(f"{name}: width is {width} and the grid {cells}; both must be at least 1")
+    if out_features % 2:
+        raise ConfigError(f"{name}: out_features is {out_features}; it must be even (half maxima, half means)")
+
+
+@ENCODERS.register("audio_cnn")
+class AudioCNN(Encoder):
+    """Spectrograms of any height and length: three convolutions, pooling to a few bands, then time.
+
+    Time is read at a quarter of the spectrogram's rate (25 steps a second at a hop of 10 ms).
+
+    Args:
+        in_channels: C.
+        out_features: width D of the features, even.
+        width: channels of the first convolution; the third has four times as many.
+        bands: how many frequency bands are told apart after the convolutions.
+    """
+
+    def __init__(self, *, in_channels: int = 1, out_features: int = 256, width: int = 8, bands: int = 4) -> None:
+        super().__init__(in_channels, out_features, ("B, C, F, T",))
+        _check_sizes("audio_cnn", width, out_features, bands)
+        self.bands = bands
+        self.convs = nn.Sequential(
+            conv_bn_relu(in_channels, width, (5, 7), (2, 4)),
+            conv_bn_relu(width, 2 * width, 3, (2, 1)),
+            conv_bn_relu(2 * width, 4 * width, 3, (2, 1)),
+        )
+        self.temporal = TemporalPool(4 * width * bands, out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, F, T) -> (B, D)``.
+
+        Raises:
+            ShapeError: another rank or number of channels.
+        """
+        self.check_input(x)
+        x = self.convs(x)
+        x = F.adaptive_avg_pool2d(x, (self.bands, x.shape[-1])).flatten(1, 2)
+        out: Tensor = self.temporal(x)
+        return out
+
+
+@ENCODERS.register("visual_cnn")
+class VisualCNN(Encoder):
+    """Frames of any size and number: a convolution over space and time, two over each frame, then time.
+
+    The first convolution reads five frames (a fifth of a second at 25 per second) and steps by two, so that motion is
+    seen before anything is pooled; where on the picture it was is kept as a coarse grid.
+
+    Args:
+        in_channels: C: 1 for grey frames, 3 for colour.
+        out_features: width D of the features, even.
+        width: channels of the first convolution; the third has four times as many.
+        grid: how many cells a frame keeps in each direction after the convolutions.
+    """
+
+    def __init__(self, *, in_channels: int = 1, out_features: int = 256, width: int = 16, grid: int = 3) -> None:
+        super().__init__(in_channels, out_features, ("B, C, T, H, W",))
+        _check_sizes("visual_cnn", width, out_features, grid)
+        self.grid = grid
+        self.stem = nn.Conv3d(in_channels, width, (5, 7, 7), (2, 4, 4), (2, 3, 3), bias=False)
+        self.stem_bn = nn.BatchNorm2d(width)
+        self.convs = nn.Sequential(
+            conv_bn_relu(width, 2 * width, 3, 2),
+            conv_bn_relu(2 * width, 4 * width, 3, 2),
+        )
+        self.temporal = TemporalPool(4 * width * grid * grid, out_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, T, H, W) -> (B, D)``.
+
+        Raises:
+            ShapeError: another rank or number of channels.
+        """
+        self.check_input(x)
+        batch = x.shape[0]
+        x = self.stem(x).transpose(1, 2).flatten(0, 1)  # each step in time is a picture from here on
+        x = self.convs(F.relu(self.stem_bn(x)))
+        if x.shape[-2:] != (self.grid, self.grid):
+            x = F.adaptive_avg_pool2d(x, self.grid)
+        x = x.reshape(batch, -1, x[0].numel()).transpose(1, 2)
+        out: Tensor = self.temporal(x)
+        return out

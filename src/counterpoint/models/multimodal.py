@@ -1,0 +1,100 @@
+"""Encoders, fusion and head as one module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
+from counterpoint.fusion import Fusion, FusionOutput
+from counterpoint.registry import did_you_mean
+
+
+class MultimodalModel(nn.Module):
+    """One encoder per modality, and a fusion of their features.
+
+    Args:
+        encoders: per modality a module ``(B, ...) -> (B, D_m)``, in the order of the fusion's modalities.
+        fusion: takes those features.
+        config: how :func:`create_model` makes this model again; None for one that was put together by hand, which
+            cannot be saved by :meth:`save_pretrained`.
+
+    Raises:
+        ConfigError: encoders and fusion are of different modalities, or of different widths.
+    """
+
+    def __init__(
+        self, encoders: Mapping[str, nn.Module], fusion: Fusion, *, config: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__()
+        if tuple(encoders) != fusion.modalities:
+            raise ConfigError(
+                f"the encoders are of {', '.join(encoders) or 'nothing'}, but the fusion joins "
+                f"{', '.join(fusion.modalities)}; both need the same names in the same order"
+            )
+        for name, encoder in encoders.items():
+            width = getattr(encoder, "out_features", None)
+            if isinstance(width, int) and width != fusion.dims[name]:
+                raise ConfigError(
+                    f"the {name} encoder gives {width} features, but the fusion takes {fusion.dims[name]}"
+                )
+        self.encoders = nn.ModuleDict(encoders)
+        self.fusion = fusion
+        self.config: dict[str, Any] = dict(config or {})
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """In declared order."""
+        return self.fusion.modalities
+
+    def encode(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Features per modality, ``(B, D_m)``.
+
+        Args:
+            inputs: per modality what its encoder takes; all of the same B.
+
+        Raises:
+            UnknownNameError: a modality is missing, or was never declared.
+            ShapeError: batches of different sizes, or a shape that the encoder does not take.
+        """
+        for name in inputs:
+            if name not in self.modalities:
+                raise UnknownNameError(f"the model has no modality {name!r}.{did_you_mean(name, self.modalities)}")
+        missing = [name for name in self.modalities if name not in inputs]
+        if missing:
+            raise UnknownNameError(
+                f"the inputs lack {', '.join(missing)}; the model takes {', '.join(self.modalities)}"
+            )
+        sizes = {name: inputs[name].shape[0] for name in self.modalities}
+        if len(set(sizes.values())) > 1:
+            raise ShapeError(f"all modalities need the same number of samples, got {sizes}")
+        return {name: encoder(inputs[name]) for name, encoder in self.encoders.items()}
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> FusionOutput:
+        """Encode and fuse; see :meth:`encode`."""
+        output: FusionOutput = self.fusion(self.encode(inputs))
+        return output
+
+    def save_pretrained(self, folder: str | Path, extra: Mapping[str, Any] | None = None) -> None:
+        """Write ``config.json`` and ``model.safetensors``.
+
+        Args:
+            folder: made where it is missing.
+            extra: what belongs to the model beside its weights (classes, inputs); comes back as ``config["extra"]``.
+
+        Raises:
+            ConfigError: the model was not made by :func:`create_model`.
+        """
+        from counterpoint.models.pretrained import save_pretrained
+
+        save_pretrained(self, folder, extra)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> MultimodalModel:
+        """The model that :meth:`save_pretrained` wrote, in evaluation mode; see :func:`from_pretrained`."""
+        from counterpoint.models.pretrained import from_pretrained
+
+        return from_pretrained(folder)

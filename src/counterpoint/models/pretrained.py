@@ -1,0 +1,83 @@
+"""Weights out and back: a folder with ``config.json`` and ``model.safetensors``, no network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from counterpoint.errors import ConfigError
+from counterpoint.models.multimodal import MultimodalModel
+from counterpoint.models.registry import create_model
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+def save_pretrained(model: MultimodalModel, folder: str | Path, extra: Mapping[str, Any] | None = None) -> None:
+    """Write a model; see :meth:`MultimodalModel.save_pretrained`."""
+    from counterpoint import __version__
+
+    if not model.config:
+        raise ConfigError("only a model made by create_model can be saved with its configuration; save its state_dict")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, folder / WEIGHTS)
+    config = {"counterpoint": __version__, "name": model.config["name"], "options": model.config["options"]}
+    kept = model.config.get("extra", {}) if extra is None else extra
+    text = json.dumps({**config, "extra": dict(kept)}, indent=2, ensure_ascii=False)
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def from_pretrained(folder: str | Path) -> MultimodalModel:
+    """The model in a folder that :meth:`MultimodalModel.save_pretrained` wrote, in evaluation mode.
+
+    Args:
+        folder: holds ``config.json`` and ``model.safetensors``.
+
+    Raises:
+        ConfigError: a file is missing or damaged, or the weights are of another model.
+    """
+    folder = Path(folder)
+    config = _read_config(folder)
+    try:
+        model = create_model(config["name"], **config["options"])
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"{folder / CONFIG} does not describe a model: {error}") from error
+    model.config = {key: config[key] for key in ("name", "options", "extra") if key in config}
+    weights = _read_weights(folder)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{folder / WEIGHTS} holds the weights of another model than {CONFIG} says: {error}"
+        ) from error
+    return model.eval()
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{folder} holds no model: it needs {CONFIG} and {WEIGHTS}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if not isinstance(config, dict) or not isinstance(config.get("options"), dict):
+        raise ConfigError(f"{path} does not describe a model: it needs a 'name' and 'options'")
+    return config
+
+
+def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ConfigError(f"{folder} holds no weights: {WEIGHTS} is missing")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ConfigError(f"{path} is damaged: {error}") from error

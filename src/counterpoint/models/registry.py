@@ -1,0 +1,132 @@
+"""Models by name: which encoders, and what they are fed with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from counterpoint.encoders import create_encoder
+from counterpoint.errors import ConfigError
+from counterpoint.fusion import create_fusion
+from counterpoint.models.multimodal import MultimodalModel
+from counterpoint.registry import Registry, did_you_mean
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A named set of encoders.
+
+    Attributes:
+        summary: one line for lists.
+        encoders: per modality, in order, the registered encoder's ``name`` and its options.
+        default_inputs: per modality the ``name`` and options of the transform that its encoder expects.
+    """
+
+    summary: str
+    encoders: Mapping[str, Options]
+    default_inputs: Mapping[str, Options]
+
+
+MODELS: Registry[ModelEntry] = Registry("model")
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int,
+    modalities: Sequence[str] | None = None,
+    fusion: str = "concat",
+    fusion_options: Options | None = None,
+    head: str = "linear",
+    head_options: Options | None = None,
+    **encoders: Options,
+) -> MultimodalModel:
+    """A registered model with fresh weights.
+
+    Args:
+        name: e.g. ``"small_av"``; see :func:`list_models`.
+        num_classes: C.
+        modalities: these alone; one trains a unimodal baseline. None: all.
+        fusion: registered fusion.
+        fusion_options: its keyword options.
+        head: registered head.
+        head_options: its keyword options.
+        encoders: per modality changes to its encoder, e.g. ``visual={"in_channels": 3}``, or
+            ``visual={"name": "resnet34"}`` for another one.
+
+    Raises:
+        UnknownNameError: no such model, encoder, fusion or head.
+        ConfigError: modalities that the model does not have, or options that do not fit.
+    """
+    entry = MODELS.get(name)
+    chosen = _subset(name, entry.encoders, modalities)
+    for modality, changes in encoders.items():
+        if modality not in entry.encoders:
+            known = did_you_mean(modality, entry.encoders)
+            raise ConfigError(f"model {name!r} has no modality or option {modality!r}.{known}")
+        if not isinstance(changes, Mapping):
+            raise ConfigError(f"{modality}={changes!r}: changes to an encoder are a mapping such as {{'width': 16}}")
+    made = {m: _create_encoder({**chosen[m]}, encoders.get(m, {})) for m in chosen}
+    joined = create_fusion(
+        fusion,
+        {m: encoder.out_features for m, encoder in made.items()},
+        num_classes,
+        head=head,
+        head_options=head_options,
+        **(fusion_options or {}),
+    )
+    options = {
+        "num_classes": num_classes,
+        "modalities": None if modalities is None else list(modalities),
+        "fusion": fusion,
+        "fusion_options": dict(fusion_options or {}),
+        "head": head,
+        "head_options": dict(head_options or {}),
+        **{m: dict(changes) for m, changes in encoders.items()},
+    }
+    return MultimodalModel(made, joined, config={"name": name, "options": options})
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names of registered models that match a shell pattern such as ``"*resnet*"``, sorted."""
+    return MODELS.names(pattern)
+
+
+def _subset(name: str, encoders: Mapping[str, Options], modalities: Sequence[str] | None) -> dict[str, Options]:
+    if modalities is None:
+        return dict(encoders)
+    for modality in modalities:
+        if modality not in encoders:
+            raise ConfigError(f"model {name!r} has no modality {modality!r}.{did_you_mean(modality, encoders)}")
+    if not modalities or len(set(modalities)) < len(modalities):
+        raise ConfigError(f"modalities must name one or more of {', '.join(encoders)}, each once; got {modalities}")
+    return {m: options for m, options in encoders.items() if m in modalities}
+
+
+def _create_encoder(options: dict[str, Any], changes: Options) -> Any:
+    if changes.get("name", options["name"]) != options["name"]:
+        options = {"in_channels": options["in_channels"]} if "in_channels" in options else {}
+    options = {**options, **changes}
+    encoder: nn.Module = create_encoder(options.pop("name"), **options)
+    return encoder
+
+
+MODELS.register("small_av")(
+    ModelEntry(
+        "small CNNs for spoken words and lips, seconds of training on a CPU",
+        {"audio": {"name": "audio_cnn", "in_channels": 1}, "visual": {"name": "visual_cnn", "in_channels": 1}},
+        {"audio": {"name": "log_mel"}, "visual": {"name": "frames"}},
+    )
+)
+MODELS.register("resnet18_av")(
+    ModelEntry(
+        "two ResNet-18, of spectrograms and of colour frames, as OGM-GE, SimAM² and MMCosine train",
+        {"audio": {"name": "resnet18", "in_channels": 1}, "visual": {"name": "resnet18", "in_channels": 3}},
+        {"audio": {"name": "log_spectrogram"}, "visual": {"name": "frames"}},
+    )
+)
