@@ -108,6 +108,10 @@ def _require_streams(source: Source, wanted: tuple[str, ...], start: float) -> N
         raise MediaError(source.path, "has no sound")
     if "visual" in wanted and source.video is None:
         raise MediaError(source.path, "has no moving picture")
+    if "visual" in wanted and source.video is not None:
+        width, height = source.video.codec_context.width, source.video.codec_context.height
+        if width * height > MAX_PIXELS:
+            raise MediaError(source.path, f"pictures of {width} x {height} pixels are too large")
     if source.seconds is not None and start >= source.seconds:
         raise MediaError(source.path, f"lasts {source.seconds:.2f} s, the clip would begin at {start:.2f} s")
 
@@ -172,19 +176,21 @@ class _Reading:
             except av.error.FFmpegError:
                 self.damaged += 1
                 break
+            if time.monotonic() > deadline:
+                raise MediaError(self.source.path, f"reading it was given up after {_MAX_SECONDS:.0f} s")
+            if packet.size == 0:  # comes at the end, to empty the decoders; that is done below
+                continue
             index = packet.stream_index
             stream, collector = collectors[index]
             if packet.dts is not None and packet.dts * collector.time_base > limit:
                 behind += 1
-            if index not in unfinished or packet.size == 0:  # the empty ones at the end: decoders are emptied below
+            if index not in unfinished:
                 continue
             self._feed(collector, stream, packet)
             if collector.done:
                 unfinished.remove(index)
                 if not unfinished:
                     return
-            if time.monotonic() > deadline:
-                raise MediaError(self.source.path, f"reading it was given up after {_MAX_SECONDS:.0f} s")
         for index in unfinished:
             stream, collector = collectors[index]
             self._feed(collector, stream, None)
@@ -192,16 +198,14 @@ class _Reading:
     def _feed(self, collector: Sound | Sight, stream: Stream, packet: Packet[Stream] | None) -> None:
         """Decode a packet, or with None what the stream's decoder still holds."""
         try:
-            frames = stream.codec_context.decode(packet)  # type: ignore[attr-defined]
+            for frame in stream.codec_context.decode(packet):  # type: ignore[attr-defined]
+                collector.add(frame)
+                if collector.done:
+                    break
         except av.error.EOFError:
             return
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, ValueError):  # ValueError: a frame that contradicts the others
             self.damaged += 1
-            return
-        for frame in frames:
-            collector.add(frame)
-            if collector.done:
-                break
 
     def _expected(self, stream: Stream | None) -> tuple[float, float]:
         """The part of the stretch that the stream says it has, seconds from the beginning of the file."""

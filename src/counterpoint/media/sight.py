@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from av.filter import Graph
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from counterpoint.media.spec import MediaSpec
 
 # Matroska and FLV round time stamps to 1 ms: the frame due at 66.7 ms may be stamped 67.
 _ROUNDING = 0.002
-_PLANAR = frozenset({"yuv410p", "yuv411p", "yuv420p", "yuv422p", "yuv440p", "yuv444p", "nv12", "nv21"})
-_PLANAR_FULL_RANGE = frozenset({"yuvj411p", "yuvj420p", "yuvj422p", "yuvj440p", "yuvj444p"})
+_LUMA_IN_FIRST_PLANE = frozenset(
+    {"nv12", "nv21", "gray"} | {f"yuv{j}{n}p" for j in ("", "j") for n in (410, 411, 420, 422, 440, 444)}
+)
+# Without it, colours of deeper than 8 bits come 2 to 3 levels too dark; the usual formats are right, and faster.
+_EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+# Luma of limited range, 16 to 235, to 0 to 255. As a table of bytes: several times faster than NumPy's arithmetic.
+_TO_FULL = bytes(min(255, max(0, round((level - 16) * 255 / 219))) for level in range(256))
 
 
 class Orientation(NamedTuple):
@@ -101,21 +106,28 @@ class _Converter:
         if self.gray:
             self._luma(frame, out)
             return
+        deep = frame.format.name not in _LUMA_IN_FIRST_PLANE
         picture = self._reformatter.reformat(
-            frame, self.size, self.size, "rgb24", interpolation=Interpolation.BILINEAR, threads=1
+            frame, self.size, self.size, "rgb24", interpolation=_EXACT if deep else Interpolation.BILINEAR, threads=1
         )
         _copy_plane(picture, out, 3)
 
     def _luma(self, frame: VideoFrame, out: NDArray[np.uint8]) -> None:
-        full_range = frame.format.name in _PLANAR_FULL_RANGE or (
-            frame.format.name in _PLANAR and frame.color_range == ColorRange.JPEG
-        )
-        if not (full_range and (frame.width, frame.height) == (self.size, self.size)):
-            # swscale's gray is always of full range
+        """The luma of the file, of full range; the sum of red, green and blue as BT.601 has it, if it stores those."""
+        pixels = frame.format
+        options: dict[str, Any] = {}
+        limited = False
+        if len(pixels.components) >= 3 and not pixels.is_rgb and not pixels.has_palette:
+            limited = frame.color_range != ColorRange.JPEG and not pixels.name.startswith("yuvj")
+            # Told so, swscale passes luma through as it is. Left alone, it mixes colour in, to get BT.601's gray.
+            options = {"src_color_range": ColorRange.JPEG, "src_colorspace": Colorspace.ITU601}
+        if pixels.name not in _LUMA_IN_FIRST_PLANE or (frame.width, frame.height) != (self.size, self.size):
             frame = self._reformatter.reformat(
-                frame, self.size, self.size, "gray", interpolation=Interpolation.BILINEAR, threads=1
+                frame, self.size, self.size, "gray", interpolation=Interpolation.BILINEAR, threads=1, **options
             )
-        _copy_plane(frame, out, 1)  # where nothing had to be done, luma is the first plane
+        _copy_plane(frame, out, 1)
+        if limited:
+            out[...] = np.frombuffer(out.tobytes().translate(_TO_FULL), np.uint8).reshape(out.shape)
 
 
 def _copy_plane(frame: VideoFrame, out: NDArray[np.uint8], channels: int) -> None:

@@ -33,7 +33,9 @@ class MediaSpec:
                 raise ConfigError(f"media.{name} is {getattr(self, name)}; it must be greater than 0")
         left, top, right, bottom = self.crop
         if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-            raise ConfigError(f"media.crop is {self.crop}; it must be fractions 0 <= left < right <= 1, 0 <= top < bottom <= 1")
+            raise ConfigError(
+                f"media.crop is {self.crop}; it must be fractions 0 <= left < right <= 1, 0 <= top < bottom <= 1"
+            )
 
     @property
     def num_samples(self) -> int:

@@ -67,7 +67,6 @@ class LogMel(SoundTransform):
         shift, gain_db, freq_mask, time_mask: see :class:`~counterpoint.media.transforms.sound.SoundTransform`.
     """
 
-    window: Tensor
     filters: Tensor
 
     def __init__(
@@ -125,7 +124,6 @@ class MFCC(SoundTransform):
         shift, gain_db, freq_mask, time_mask: see :class:`~counterpoint.media.transforms.sound.SoundTransform`.
     """
 
-    window: Tensor
     filters: Tensor
     cosines: Tensor
 

@@ -14,7 +14,7 @@ from counterpoint.media.transforms.stft import wave
 class SoundTransform(nn.Module):
     """Base: ``(B, samples)`` int16, or floating point in [-1, 1], to ``(B, 1, F, T)``.
 
-    Subclasses say `spectrum`, and `prepare` where the signal is changed first.
+    Subclasses say `spectrum`, and `prepare` where the signal is changed first; they register a buffer `window`.
 
     Args:
         spec: shape of the clips.
@@ -23,6 +23,8 @@ class SoundTransform(nn.Module):
         gain_db: largest change of loudness, dB.
         freq_mask, time_mask: largest share of the frequencies and of the times that one band hides, 0 to 1.
     """
+
+    window: Tensor
 
     def __init__(
         self,
@@ -54,7 +56,7 @@ class SoundTransform(nn.Module):
         if audio.ndim != 2:
             raise ShapeError(f"{type(self).__name__} got audio of shape {tuple(audio.shape)}; it needs (B, samples)")
         with torch.autocast(audio.device.type, enabled=False):
-            signal = self.prepare(wave(audio))
+            signal = self.prepare(wave(audio, self.window.dtype))
             if not (self.augment and self.training):
                 return self.spectrum(signal)[:, None]
             signal = random.gain(random.shift(signal, self.shift), self.gain_db)

@@ -63,8 +63,6 @@ class LogSpectrogram(SoundTransform):
         ConfigError: an unknown preset, or one that is for another sample rate than the spec's.
     """
 
-    window: Tensor
-
     def __init__(
         self,
         spec: MediaSpec,

@@ -9,11 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def wave(audio: Tensor) -> Tensor:
-    """Samples as floating point: int16 is scaled to [-1, 1), floating point is left alone."""
-    if audio.is_floating_point():
-        return audio
-    return audio.to(torch.get_default_dtype()) / 32768
+def wave(audio: Tensor, dtype: torch.dtype) -> Tensor:
+    """Samples as `dtype`: int16 is scaled to [-1, 1), floating point keeps its scale."""
+    return audio.to(dtype) if audio.is_floating_point() else audio.to(dtype) / 32768
 
 
 def hann(length: int) -> Tensor:
