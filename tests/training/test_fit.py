@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
 
 import pytest
 import torch
@@ -114,28 +116,38 @@ def test_evaluating_on_other_clips(finished, tmp_path):
         evaluate(finished, "test", data=DataConfig(**tiny_data(strange)))
 
 
-def stop_after(monkeypatch, steps):
-    """Ctrl-C in the middle of an epoch."""
+def ctrl_c():
+    raise KeyboardInterrupt
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def stop_after(monkeypatch, steps, stop=ctrl_c):
+    """Stop in the middle of an epoch."""
     done = 0
     step = CounterpointModule.training_step
 
     def training_step(self, batch, batch_idx):
         nonlocal done
         if done == steps:
-            raise KeyboardInterrupt
+            stop()
         done += 1
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(CounterpointModule, "training_step", training_step)
 
 
-@pytest.mark.parametrize("steps", [1, 3, 5])
-def test_an_interrupted_run_goes_on_to_the_very_same_result(finished, clips, tmp_path, monkeypatch, steps):
+@pytest.mark.parametrize(("steps", "stop"), [(1, ctrl_c), (3, terminate), (5, ctrl_c)])
+def test_an_interrupted_run_goes_on_to_the_very_same_result(finished, clips, tmp_path, monkeypatch, steps, stop):
+    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        stop_after(patch, steps)
+        stop_after(patch, steps, stop)
         with pytest.raises(KeyboardInterrupt):
             fit(config(clips), folder, progress=False)
+    assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert not (folder / "result.json").exists()
     torch.manual_seed(123)  # whatever state the second process is in
     run = fit(config(clips), folder, resume=True, progress=False)

@@ -30,7 +30,7 @@ def _first_sentence(text: str) -> str:
 def _models(pattern: str) -> Rows:
     from counterpoint.models import MODELS
 
-    return _of_registry(MODELS, pattern)
+    return [(name, MODELS.get(name).summary) for name in MODELS.names(pattern)]
 
 
 def _encoders(pattern: str) -> Rows:

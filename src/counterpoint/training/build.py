@@ -70,6 +70,11 @@ def build_parts(config: TrainConfig, num_classes: int, spec: MediaSpec) -> Parts
     Raises:
         CounterpointError: names, options or values that do not fit.
     """
+    inputs = _resolve(config)
+    options = dict(config.model.options)
+    for modality, transform in inputs.items():
+        if transform.get("name") == "frames":  # as many channels as the pictures have, unless told otherwise
+            options[modality] = {"in_channels": spec.channels, **options.get(modality, {})}
     fusion = config.fusion
     given = {"attention": fusion.attention, "zeta": fusion.zeta}
     model = create_model(
@@ -80,9 +85,10 @@ def build_parts(config: TrainConfig, num_classes: int, spec: MediaSpec) -> Parts
         fusion_options={**{k: v for k, v in given.items() if v is not None}, **fusion.options},
         head=config.head.name,
         head_options=config.head.options,
-        **config.model.options,
+        **options,
     )
-    return Parts(model, *_transforms(_resolve(config, model), spec, augment=config.augment))
+    transforms = _transforms({name: inputs[name] for name in model.modalities}, spec, augment=config.augment)
+    return Parts(model, transforms, {name: inputs[name] for name in model.modalities})
 
 
 def load_parts(folder: Path) -> tuple[Parts, tuple[str, ...], MediaSpec, str]:
@@ -103,7 +109,7 @@ def load_parts(folder: Path) -> tuple[Parts, tuple[str, ...], MediaSpec, str]:
         name: tuple(value) if isinstance(value, list) else value for name, value in extra["media"].items()
     }
     spec = MediaSpec(**media)
-    parts = Parts(model, *_transforms(extra["inputs"], spec, augment=False))
+    parts = Parts(model, _transforms(extra["inputs"], spec, augment=False), extra["inputs"])
     return parts, tuple(extra["classes"]), spec, extra.get("precision", "32-true")
 
 
@@ -118,11 +124,9 @@ def build_balancer(config: TrainConfig, model: MultimodalModel) -> Balancer | No
     return create_balancer(name, model.encoders, **options)
 
 
-def _resolve(config: TrainConfig, model: MultimodalModel) -> Inputs:
-    """Per modality of the model the transform asked for, or the model's own."""
-    modalities = model.fusion.modalities
-    defaults: Mapping[str, Mapping[str, Any]] = MODELS.get(config.model.name).default_inputs
-    inputs = {name: dict(defaults.get(name, {})) for name in modalities}
+def _resolve(config: TrainConfig) -> Inputs:
+    """Per modality of the registered model the transform asked for, or the model's own."""
+    inputs = {name: dict(own) for name, own in MODELS.get(config.model.name).default_inputs.items()}
     for name, options in config.model.inputs.items():
         if name not in inputs:
             raise ConfigError(f"model.inputs has {name!r}, which is no modality.{did_you_mean(name, inputs)}")
@@ -135,7 +139,7 @@ def _resolve(config: TrainConfig, model: MultimodalModel) -> Inputs:
     return inputs
 
 
-def _transforms(inputs: Inputs, spec: MediaSpec, *, augment: bool) -> tuple[nn.ModuleDict, Inputs]:
+def _transforms(inputs: Inputs, spec: MediaSpec, *, augment: bool) -> nn.ModuleDict:
     made = {}
     for modality, chosen in inputs.items():
         options = dict(chosen)
@@ -143,4 +147,4 @@ def _transforms(inputs: Inputs, spec: MediaSpec, *, augment: bool) -> tuple[nn.M
         if name is None:
             raise ConfigError(f"model.inputs.{modality} has no name; choose one of {', '.join(TRANSFORMS)}")
         made[modality] = create_transform(name, spec=spec, augment=augment, **options)
-    return nn.ModuleDict(made), inputs
+    return nn.ModuleDict(made)

@@ -67,7 +67,8 @@ class CounterpointModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.model = channels_last(model)
+        self.model = model
+        channels_last(model)
         self.transforms = transforms
         self.balancer = balancer
         self.optim = optim or OptimConfig()

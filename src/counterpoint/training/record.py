@@ -120,7 +120,7 @@ def step_rows(module: CounterpointModule) -> list[dict[str, Any]]:
     for kind in ("ratio", "coefficient"):
         values = [v for s in module.steps if (v := getattr(s, kind)) is not None]
         if len(values) == len(module.steps):
-            names += [f"{kind}_{modality}" for modality in module.model.fusion.modalities]
+            names += [f"{kind}_{modality}" for modality in module.model.modalities]
             columns.append(torch.stack(values))
     table = torch.cat([c.float() for c in columns], 1).tolist()
     first = module.epoch * len(table)

@@ -93,6 +93,7 @@ def fit(config: TrainConfig, folder: str | Path, *, resume: bool = False, progre
         if resume and files.read_result(folder) is not None:
             return load_run(folder)
     check_names(config)
+    state = read_checkpoint(folder / files.LAST) if resume and (folder / files.LAST).exists() else None
     with Display(progress and main) as display:
         table = list_clips(config.data, display.callback("render"))
     spec = media_spec(table, config.data.media)
@@ -100,11 +101,7 @@ def fit(config: TrainConfig, folder: str | Path, *, resume: bool = False, progre
     parts = build_parts(config, len(table.classes), spec)
     balancer = build_balancer(config, parts.model)
     device = pick_device(config.accelerator)
-    precision = resolve_precision(config.precision, parts.model, device)
-    state = None
-    if resume and (folder / files.LAST).exists():
-        state = read_checkpoint(folder / files.LAST)
-        precision = state["precision"]
+    precision = resolve_precision(config.precision, parts.model, device) if state is None else state["precision"]
     with Display(progress and main) as display:
         data = _load_data(config, spec, parts.modalities, display)
         module = CounterpointModule(
