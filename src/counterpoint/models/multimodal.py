@@ -86,7 +86,8 @@ class MultimodalModel(nn.Module):
             extra: what belongs to the model beside its weights (classes, inputs); comes back as ``config["extra"]``.
 
         Raises:
-            ConfigError: the model was not made by :func:`create_model`.
+            ConfigError: the model was not made by :func:`create_model`, or `extra` holds what JSON does not know; what
+                stood in the folder is left then.
         """
         from counterpoint.models.pretrained import save_pretrained
 

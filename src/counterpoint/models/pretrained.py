@@ -24,14 +24,21 @@ def save_pretrained(model: MultimodalModel, folder: str | Path, extra: Mapping[s
 
     if not model.config:
         raise ConfigError("only a model made by create_model can be saved with its configuration; save its state_dict")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, folder / WEIGHTS)
     config = {"counterpoint": __version__, "name": model.config["name"], "options": model.config["options"]}
     kept = model.config.get("extra", {}) if extra is None else extra
-    text = json.dumps({**config, "extra": dict(kept)}, indent=2, ensure_ascii=False)
-    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+    try:
+        text = json.dumps({**config, "extra": dict(kept)}, indent=2, ensure_ascii=False)
+    except TypeError as error:
+        raise ConfigError(f"options and extra must be values that JSON knows: {error}") from error
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Both files are whole before either takes the place of an older one.
+    new = {name: folder / f".{name}.new" for name in (WEIGHTS, CONFIG)}
+    save_file(tensors, new[WEIGHTS])
+    new[CONFIG].write_text(text + "\n", encoding="utf-8")
+    for name, path in new.items():
+        path.replace(folder / name)
 
 
 def from_pretrained(folder: str | Path) -> MultimodalModel:
