@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -25,23 +26,28 @@ def widened(x: Tensor) -> Tensor:
 def population(x: Tensor, dim: Dims, lam: float, correction: int) -> tuple[Tensor, Tensor, int]:
     """Mean, ``1 / sqrt(variance + lam)`` and divisor of the variance of each population of `x`.
 
-    Deviations are taken before they are squared, so nothing cancels. Below the rounding error of the mean a variance
-    says nothing: `lam` is raised to that, which also keeps constant populations from dividing zero by zero where
-    Eq. (5) sets it to zero. Where a square overflows, the second value is zero, and so is all that it multiplies.
+    Both statistics come from one pass over the data, of deviations from the population's first member. Being a member,
+    it lies within ``sqrt(n - 1)`` standard deviations of the mean (Samuelson's inequality), so that what cancels is at
+    most n rounding errors of the variance, whatever the mean; and in a constant population the deviations are zero.
+
+    A `lam` too small to hold against rounding errors is raised to those, which keeps constant populations from dividing
+    zero by zero where Eq. (5) sets it to zero. Where a square overflows, the second value is zero, and so is all that it
+    multiplies.
     """
     dim = axes(dim)
-    size = 1
+    size, anchor = 1, x.detach()
     for axis in dim:
         if not -x.ndim <= axis < x.ndim:
             raise ShapeError(f"dim={dim} names axes of the population, but the tensor has only {x.ndim} axes")
         size *= x.shape[axis]
+        anchor = anchor.narrow(axis, 0, 1)
     divisor = max(size - correction, 1)
-    mean = x.mean(dim, keepdim=True)
-    deviation = x - mean
-    variance = (deviation * deviation).sum(dim, keepdim=True) / divisor
-    rounding = torch.finfo(x.dtype).eps
-    floor = (8 * rounding * mean.detach()).square().clamp_min(max(lam, rounding * rounding))
-    return mean, torch.rsqrt(variance + floor), divisor
+    deviation = x - anchor
+    shift = deviation.sum(dim, keepdim=True) / size
+    squares = (deviation * deviation).sum(dim, keepdim=True)
+    variance = ((squares - size * shift * shift) / divisor).nan_to_num(nan=math.inf, posinf=math.inf).clamp_min(0.0)
+    floor = max(lam, torch.finfo(x.dtype).eps ** 2)
+    return anchor + shift, torch.rsqrt(variance + floor), divisor
 
 
 def simam_energy(x: Tensor, *, dim: Dims = -1, lam: float, correction: int = 0) -> Tensor:
