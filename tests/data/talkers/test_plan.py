@@ -46,7 +46,7 @@ def test_any_change_gives_another_folder(monkeypatch: pytest.MonkeyPatch) -> Non
     changes = [
         {},
         {"seed": 1},
-        {"audio_snr_db": 9},
+        {"audio_snr_db": 6},
         {"visual_noise": 0.1},
         {"visual_dropout": 0.1},
         {"speakers": 23},

@@ -106,7 +106,7 @@ def test_mouth_that_is_drawn_follows_the_movement() -> None:
 
 
 def test_lips_close_for_b_and_m_only() -> None:
-    middle = round((SLOT.start + 0.07 + 0.10 + 0.06 + 0.06) * RATE)
+    middle = round((SLOT.start + 0.07 + 0.10 + 0.06 + 0.07) * RATE)
     for syllable in ("ba", "ma", "bi", "mi"):
         assert articulate([syllable], [SLOT], SECONDS).opening[middle] < 0.02
     for syllable in ("da", "ga", "na", "di", "gi", "ni"):
@@ -143,7 +143,7 @@ def test_vowels_have_their_formants() -> None:
         spectra = {}
         for vowel in ("a", "i"):
             sound = speak(articulate([f"b{vowel}"], [SLOT], SECONDS), speaker, np.random.default_rng(1))
-            at = round((SLOT.start + 0.45) * SAMPLE_RATE)
+            at = round((SLOT.start + 0.46) * SAMPLE_RATE)
             part = sound[at : at + round(0.1 * SAMPLE_RATE)]
             spectra[vowel] = part / np.std(part)
         second = np.array([2000, 2400]) * speaker.tract
@@ -156,7 +156,7 @@ def test_pitch_is_the_speakers() -> None:
     for number in range(6):
         speaker = speaker_of(0, number)
         sound = speak(articulate(["ba"], [SLOT], SECONDS), speaker, np.random.default_rng(1))
-        at = round((SLOT.start + 0.45) * SAMPLE_RATE)
+        at = round((SLOT.start + 0.46) * SAMPLE_RATE)
         part = sound[at : at + 1600] - sound[at : at + 1600].mean()
         echo = np.correlate(part, part, "full")[len(part) - 1 :]
         low, high = round(SAMPLE_RATE / 350), round(SAMPLE_RATE / 70)
@@ -171,11 +171,13 @@ def test_distractors_are_only_heard_or_only_seen() -> None:
         scene = compose(plan, settings)
         per_segment = len(scene.speech) // 10
         loud = np.sqrt((scene.speech.reshape(10, per_segment) ** 2).mean(axis=1))
-        wide = scene.seen.opening.reshape(10, -1).max(axis=1)
+        rest = articulate([None], [SLOT], SECONDS)
+        moves = [np.abs(getattr(scene.seen, part) - getattr(rest, part)[0]) for part in ("opening", "width", "tongue")]
+        moved = np.max(moves, axis=0).reshape(10, -1).max(axis=1)
         for k in range(10):
             checked.add((plan.heard[k] is not None, plan.seen[k] is not None))
             assert (loud[k] > 0.1 * loud.max()) == (plan.heard[k] is not None)
-            assert (wide[k] > 0.2) == (plan.seen[k] is not None)
+            assert (moved[k] > 0.1) == (plan.seen[k] is not None)
     assert len(checked) == 4
 
 

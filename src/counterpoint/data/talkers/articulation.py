@@ -63,7 +63,7 @@ class Movement:
 
 def utterance_seconds(lead: bool) -> float:
     """Length of one syllable at pace 1, with or without its neutral vowel, seconds."""
-    return 0.65 if lead else 0.45
+    return 0.67 if lead else 0.46
 
 
 def draw_slots(seconds: float, count: int, lead: bool, speaker: Speaker, rng: np.random.Generator) -> tuple[Slot, ...]:
@@ -122,9 +122,9 @@ def _utterance(syllable: str, slot: Slot) -> tuple[list[tuple[float, np.ndarray]
 
     if slot.lead:
         reach(LEAD, 0.07, 0.10)
-        reach(consonant.closed, 0.06, 0.12)
+        reach(consonant.closed, 0.06, 0.14)
     else:
-        reach(consonant.closed, 0.05, 0.10)
+        reach(consonant.closed, 0.05, 0.11)
     bursts = []
     if consonant.burst is not None:
         bursts.append(Burst(now, consonant.burst[0], consonant.burst[1] * slot.effort))

@@ -51,12 +51,12 @@ class Consonant:
     burst: tuple[float, float] | None
 
 
-REST = Target((500.0, 1450.0, 2450.0), 0.0, 0.0, 0.14, 1.0, 0.0)
-LEAD = Target((500.0, 1450.0, 2450.0), 0.6, 0.0, 0.45, 1.0, 0.0)  # a short neutral vowel before the syllable
+REST = Target((500.0, 1450.0, 2450.0), 0.0, 0.0, 0.20, 1.0, 0.0)
+LEAD = Target((500.0, 1450.0, 2450.0), 0.6, 0.0, 0.50, 1.0, 0.0)  # a short neutral vowel before the syllable
 
 VOWELS = {
     "a": Target((740.0, 1250.0, 2500.0), 1.0, 0.0, 1.0, 1.0, 0.0),
-    "i": Target((310.0, 2200.0, 2900.0), 0.8, 0.0, 0.34, 1.22, 0.15),
+    "i": Target((310.0, 2200.0, 2900.0), 0.8, 0.0, 0.42, 1.25, 0.1),
 }
 
 
@@ -70,10 +70,10 @@ def _nasal(opening: float, tongue: float, locus: tuple[float, float], murmur: fl
 
 CONSONANTS = {
     "b": _stop(0.0, 0.0, (900.0, 2200.0), (700.0, 0.10)),
-    "d": _stop(0.36, 1.0, (1750.0, 2700.0), (3600.0, 0.12)),
-    "g": _stop(0.36, 0.0, (2150.0, 2350.0), (1900.0, 0.14)),
+    "d": _stop(0.42, 1.0, (1750.0, 2700.0), (3600.0, 0.12)),
+    "g": _stop(0.42, 0.0, (2150.0, 2350.0), (1900.0, 0.14)),
     "m": _nasal(0.0, 0.0, (900.0, 2200.0), 1100.0),
-    "n": _nasal(0.36, 1.0, (1750.0, 2700.0), 1450.0),
+    "n": _nasal(0.42, 1.0, (1750.0, 2700.0), 1450.0),
 }
 
 SYLLABLES: tuple[str, ...] = tuple(c + v for v in VOWELS for c in CONSONANTS)
