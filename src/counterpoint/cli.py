@@ -72,6 +72,9 @@ def _overview() -> str:
             "",
             "counterpoint VERB --help tells the options of a verb.",
             "Options may stand in YAML files (--config), which --print_config writes.",
+            "",
+            "COUNTERPOINT_CACHE names the folder of decoded and downloaded clips (default ~/.cache/counterpoint),",
+            "COUNTERPOINT_ALLOCATOR=system leaves the memory allocator alone, COUNTERPOINT_DEBUG=1 shows tracebacks.",
         ]
     )
 
@@ -114,13 +117,14 @@ def train(words: list[str]) -> None:
 
     from counterpoint.analysis.report import write_run_report
     from counterpoint.commands.show import print_run
-    from counterpoint.training.folder import remove_run
+    from counterpoint.training.folder import is_main_process, remove_run
     from counterpoint.training.run import fit
 
-    if options["overwrite"]:
+    if options["overwrite"] and is_main_process():
         remove_run(folder)
     run = fit(config, folder, resume=resumed)
-    print_run(run, write_run_report(run))
+    if is_main_process():
+        print_run(run, write_run_report(run))
 
 
 def evaluate(words: list[str]) -> None:
@@ -178,7 +182,10 @@ def compare(words: list[str]) -> None:
 
     if options["overwrite"]:
         remove_run(folder, COMPARISON)
-    print_comparison(compare_methods(config, folder, resume=resumed))
+    comparison = compare_methods(config, folder, resume=resumed)
+    print_comparison(comparison)
+    if comparison.failures:
+        raise RunError(f"{len(comparison.failures)} of the runs failed; --resume tries them again")
 
 
 def list_parts(words: list[str]) -> None:

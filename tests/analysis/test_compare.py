@@ -12,6 +12,7 @@ from counterpoint.analysis.compare import compare, read_compare_config
 from counterpoint.analysis.config import CompareConfig
 from counterpoint.analysis.report import write_run_report
 from counterpoint.analysis.traces import load_trace
+from counterpoint.cli import main
 from counterpoint.errors import ConfigError, CounterpointError, RunError
 from counterpoint.training.config import from_dict
 from counterpoint.training.run import load_run
@@ -122,8 +123,15 @@ def test_a_comparison_is_not_overwritten_or_changed(done, clips):
 def test_search_gives_all_the_same_budget_and_a_failing_method_ends_nothing(clips, tmp_path, monkeypatch):
     recipe = tmp_path / "hopeless.yaml"
     recipe.write_text(FAILING)
+    base = {"data": tiny_data(clips), "epochs": 1}
     asked = config(
-        clips, methods=["concat", "concat-ogm-ge", str(recipe)], seeds=[3], search_trials=2, probe=False, jobs=2
+        clips,
+        base=base,
+        methods=["concat", "concat-ogm-ge", str(recipe)],
+        seeds=[3],
+        search_trials=2,
+        probe=False,
+        jobs=2,
     )
     found = compare(asked, tmp_path / "searched", progress=False)
     assert set(found.methods) == {"concat", "concat-ogm-ge"}
@@ -141,6 +149,17 @@ def test_search_gives_all_the_same_budget_and_a_failing_method_ends_nothing(clip
     assert rates[0] == rates[1]
     page = (found.folder / "report.html").read_text()
     assert "hopeless" in page and "all 8 trials" in page
+
+
+def test_the_command_line_says_so_when_a_run_failed(clips, tmp_path, capsys):
+    (tmp_path / "hopeless.yaml").write_text(FAILING)
+    (tmp_path / "base.json").write_text(json.dumps({"base": {"data": tiny_data(clips), "epochs": 1}, "alone": False}))
+    words = ["compare", "--config", str(tmp_path / "base.json"), "--runs", str(tmp_path), "--jobs", "2"]
+    words += ["--methods", "concat", str(tmp_path / "hopeless.yaml"), "--seeds", "0"]
+    assert main(words) != 0
+    told = capsys.readouterr()
+    assert "hopeless" in told.out and "report.html" in told.out
+    assert "1 of the runs failed" in told.err
 
 
 def test_wrong_asks_are_refused_before_anything_is_trained(clips, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from counterpoint.analysis.pool import ERROR, LOG, run_tasks
+from counterpoint.analysis.pool import ERROR, LOG, Pool
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ def tasks(folder: Path, count: int) -> list[Task]:
 
 def test_one_failure_does_not_end_the_others(tmp_path: Path):
     started: list[int] = []
-    outcomes = list(run_tasks(square, tasks(tmp_path, 5), started=lambda t: started.append(t.number)))
+    with Pool(square) as pool:
+        outcomes = list(pool.run(tasks(tmp_path, 5), lambda task: started.append(task.number)))
     assert started == [0, 1, 2, 3, 4]
     assert [o.result for o in outcomes] == [0, 1, 4, None, 16]
     assert outcomes[3].error == "ValueError: three is refused"
@@ -43,7 +44,10 @@ def test_one_failure_does_not_end_the_others(tmp_path: Path):
 
 
 def test_workers_may_die_without_ending_the_others(tmp_path: Path):
-    outcomes = {o.task.number: o for o in run_tasks(square, tasks(tmp_path / "workers", 7), jobs=2)}
+    with Pool(square, jobs=2) as pool:
+        outcomes = {o.task.number: o for o in pool.run(tasks(tmp_path / "workers", 7))}
+        again = [o.result for o in pool.run(tasks(tmp_path / "workers", 2))]
+    assert sorted(again) == [0, 1]
     assert {i: outcomes[i].result for i in (0, 1, 2, 5, 6)} == {0: 0, 1: 1, 2: 4, 5: 25, 6: 36}
     assert outcomes[3].error == "ValueError: three is refused"
     assert "lack of memory" in (outcomes[4].error or "")
@@ -56,6 +60,6 @@ def test_an_interrupt_stops_the_workers(tmp_path: Path):
             raise KeyboardInterrupt
 
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        list(run_tasks(sleep, tasks(tmp_path, 2), jobs=2, started=interrupt))
+    with pytest.raises(KeyboardInterrupt), Pool(sleep, jobs=2) as pool:
+        list(pool.run(tasks(tmp_path, 2), interrupt))
     assert time.monotonic() - began < 30

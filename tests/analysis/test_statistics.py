@@ -50,6 +50,7 @@ def test_equal_methods_have_p_of_one_and_no_verdict():
     difference = compare_paired(correct, correct)
     assert (difference.mean, difference.low, difference.high, difference.p) == (0, 0, 0, 1.0)
     assert difference.verdict == "no clear difference"
+    assert difference.identical
 
 
 def test_many_clips_are_close_to_mcnemar():

@@ -21,7 +21,7 @@ from counterpoint.analysis.plan import (
     plan_methods,
     plan_search,
 )
-from counterpoint.analysis.pool import run_tasks
+from counterpoint.analysis.pool import Pool
 from counterpoint.analysis.report import write_report
 from counterpoint.analysis.results import Comparison, Failure, RunResult, Trial
 from counterpoint.analysis.tables import write_csv
@@ -36,6 +36,8 @@ from counterpoint.training.datamodule import list_clips, media_spec
 from counterpoint.training.progress import Display
 
 CONFIG, RESULTS, SEARCH = "compare.yaml", "results.json", "search.json"
+
+Runs = Pool[RunTask, RunResult | dict[str, float]]
 
 _FREE_TO_CHANGE = {"methods", "seeds", "baseline", "probe", ALONE, "jobs"}
 _FREE_TO_CHANGE |= {f"base.{name}" for name in (*files.FREE_TO_CHANGE, "seed")}
@@ -80,9 +82,9 @@ def compare(config: CompareConfig, folder: str | Path, *, resume: bool = False, 
     runs: dict[tuple[str, str], list[RunResult]] = {}
     failures: list[Failure] = []
     total = len(entries) * (config.search_trials + len(config.seeds))
-    with Watch(total, progress) as watch:
+    with Watch(total, progress) as watch, Pool(run_task, jobs=config.jobs) as pool:
         if config.search_trials:
-            _search(entries, settings, config, watch, failures)
+            _search(entries, settings, config, pool, watch, failures)
         tasks = [
             RunTask(e.name, e.kind, e.folder / f"seed{seed}", replace(e.config, seed=seed), config.probe)
             for seed in config.seeds
@@ -91,7 +93,7 @@ def compare(config: CompareConfig, folder: str | Path, *, resume: bool = False, 
         ]
         for task in tasks:
             _reuse_trial(task, config)
-        for task, result, error in _run(tasks, config.jobs, watch):
+        for task, result, error in _run(tasks, pool, watch):
             if error is not None:
                 failures.append(_failure(task, error, folder))
             elif isinstance(result, RunResult):
@@ -181,7 +183,7 @@ def _write_config(folder: Path, config: CompareConfig) -> None:
 # ---------------------------------------------------------------------- the runs
 
 
-def _run(tasks: Sequence[RunTask], jobs: int, watch: Watch) -> list[tuple[RunTask, Any, str | None]]:
+def _run(tasks: Sequence[RunTask], pool: Runs, watch: Watch) -> list[tuple[RunTask, Any, str | None]]:
     """Results in the order of `tasks`; those of finished runs are read, not made again."""
     found: dict[Path, tuple[RunTask, Any, str | None]] = {}
     for task in tasks:
@@ -189,7 +191,7 @@ def _run(tasks: Sequence[RunTask], jobs: int, watch: Watch) -> list[tuple[RunTas
             found[task.folder] = (task, done, None)
             watch.ended(task, "was finished before")
     waiting = [task for task in tasks if task.folder not in found]
-    for outcome in run_tasks(run_task, waiting, jobs=jobs, started=watch.started):
+    for outcome in pool.run(waiting, watch.started):
         task = outcome.task
         found[task.folder] = (task, outcome.result, outcome.error)
         if outcome.error is not None:
@@ -205,6 +207,7 @@ def _search(
     entries: Sequence[Entry],
     settings: dict[Path, list[dict[str, Any]]],
     config: CompareConfig,
+    pool: Runs,
     watch: Watch,
     failures: list[Failure],
 ) -> None:
@@ -218,7 +221,7 @@ def _search(
             task = RunTask(entry.name, "search", entry.folder / "search" / f"trial{trial}", changed)
             owners[task.folder] = (entry, setting)
             tasks.append(task)
-    for task, result, error in _run(tasks, config.jobs, watch):
+    for task, result, error in _run(tasks, pool, watch):
         entry, setting = owners[task.folder]
         entry.trials += (Trial(setting, None if error else result[config.search_metric]),)
         if error:

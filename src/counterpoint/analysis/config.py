@@ -7,8 +7,11 @@ from typing import Any
 
 from counterpoint.training.config import TrainConfig
 
-DEFAULT_METHODS = ("concat", "sum", "sum-simam2", "concat-ogm-ge", "mmcosine")
-"""Two vanilla fusions and one of each idea: attention, modulated gradients, cosine logits."""
+DEFAULT_METHODS = ("concat", "sum-simam2", "sum-df-simam2", "concat-ogm-ge", "mmcosine")
+"""Vanilla fusion, and one of each idea: attention, the same with decoupling-free modulation, modulation, cosine logits.
+
+The plain sum of logits is not among them: under a linear head it is the same function as concatenation.
+"""
 
 
 def default_search_space() -> dict[str, Any]:

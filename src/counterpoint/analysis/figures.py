@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from counterpoint.analysis.page import figure, legend
 from counterpoint.analysis.plotting import DASHES, INK, JOINT, modality_colour, panel, thin
 from counterpoint.analysis.results import Comparison
 from counterpoint.analysis.traces import ZETA_EDGES, Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Histories = Mapping[str, Sequence[History]]
 Traces = Mapping[str, Sequence[Trace]]
@@ -21,7 +25,13 @@ _MOST_NAMED_CLASSES = 12  # more names than these would overlap below a panel
 
 def abilities(comparison: Comparison) -> str:
     """What each modality can do, beside the joint model and the modality trained alone."""
+    from matplotlib.ticker import MaxNLocator
+
     names = list(comparison.methods)
+    chance = 100 / len(comparison.classes)
+    shown = [chance] + [100 * v for n in names for m in comparison.modalities for _, v in _ability(comparison, n, m)]
+    shown += [100 * alone.accuracy.mean for alone in comparison.alone.values() if alone.accuracy.mean is not None]
+    margin = 0.04 * (max(shown) - min(shown)) + 1
     panels = []
     for position, modality in enumerate(comparison.modalities):
         colour = modality_colour(position)
@@ -34,7 +44,7 @@ def abilities(comparison: Comparison) -> str:
             axes = drawn.axes
             if alone is not None and alone.accuracy.mean is not None:
                 axes.axvline(100 * alone.accuracy.mean, color=colour, linestyle="--", linewidth=1.2)
-            axes.axvline(100 / len(comparison.classes), color=INK, linestyle=":", linewidth=1.2)
+            axes.axvline(chance, color=INK, linestyle=":", linewidth=1.2)
             for row, name in enumerate(names):
                 values = dict(_ability(comparison, name, modality))
                 axes.plot([100 * min(values.values()), 100 * max(values.values())], [row, row], color=INK, alpha=0.25)
@@ -44,6 +54,8 @@ def abilities(comparison: Comparison) -> str:
                         axes.plot(100 * values[kind], row, marker, color=face, markersize=6, alpha=0.9)
             axes.set_yticks(range(len(names)), [_short(n) for n in names])
             axes.set_ylim(len(names) - 0.4, -0.6)
+            axes.set_xlim(min(shown) - margin, max(shown) + margin)
+            axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
             axes.set_xlabel("test top-1, %")
         panels.append((modality, drawn.svg))
     marks = [(kind, INK, marker) for kind, marker in _ABILITIES]
@@ -66,8 +78,13 @@ def accuracy_over_epochs(histories: Histories, modalities: Sequence[str]) -> str
     lines = [("joint", "val_accuracy", JOINT, "-")]
     lines += [(m, f"val_accuracy_{m}", modality_colour(i), DASHES[i % 2]) for i, m in enumerate(modalities)]
     panels = []
-    for name, runs in histories.items():
-        found = [(line, mean_over_runs([h.epochs for h in runs], line[1])) for line in lines]
+    drawn_lines = {
+        name: [(line, mean_over_runs([h.epochs for h in runs], line[1])) for line in lines]
+        for name, runs in histories.items()
+    }
+    highest = max((float(s[2].max()) for found in drawn_lines.values() for _, s in found if s is not None), default=1.0)
+    top = min(100.0, 10 * np.ceil(10 * highest + 0.2))
+    for name, found in drawn_lines.items():
         if all(series is None for _, series in found):
             continue
         ends = ", ".join(f"{line[0]} {100 * s[0][-1]:.1f}" for line, s in found if s is not None)
@@ -80,7 +97,7 @@ def accuracy_over_epochs(histories: Histories, modalities: Sequence[str]) -> str
             drawn.axes.set_xlabel("epoch")
             drawn.axes.set_ylabel("top-1, %")
             drawn.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            drawn.axes.set_ylim(0, 100)
+            drawn.axes.set_ylim(0, top + 1)
         panels.append((name, drawn.svg))
     if not panels:
         return ""
@@ -283,11 +300,16 @@ def _smooth(density: np.ndarray, width: int = 2) -> np.ndarray:
     return np.convolve(density, kernel / kernel.sum(), mode="same")
 
 
-def _plain_log_labels(axes: object) -> None:
-    """Ticks of a logarithmic axis as plain numbers at 1, 2 and 5 of each decade."""
+def _plain_log_labels(axes: Axes) -> None:
+    """Ticks of a logarithmic axis as plain numbers; closer together where the axis spans little."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis = axes.yaxis  # type: ignore[attr-defined]
-    axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5), numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    low, high = axes.get_ylim()
+    wide = high > 6 * low
+    axes.set_ylim(min(low, 0.9), max(high, 1.1))
+    axes.yaxis.set_major_locator(
+        LogLocator(base=10, subs=(1, 2, 5) if wide else (1, 1.25, 1.5, 2, 3, 4, 6, 8), numticks=12)
+    )
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_tick_params(which="minor", length=0)

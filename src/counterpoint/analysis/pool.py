@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
 
@@ -38,54 +39,73 @@ class Outcome(Generic[T, R]):
     error: str | None = None
 
 
-def run_tasks(
-    function: Callable[[T], R],
-    tasks: Sequence[T],
-    *,
-    jobs: int = 1,
-    threads: int | None = None,
-    started: Callable[[T], None] = lambda task: None,
-) -> Iterator[Outcome[T, R]]:
-    """Run every task, and yield outcomes as they come.
-
-    An exception, or the death of a worker process, is the outcome of its task alone. `KeyboardInterrupt` ends all;
-    workers are asked to stop first, so that they may keep what is finished.
+class Pool(Generic[T, R]):
+    """A context in which tasks are run; its workers stay between calls of `run`.
 
     Args:
         function: of the top level of a module, so that a worker can find it.
-        tasks: what to run; sent to workers by pickle.
-        jobs: at most so many at a time; 1 runs them in this process.
+        jobs: at most so many tasks at a time; 1 runs them in this process.
         threads: of a worker; None: the cores of this machine by `jobs`.
-        started: called here as a task starts.
     """
-    if jobs <= 1:
-        for task in tasks:
-            started(task)
-            yield _outcome(task, *_attempt(function, task))
-        return
-    share = max(1, cores() // jobs) if threads is None else threads
-    waiting = deque(tasks)
-    workers: list[_Worker[T, R]] = []
-    try:
-        while waiting or workers:
-            while waiting and len(workers) < jobs:
-                workers.append(_Worker(function, share))
-                workers[-1].give(waiting[0])
-                started(waiting.popleft())
-            for ready in wait([w.connection for w in workers]):
-                worker = next(w for w in workers if w.connection is ready)
-                yield worker.take()
-                if waiting and worker.alive:
-                    worker.give(waiting[0])
-                    started(waiting.popleft())
-                else:
-                    worker.stop()
-                    workers.remove(worker)
-    finally:
-        for worker in workers:
-            worker.process.terminate()  # fit takes SIGTERM as Ctrl-C
-        for worker in workers:
+
+    def __init__(self, function: Callable[[T], R], *, jobs: int = 1, threads: int | None = None) -> None:
+        self.function = function
+        self.jobs = jobs
+        self.threads = max(1, cores() // jobs) if threads is None else threads
+        self._workers: list[_Worker[T, R]] = []
+
+    def __enter__(self) -> Pool[T, R]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers:
+            if worker.task is not None:
+                worker.process.terminate()  # fit takes SIGTERM as Ctrl-C, and keeps what is finished
+        for worker in self._workers:
             worker.stop()
+        self._workers.clear()
+
+    def run(self, tasks: Sequence[T], started: Callable[[T], None] = lambda task: None) -> Iterator[Outcome[T, R]]:
+        """Run every task, and yield outcomes as they come.
+
+        An exception, or the death of a worker process, is the outcome of its task alone. `KeyboardInterrupt` ends all.
+
+        Args:
+            tasks: what to run; sent to workers by pickle.
+            started: called here as a task starts.
+        """
+        if self.jobs <= 1:
+            for task in tasks:
+                started(task)
+                yield _outcome(task, *_attempt(self.function, task))
+            return
+        waiting = deque(tasks)
+        while True:
+            while waiting and (worker := self._idle()) is not None:
+                worker.give(waiting[0])
+                started(waiting.popleft())
+            busy = {worker.connection: worker for worker in self._workers if worker.task is not None}
+            if not busy:
+                return
+            for ready in wait(list(busy)):
+                worker = busy[ready]  # type: ignore[index]  # every one of them is a connection
+                outcome = worker.take()
+                if not worker.process.is_alive():
+                    worker.stop()
+                    self._workers.remove(worker)
+                yield outcome
+
+    def _idle(self) -> _Worker[T, R] | None:
+        """A worker without a task, a new one if there may be more; None where all are busy."""
+        for worker in self._workers:
+            if worker.task is None:
+                return worker
+        if len(self._workers) == self.jobs:
+            return None
+        self._workers.append(_Worker(self.function, self.threads))
+        return self._workers[-1]
 
 
 def cores() -> int:
@@ -104,10 +124,6 @@ class _Worker(Generic[T, R]):
         theirs.close()
         self.task: T | None = None
 
-    @property
-    def alive(self) -> bool:
-        return self.process.is_alive()
-
     def give(self, task: T) -> None:
         self.task = task
         with contextlib.suppress(OSError):  # a dead worker is found by `take`
@@ -115,13 +131,14 @@ class _Worker(Generic[T, R]):
 
     def take(self) -> Outcome[T, R]:
         assert self.task is not None
+        task, self.task = self.task, None
         try:
-            return _outcome(self.task, *self.connection.recv())
+            return _outcome(task, *self.connection.recv())
         except (EOFError, OSError):
             self.process.join()
             code = self.process.exitcode
             why = "; it was killed, perhaps for lack of memory" if code == -9 else ""
-            return _outcome(self.task, None, f"the worker process ended with exit code {code}{why}", "")
+            return _outcome(task, None, f"the worker process ended with exit code {code}{why}", "")
 
     def stop(self) -> None:
         self.connection.close()  # the worker reads the end and leaves

@@ -56,6 +56,7 @@ class Difference:
         p_holm: the same, corrected for the number of methods compared; None before :func:`correct_holm`.
         seeds: how many seeds both have; with one, the interval is over clips only.
         clips: how many test clips.
+        identical: both are right and wrong on the very same clips, with every seed.
     """
 
     mean: float
@@ -65,6 +66,7 @@ class Difference:
     p_holm: float | None
     seeds: int
     clips: int
+    identical: bool = False
 
     @property
     def verdict(self) -> str:
@@ -158,6 +160,7 @@ def compare_paired(method: ArrayLike, baseline: ArrayLike, *, seed: int = 0) -> 
         p_holm=None,
         seeds=a.shape[0],
         clips=a.shape[1],
+        identical=bool((differences == 0).all()),
     )
 
 

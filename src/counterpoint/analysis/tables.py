@@ -144,6 +144,9 @@ def summary(comparison: Comparison) -> list[str]:
     ):
         if names := by_verdict.get(verdict):
             sentences.append(f"{words}: {', '.join(names)}.")
+    same = [n for n, m in comparison.methods.items() if m.difference is not None and m.difference.identical]
+    if same:
+        sentences.append(f"Right and wrong on the very same clips as it: {', '.join(same)}.")
     if comparison.alone and baseline is not None and baseline.accuracy.mean is not None:
         name, best = max(comparison.alone.items(), key=lambda item: item[1].accuracy.mean or 0.0)
         if best.accuracy.mean is not None:
@@ -156,12 +159,14 @@ def summary(comparison: Comparison) -> list[str]:
         sentences.append("With one seed, nothing is known of how much another seed would change.")
     if comparison.failures:
         count = len(comparison.failures)
-        sentences.append(f"{count} run{'s' if count > 1 else ''} failed; see the end of the report.")
+        sentences.append(
+            f"{count} run{'s' if count > 1 else ''} failed and {'are' if count > 1 else 'is'} missing here."
+        )
     return sentences
 
 
 def to_rich(comparison: Comparison) -> RenderableType:
-    """Both tables and the summary, for the terminal."""
+    """Both tables, the summary and what failed, for the terminal."""
     from rich.box import SIMPLE
     from rich.console import Group
     from rich.table import Table as RichTable
@@ -182,19 +187,10 @@ def to_rich(comparison: Comparison) -> RenderableType:
             drawn.add_row(*(Text(cell.replace(" ± ", "±")) for cell in row), style=style)
         parts.append(drawn)
     parts.append(Text(" ".join(summary(comparison))))
-    return Group(*parts)
-
-
-def print_comparison(comparison: Comparison) -> None:
-    """Both tables, the summary, what failed, and where the report is, on standard output."""
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(to_rich(comparison))
     for failure in comparison.failures:
-        where = f"{comparison.folder / failure.folder}/error.txt"
-        console.print(f"failed: {failure.name} seed {failure.seed}: {failure.error} (see {where})", markup=False)
-    console.print(f"report: {comparison.folder / 'report.html'}", markup=False, soft_wrap=True)
+        where = comparison.folder / failure.folder / "error.txt"
+        parts.append(Text(f"failed: {failure.name} seed {failure.seed}: {failure.error} (see {where})", style="red"))
+    return Group(*parts)
 
 
 def write_csv(comparison: Comparison, folder: Path) -> None:

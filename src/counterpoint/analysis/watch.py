@@ -74,8 +74,9 @@ class Watch:
                 self._bars.remove_task(self._tasks.pop(task.folder)[0])
         self._bars.advance(self._all)
         if self._enabled:
-            seconds = time.perf_counter() - self._began.pop(task.folder, time.perf_counter())
-            self._console.print(f"{task.label}: {found} ({seconds:.0f} s)", markup=False, highlight=False)
+            began = self._began.pop(task.folder, None)
+            time_taken = "" if began is None else f" ({time.perf_counter() - began:.0f} s)"
+            self._console.print(f"{task.label}: {found}{time_taken}", markup=False, highlight=False)
 
     def _look(self) -> None:
         while not self._stop.wait(_INTERVAL):
