@@ -1,7 +1,7 @@
 """What every benchmark shares: variants timed in turn in one process, and the allocator setting they ran under.
 
-Timings on a shared machine drift by tens of per cent from minute to minute, so variants are run in turn (A B C A B C ...)
-and compared by their medians: the drift meets all of them alike. Only the ratios mean something on another machine.
+Timings on a shared machine drift by tens of per cent from minute to minute, so variants are run in turn (A B C A B C
+...) and compared by their medians: the drift meets all of them alike. Only the ratios mean something elsewhere.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def set_allocator() -> str:
     except (OSError, AttributeError):  # another C library, e.g. musl
         return "the platform's default allocator"
     settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 256 * 2**20))
-    if not all([mallopt(option, value) for option, value in settings]):
+    if not all(mallopt(option, value) for option, value in settings):
         return "glibc's default malloc"
     return "glibc malloc with mallopt(M_MMAP_MAX=0, M_TRIM_THRESHOLD=2^31-1, M_TOP_PAD=256 MiB)"
 

@@ -22,7 +22,7 @@ def _inverse_norm(x: Tensor) -> Tensor:
     largest = x.abs().amax(-1, keepdim=True)
     zero = largest < torch.finfo(x.dtype).tiny ** 0.5
     largest = largest.masked_fill(zero, 1.0)
-    norm = torch.linalg.vector_norm(x / largest, dim=-1, keepdim=True)
+    norm = torch.linalg.vector_norm(x * (1 / largest), dim=-1, keepdim=True)
     inverse: Tensor = 1 / (norm * largest).masked_fill(zero, 1.0)
     return inverse.masked_fill(zero, 0.0)
 

@@ -31,8 +31,8 @@ def population(x: Tensor, dim: Dims, lam: float, correction: int) -> tuple[Tenso
     most n rounding errors of the variance, whatever the mean; and in a constant population the deviations are zero.
 
     A `lam` too small to hold against rounding errors is raised to those, which keeps constant populations from dividing
-    zero by zero where Eq. (5) sets it to zero. Where a square overflows, the second value is zero, and so is all that it
-    multiplies.
+    zero by zero where Eq. (5) sets it to zero. Where a square overflows, the second value is zero, and so is all that
+    it multiplies.
     """
     dim = axes(dim)
     size, anchor = 1, x.detach()
