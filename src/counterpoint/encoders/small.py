@@ -59,8 +59,10 @@ class AudioCNN(Encoder):
 class VisualCNN(Encoder):
     """Frames of any size and number: a convolution over space and time, two over each frame, then time.
 
-    The first convolution reads five frames (a fifth of a second at 25 per second) and steps by two, so that motion is
-    seen before anything is pooled; where on the picture it was is kept as a coarse grid.
+    The clip's mean frame is taken away first: who speaks, and where exactly the mouth lies, is the same in every frame
+    and would be learnt by heart long before its movement. The first convolution reads five frames (a fifth of a second
+    at 25 per second) and steps by two, so that motion is seen before anything is pooled; where on the picture it was is
+    kept as a coarse grid. A single frame, which has no motion, is read as it is.
 
     Args:
         in_channels: C: 1 for grey frames, 3 for colour.
@@ -89,6 +91,8 @@ class VisualCNN(Encoder):
         """
         self.check_input(x)
         batch = x.shape[0]
+        if x.shape[2] > 1:
+            x = x - x.mean(2, keepdim=True)
         x = self.stem(x).transpose(1, 2).flatten(0, 1)  # each step in time is a picture from here on
         x = self.convs(F.relu(self.stem_bn(x)))
         if x.shape[-2:] != (self.grid, self.grid):
