@@ -27,7 +27,7 @@ th,td{padding:.38rem .7rem;text-align:right;border-bottom:1px solid var(--line);
 th:first-child,td:first-child{text-align:left}
 thead th{color:var(--soft);font-weight:600;vertical-align:bottom}thead th.group{text-align:center}
 tbody th{font-weight:600;position:sticky;left:0;background:var(--paper)}
-.text td{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:8rem}
+.text thead th{text-align:left}.text td{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:8rem}
 .better{color:var(--good);font-weight:600}.worse{color:var(--bad);font-weight:600}
 figure{margin:1rem 0}figcaption{font-size:.92rem;max-width:48rem}
 .panels{display:grid;gap:1.2rem 1rem;margin:.8rem 0;
