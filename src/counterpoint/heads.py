@@ -96,8 +96,8 @@ HEADS: Registry[type[Head]] = Registry("head")
 class Linear(Head):
     """One linear layer over the concatenated features, kept in blocks: Eq. (2) of MMCosine, ``W^a φ^a + W^v φ^v + b``.
 
-    With cross entropy this is the vanilla loss, Eq. (1) of MMCosine. By its Eq. (5) the gradient that reaches one
-    encoder is the error of the *joint* logits times that encoder's own block W^m: a modality whose block has grown
+    With cross entropy this is the vanilla loss, Eq. (1) of MMCosine. By Eq. (5) of MMCosine the gradient that reaches
+    one encoder is the error of the *joint* logits times that encoder's own block W^m: a modality whose block has grown
     large both silences the other through the first factor and learns faster through the second.
 
     The bias is shared out evenly, ``b / M`` in each modality's logits, as OGM-GE and MMCosine judge modalities.

@@ -1,4 +1,4 @@
-"""Modality-wise cosine logits: Eqs. (3), (4) and (6) of MMCosine."""
+"""Modality-wise cosine logits: Eq. (3) of MMCosine, Eq. (4) of MMCosine and Eq. (6) of MMCosine."""
 
 from __future__ import annotations
 

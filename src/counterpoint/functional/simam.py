@@ -1,4 +1,4 @@
-"""The energy of a neuron among its neighbours: Eqs. (1) to (3) of SimAM²."""
+"""The energy of a neuron among its neighbours: Eq. (1) of SimAM², Eq. (2) of SimAM² and Eq. (3) of SimAM²."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SimAM²: attention of the fused signal by energy and mutual energy, Eqs. (5), (7) and (8)."""
+"""Attention of the fused signal: Eq. (5) of SimAM², Eq. (7) of SimAM² and Eq. (8) of SimAM²."""
 
 from __future__ import annotations
 

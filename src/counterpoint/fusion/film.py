@@ -1,4 +1,4 @@
-"""Feature-wise linear modulation: Eqs. (9) and (10) of SimAM², and MMCosine's symmetric form."""
+"""Feature-wise linear modulation: Eq. (9) of SimAM², Eq. (10) of SimAM², and MMCosine's symmetric form."""
 
 from __future__ import annotations
 
