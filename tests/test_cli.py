@@ -1,6 +1,7 @@
 """The command line as a user meets it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -99,6 +100,12 @@ def test_a_mistake_is_told_in_one_line(run, words, message, tmp_path):
     assert code == 2
     assert message in err
     assert err.startswith("counterpoint") and "Traceback" not in err
+
+
+def test_a_place_that_cannot_be_written_is_told_too(run, clips, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = run("train", "--runs", tmp_path / "file", "--name", "x", *on(clips))
+    assert code == 2 and "file" in err and "Traceback" not in err
 
 
 def test_debug_shows_the_traceback(run, monkeypatch):
@@ -260,6 +267,32 @@ def test_any_combination_composes(run, clips, tmp_path, fusion, attention, head,
     steps = (folder / "steps.csv").read_text().splitlines()
     assert ("ratio_audio" in steps[0]) == (balance != "null")
     assert "nan" not in steps[-1]
+
+
+def test_compare(run, clips, tmp_path):
+    data = json.dumps(tiny_data(clips))
+    words = ["compare", "--runs", tmp_path, "--name", "both", f"--base.data={data}", "--base.epochs=1"]
+    more = ["--methods", "concat", "sum-ogm", "--seeds", "0", "--alone=false", "--probe=false"]
+    code, out, err = run(*words, *more)
+    assert code == 0, err
+    assert "concat" in out and "sum-ogm" in out and "report.html" in out
+    assert (tmp_path / "both" / "results.csv").is_file()
+    code, _, err = run(*words, *more)
+    assert code == 2 and "holds a comparison already" in err
+    code, _, err = run("compare", "--runs", tmp_path, "--name", "both", "--resume")
+    assert code == 0, err
+
+
+def test_two_processes_train_one_model(clips, tmp_path):
+    words = [sys.executable, "-m", "counterpoint.cli", "train", "--runs", tmp_path, "--name", "two", *on(clips)]
+    more = ["--recipe", "sum-df-simam2", "--accelerator", "cpu", "--devices", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+    done = subprocess.run([*map(str, words), *more], capture_output=True, text=True, env=environment, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Report:") == 1  # one process speaks
+    assert "Warning" not in done.stderr
+    steps = (tmp_path / "two" / "steps.csv").read_text().splitlines()
+    assert len(steps) == 1 + 1  # 16 clips, 8 for each process
 
 
 def test_ctrl_c_leaves_a_run_that_goes_on(clips, tmp_path):

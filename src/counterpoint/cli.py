@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after ``counterpoint``; None: those of this process.
 
     Returns:
-        0; 2 after a :class:`CounterpointError`, told in one line; 130 after Ctrl-C.
+        0; 2 after a :class:`CounterpointError` or an error of the file system, told in one line; 130 after Ctrl-C.
         With ``COUNTERPOINT_DEBUG=1`` in the environment errors come with their traceback.
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -38,7 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             VERBS[words[0]](words[1:])
         else:
             raise ConfigError(f"There is no verb {words[0]!r}.{did_you_mean(words[0], VERBS)}")
-    except CounterpointError as error:
+    except BrokenPipeError:  # the reader of our output, e.g. `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (CounterpointError, OSError) as error:
         if os.environ.get("COUNTERPOINT_DEBUG") == "1":
             raise
         print(f"counterpoint {words[0]}: {error}" if words[0] in VERBS else f"counterpoint: {error}", file=sys.stderr)
@@ -48,9 +51,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except SystemExit as end:  # --help and --print_config end like this
         return int(end.code or 0)
-    except BrokenPipeError:  # the reader of our output, e.g. `head`, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     return 0
 
 

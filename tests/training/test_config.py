@@ -50,6 +50,7 @@ def test_a_wrong_key_or_type_is_named(values, message):
         ({"optim": {"label_smoothing": 2.0}}, "optim.label_smoothing is 2.0; it must be from 0 to 1"),
         ({"optim": {"clip_norm": 0.0}}, "optim.clip_norm is 0.0"),
         ({"optim": {"lr": float("nan")}}, "optim.lr is nan"),
+        ({"balance": {"options": {"alpha": 1}}}, "balance.name is null; name a balancer"),
         ({"data": {"batch_size": 0}}, "data.batch_size is 0"),
     ],
 )

@@ -9,6 +9,7 @@ import signal
 import pytest
 import torch
 import yaml
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from counterpoint.errors import ConfigError, DataError, RunError, UnknownNameError
 from counterpoint.models import from_pretrained
@@ -247,6 +248,26 @@ def test_what_is_no_run(tmp_path):
     (tmp_path / "config.yaml").write_text("epochs: 2")
     with pytest.raises(RunError, match="is damaged"):
         fit(from_dict(TrainConfig, {"epochs": 2}), tmp_path, resume=True, progress=False)
+
+
+class NothingReadBack(TorchDispatchMode):
+    """Fails where a value goes from the device to the host."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        assert function is not torch.ops.aten._local_scalar_dense.default, "the host waits for the device"
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("balance", [None, "ogm", "ogm_ge"])
+def test_a_step_never_waits_for_the_device(clips, tmp_path, monkeypatch, balance):
+    step = CounterpointModule.training_step
+
+    def watched(self, batch, batch_idx):
+        with NothingReadBack():
+            return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(CounterpointModule, "training_step", watched)
+    fit(config(clips, balance={"name": balance}, epochs=1), tmp_path / "run", progress=False)
 
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])

@@ -192,6 +192,10 @@ class TrainConfig:
             if not low <= value or (high is not None and value > high):
                 bound = f"at least {low}" if high is None else f"from {low} to {high}"
                 raise ConfigError(f"{name} is {value}; it must be {bound}")
+        if self.balance.name is None and self.balance.options:
+            raise ConfigError(
+                f"balance.options is {self.balance.options}, but balance.name is null; name a balancer or drop them"
+            )
         if self.optim.clip_norm is not None and not self.optim.clip_norm > 0:
             raise ConfigError(f"optim.clip_norm is {self.optim.clip_norm}; it must be greater than 0, or null")
 

@@ -98,6 +98,7 @@ def quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"lightning\..*")
             warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=r"Grad strides do not match")  # channels-last under DDP
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -112,6 +112,11 @@ def _as_read(config: TrainConfig) -> TrainConfig:
     return from_dict(TrainConfig, json.loads(json.dumps(to_dict(config))))
 
 
+def is_main_process() -> bool:
+    """Whether this is the only process of a run, or the one of several that writes and prints."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+
+
 def remove_run(folder: Path, marker: str = CONFIG) -> None:
     """Remove the folder of a run, or of whatever else `marker` tells; where there is none, do nothing.
 

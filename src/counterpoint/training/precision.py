@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,12 @@ DTYPES: dict[str, torch.dtype | None] = {"32-true": None, "bf16-mixed": torch.bf
 """What autocast computes in; None: nothing is cast."""
 
 WORTH_BFLOAT16 = 1_000_000
+"""Convolution weights above which `auto` takes bfloat16.
+
+On a core with AVX-512 bfloat16 a training step of two ResNet-18 (22 M) ran 1.9 times as fast as in float32, one of
+``small_av`` (0.3 M) 1.2 to 1.5 times. Where training takes seconds, that is not worth figures that hang on the
+machine.
+"""
 
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # as Linux names them on x86 and on ARM
 
@@ -37,9 +44,9 @@ def channels_last(part: T) -> T:
 
 
 def pick_device(accelerator: str) -> torch.device:
-    """Where Lightning would compute for ``accelerator``: the first GPU for ``auto`` where there is one."""
+    """Where Lightning would compute for ``accelerator``: for ``auto`` on a GPU where there is one."""
     if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return torch.device("cuda", torch.cuda.current_device())
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
@@ -58,8 +65,8 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 def resolve_precision(precision: str, model: nn.Module, device: torch.device) -> str:
     """What ``auto`` means for a model on a device; any other precision stays what it is.
 
-    bfloat16 has to pay for its casts. It does where the arithmetic lies in wide convolutions, which a model with
-    `WORTH_BFLOAT16` convolution weights or more has.
+    That is ``bf16-mixed`` where the device is fast at it and the model has `WORTH_BFLOAT16` convolution weights or
+    more, else ``32-true``.
     """
     if precision != "auto":
         return precision

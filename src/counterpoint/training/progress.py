@@ -70,9 +70,12 @@ class ShowTraining(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Move the bar by one step."""
+        self._move(trainer, batch_idx + 1)
+
+    def _move(self, trainer: pl.Trainer, done: int) -> None:
         steps = int(trainer.num_training_batches)
         epoch = self.first_epoch + trainer.current_epoch
-        self.display.update("train", epoch * steps + batch_idx + 1, self.epochs * steps, self._note)
+        self.display.update("train", epoch * steps + done, self.epochs * steps, self._note)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Show what validation gave."""
@@ -81,3 +84,4 @@ class ShowTraining(Callback):
         self._note = (
             f"epoch {epoch}/{self.epochs}  val accuracy {metrics['val_accuracy']:.3f}  mAP {metrics['val_mAP']:.3f}"
         )
+        self._move(trainer, int(trainer.num_training_batches))

@@ -63,6 +63,7 @@ class Recorder(Checkpoint):
         if trainer.is_global_zero:
             self._write_rows(pl_module)
             self._write_checkpoints(pl_module, improved)
+        trainer.strategy.barrier()
 
     def _judge(self, module: CounterpointModule) -> bool:
         value, loss = module.val_metrics[f"val_{self.metric}"], module.val_metrics["val_loss"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -87,7 +86,7 @@ def fit(config: TrainConfig, folder: str | Path, *, resume: bool = False, progre
     began = time.perf_counter()
     config.check()
     folder = Path(folder)
-    main = _is_main_process()
+    main = files.is_main_process()
     if main:
         _require_place(folder, config, resume)
         if resume and files.read_result(folder) is not None:
@@ -220,11 +219,6 @@ def evaluate(run: Run | str | Path, split: str = "test", *, data: DataConfig | N
     labels = torch.tensor([run.classes.index(name) for name in table.classes])
     scores = judge(run.module, clips, split, pick_device(run.config.accelerator), labels)
     return {"clips": len(clips.clips.clips(split)), **scores}
-
-
-def _is_main_process() -> bool:
-    """Whether this is the only process of the run, or the one of them that writes."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
 def _require_place(folder: Path, config: TrainConfig, resume: bool) -> None:
