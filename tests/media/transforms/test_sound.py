@@ -9,6 +9,7 @@ import torch
 from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms import TRANSFORMS, create_transform
+from counterpoint.media.transforms.spectrogram import repeat_sound
 from invariants import check_compiles, check_exports, check_finite, check_independent_of_batch, check_state_dict
 
 SPEC = MediaSpec(sample_rate=16000, seconds=0.5)
@@ -119,6 +120,18 @@ def test_presets_repeat_short_clips(preset):
     whole = create_transform("log_spectrogram", spec=PRESETS[preset], preset=preset)
     tiled = np.tile(short, 3)[:, : 3 * rate]
     torch.testing.assert_close(module(torch.from_numpy(padded)), whole(torch.from_numpy(tiled)))
+
+
+@pytest.mark.parametrize(("n", "samples"), [(100, 1300), (2000, 6000), (5000, 1000), (3000, 3000)])
+def test_repeating_by_definition(n, samples):
+    """Clips that end in padding of any length, those of one sample, of silence, and full ones among them."""
+    lengths = [1, 7, n // 3, n - 1, n, 0]
+    x = torch.zeros(len(lengths), n)
+    for row, length in zip(x, lengths, strict=True):
+        row[:length] = torch.rand(length) + 0.1
+    for row, length, out in zip(x, lengths, repeat_sound(x, samples), strict=True):
+        sound = row[: length or n]
+        assert torch.equal(out, sound.repeat(samples // len(sound) + 1)[:samples])
 
 
 def test_presets_clip_to_one():

@@ -65,8 +65,8 @@ class Frames(nn.Module):
         self.shift, self.flip, self.min_area = round(shift * spec.size), flip, min_area
         dtype = torch.get_default_dtype()
         std_, mean_ = torch.tensor(std, dtype=dtype), torch.tensor(mean, dtype=dtype)
-        self.register_buffer("scale", (1 / (255 * std_)).view(-1, 1, 1, 1), persistent=False)
-        self.register_buffer("bias", (-mean_ / std_).view(-1, 1, 1, 1), persistent=False)
+        self.register_buffer("scale", 1 / (255 * std_), persistent=False)
+        self.register_buffer("bias", -mean_ / std_, persistent=False)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """uint8 ``(B, T, H, W, C)`` to ``(B, C, T, H, W)``, channels last in memory.
@@ -81,28 +81,30 @@ class Frames(nn.Module):
         random = self.augment and self.training
         if random and self.min_area == 1:
             pictures = self._moved(pictures)
-        out = pictures.permute(0, 4, 1, 2, 3)
+        width = pictures.shape[3]
+        rows = pictures.flatten(3)  # along whole rows: over the few channels alone, arithmetic is eight times slower
+        scale, bias = self.scale.repeat(width), self.bias.repeat(width)
         # In place where the conversion has made a copy: these are the largest tensors of a batch.
-        out = out * self.scale if pictures.is_floating_point() else out.to(self.scale.dtype).mul_(self.scale)
-        out = out.add_(self.bias)
+        out = rows * scale if rows.is_floating_point() else rows.to(scale.dtype).mul_(scale)
+        out = out.add_(bias).view_as(pictures).permute(0, 4, 1, 2, 3)
         return self._enlarged(out) if random and self.min_area < 1 else out
 
     def _moved(self, pictures: Tensor) -> Tensor:
-        """Shift and flip in whole pixels, on the bytes: one window out of each widened clip or its mirror image."""
-        batch, _, height, width, _ = pictures.shape
-        wide = pictures
-        for axis in (2, 3):
-            size = wide.shape[axis]
-            ends = (wide.narrow(axis, 0, 1), wide.narrow(axis, size - 1, 1))
-            low, high = (end.repeat_interleave(self.shift, axis) for end in ends)
-            wide = torch.cat([low, wide, high], axis)
-        both = torch.stack([wide, wide.flip(3)]) if self.flip else wide[None]
-        # (mirrored, B, row, column, T, H, W, C), a view: the index below copies whole rows
-        windows = both.unfold(3, height, 1).unfold(4, width, 1).permute(0, 1, 3, 4, 2, 6, 7, 5)
+        """Shift and flip in whole pixels, on the bytes: each row is cut out of the widened clip or its mirror image."""
+        batch, frames, height, width, channels = pictures.shape
         device = pictures.device
-        by = torch.randint(0, 2 * self.shift + 1, (2, batch), device=device)
-        mirrored = torch.randint(0, len(both), (batch,), device=device)
-        return windows[mirrored, torch.arange(batch, device=device), by[0], by[1]]
+        wide = _with_edges(_with_edges(pictures, 2, self.shift), 3, self.shift)
+        both = torch.stack([wide, wide.flip(3)]) if self.flip else wide[None]
+
+        by = torch.randint(0, 2 * self.shift + 1, (2, batch, 1, 1), device=device)
+        picked = torch.randint(0, len(both), (batch, 1, 1), device=device) * batch
+        picked = picked + torch.arange(batch, device=device).view(-1, 1, 1)
+        picked = picked * frames + torch.arange(frames, device=device).view(-1, 1)
+        row = picked * wide.shape[2] + by[0] + torch.arange(height, device=device)  # (B, T, H)
+        begin = (row * wide.shape[3] + by[1]) * channels
+        # A view of all runs of a row's length that memory holds; picking from it copies whole rows at once.
+        runs = both.flatten().unfold(0, width * channels, 1)
+        return runs.index_select(0, begin.flatten()).view_as(pictures)
 
     def _enlarged(self, pictures: Tensor) -> Tensor:
         """Show a random square window of each ``(C, T, H, W)``, enlarged to full size, with linear interpolation."""
@@ -119,3 +121,11 @@ class Frames(nn.Module):
         return F.grid_sample(flat, grid, padding_mode="border", align_corners=False).view(
             batch, channels, frames, height, width
         )
+
+
+def _with_edges(pictures: Tensor, axis: int, by: int) -> Tensor:
+    """Repeat the first and last slice along `axis`, `by` times each."""
+    shape = list(pictures.shape)
+    shape[axis] = by
+    first, last = pictures.narrow(axis, 0, 1), pictures.narrow(axis, pictures.shape[axis] - 1, 1)
+    return torch.cat([first.expand(shape), pictures, last.expand(shape)], axis)
