@@ -49,7 +49,7 @@ class Settings:
     task: str = "syllable"
     seed: int = 0
     audio_snr_db: float = 10.0
-    visual_noise: float = 0.03
+    visual_noise: float = 0.06
     visual_dropout: float = 0.0
     speakers: int = 24
     clips: int = 0
