@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from torch.nn import functional as F
 
 from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
 from counterpoint.functional import cosine_logits, mmcosine_scale_bound
-from counterpoint.registry import Registry, did_you_mean
+from counterpoint.registry import Registry, check_options, did_you_mean
 
 
 def check_features(owner: str, features: Mapping[str, Tensor], dims: Mapping[str, int]) -> dict[str, Tensor]:
@@ -164,14 +163,6 @@ class Cosine(Head):
         return f"{super().extra_repr()}, scale={self.scale:.4g}"
 
 
-def check_options(kind: str, name: str, part: type[Any], options: Mapping[str, Any]) -> None:
-    """Raise a ConfigError for an option that the constructor of `part` does not take by keyword."""
-    known = [p.name for p in inspect.signature(part).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for option in options:
-        if option not in known:
-            raise ConfigError(f"{kind} {name!r} has no option {option!r}.{did_you_mean(option, known)}")
-
-
 def create_head(name: str, dims: Mapping[str, int], num_classes: int, **options: Any) -> Head:
     """The registered head of that name.
 
@@ -186,5 +177,5 @@ def create_head(name: str, dims: Mapping[str, int], num_classes: int, **options:
         ConfigError: an option that the head does not take.
     """
     head = HEADS.get(name)
-    check_options("Head", name, head, options)
+    check_options(f"Head {name!r}", head, options, given=2)
     return head(dims, num_classes, **options)

@@ -4,19 +4,45 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import inspect
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from counterpoint.errors import UnknownNameError
+from counterpoint.errors import ConfigError, UnknownNameError
 
 T = TypeVar("T")
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: object, known: Iterable[str]) -> str:
     """`" Did you mean 'concat'?"` where something near enough is known, else the list of what is known."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(str(name), known, n=1)
     return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(known)) or 'none'}."
+
+
+def check_options(what: str, part: Callable[..., Any], options: Iterable[str], *, given: int = 0) -> None:
+    """Raise a ConfigError for an option that `part` does not take by keyword.
+
+    Args:
+        what: whose options they are, for the message: ``"Fusion 'sum'"``.
+        part: a class or function; one with ``**kwargs`` takes everything.
+        options: names.
+        given: how many arguments come before them by position, and so cannot be options as well.
+    """
+    parameters = list(inspect.signature(part).parameters.values())[given:]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    for option in options:
+        if option not in known:
+            raise ConfigError(f"{what} has no option {option!r}.{did_you_mean(option, known)}")
+
+
+def check_choice(option: str, value: object, choices: Iterable[str]) -> None:
+    """Raise a ConfigError unless `value` is one of `choices`."""
+    choices = list(choices)
+    if value not in choices:
+        raise ConfigError(f"{option}={value!r} is not one of {choices}.{did_you_mean(value, choices)}")
 
 
 class Registry(Generic[T]):

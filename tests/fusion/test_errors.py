@@ -80,7 +80,7 @@ def test_unknown_fusion():
         (lambda: Sum({"fused": 6, "c": 6}, 5), "cannot be called 'fused'"),
         (lambda: Sum({"keys": 6, "c": 6}, 5), "cannot be called 'keys'"),
         (lambda: Sum(DIMS, 5, sum_at="features"), "use sum_at='logits'"),
-        (lambda: Sum(DIMS, 5, sum_at="feature"), "'logits' or 'features'"),
+        (lambda: Sum(DIMS, 5, sum_at="feature"), "Did you mean 'features'"),
         (lambda: Concat({"audio": 6}, 5, attention="simam2"), "'audio' is alone"),
         (lambda: Gated(DIMS, 5, form="gum"), "Did you mean 'gmu'"),
         (lambda: Gated(DIMS, 5, form="gmu", two_stream=True), "needs form='gate'"),

@@ -80,7 +80,7 @@ def test_three_streams_record_every_weight():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sign": "minus"}, "'paper' for"),
+        ({"sign": "minus"}, "sign='minus' is not one of"),
         ({"s": 0}, "s > 0"),
         ({"lam": 0}, "lam > 0"),
         ({"correction": 2}, "0 or 1"),

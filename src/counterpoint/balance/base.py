@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch.nn.functional as F
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 
 from counterpoint.errors import ConfigError
 from counterpoint.fusion.output import FusionOutput
-from counterpoint.registry import Registry, did_you_mean
+from counterpoint.registry import Registry, check_options
 
 
 class Balancer(ABC):
@@ -120,15 +119,5 @@ def create_balancer(name: str, encoders: Mapping[str, nn.Module] | nn.ModuleDict
         ConfigError: an option that the balancer does not take.
     """
     balancer = BALANCERS.get(name)
-    known = [p.name for p in inspect.signature(balancer).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    for option in options:
-        if option not in known:
-            raise ConfigError(f"Balancer {name!r} has no option {option!r}.{did_you_mean(option, known)}")
+    check_options(f"Balancer {name!r}", balancer, options, given=1)
     return balancer(encoders, **options)
-
-
-def check_choice(option: str, value: object, choices: Iterable[str]) -> None:
-    """Raise a ConfigError unless `value` is one of `choices`."""
-    choices = list(choices)
-    if value not in choices:
-        raise ConfigError(f"{option}={value!r} is not one of {choices}.{did_you_mean(str(value), choices)}")

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterpoint.balance.base import BALANCERS, Balancer, check_choice
+from counterpoint.balance.base import BALANCERS, Balancer
 from counterpoint.balance.noise import add_noise, standard_deviation
 from counterpoint.balance.parameters import gradients_by_device, select_parameters
 from counterpoint.distributed import all_reduce_sum
 from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.functional import logit_scores, modality_ratios, ogm_coefficients, zeta_scores
 from counterpoint.fusion.output import FusionOutput
+from counterpoint.registry import check_choice
 
 
 @BALANCERS.register("ogm")

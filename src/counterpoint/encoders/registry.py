@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from counterpoint.encoders.base import Encoder
-from counterpoint.errors import ConfigError
-from counterpoint.registry import Registry, did_you_mean
+from counterpoint.registry import Registry, check_options
 
 ENCODERS: Registry[type[Encoder]] = Registry("encoder")
 
@@ -24,10 +22,7 @@ def create_encoder(name: str, **options: Any) -> Encoder:
         ConfigError: an option that the encoder does not take, or a value outside its range.
     """
     encoder = ENCODERS.get(name)
-    known = inspect.signature(encoder).parameters
-    for option in options:
-        if option not in known:
-            raise ConfigError(f"Encoder {name!r} has no option {option!r}.{did_you_mean(option, known)}")
+    check_options(f"Encoder {name!r}", encoder, options)
     return encoder(**options)
 
 

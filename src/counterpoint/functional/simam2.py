@@ -11,6 +11,7 @@ from torch import Tensor
 from counterpoint.errors import ConfigError
 from counterpoint.functional.simam import Dims, axes, population, simam_energy, widened
 from counterpoint.functional.superposition import check_streams
+from counterpoint.registry import check_choice
 
 SIGNS = {"paper": 1.0, "opposite": -1.0}
 
@@ -97,8 +98,7 @@ def simam2_with_energy(
 ) -> tuple[Tensor, Tensor]:
     """:func:`simam2` and the energies E* of Eq. (7) behind it; those carry no gradient."""
     check_streams(streams, weights)
-    if sign not in SIGNS:
-        raise ConfigError(f"sign={sign!r} is unknown; it is 'paper' for sigmoid(E*) or 'opposite' for sigmoid(-E*)")
+    check_choice("sign", sign, SIGNS)
     if lam < 0:
         raise ConfigError(f"lam weights a penalty and must not be negative, got {lam}")
     wide = [widened(stream) for stream in streams]

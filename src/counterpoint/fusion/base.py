@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.fusion.output import FusionOutput
 from counterpoint.fusion.superposition import Superposition
-from counterpoint.heads import Head, Linear, check_features, check_options
-from counterpoint.registry import Registry, did_you_mean
+from counterpoint.heads import Head, Linear, check_features
+from counterpoint.registry import Registry, check_options, did_you_mean
 
 FUSED = "fused"  # what the head calls a feature in which all modalities are one
 
@@ -173,5 +173,5 @@ def create_fusion(name: str, dims: Mapping[str, int], num_classes: int, **option
         ConfigError: an option that the fusion does not take, or one outside its range.
     """
     fusion = FUSIONS.get(name)
-    check_options("Fusion", name, fusion, options)
+    check_options(f"Fusion {name!r}", fusion, options, given=2)
     return fusion(dims, num_classes, **options)

@@ -14,7 +14,7 @@ from counterpoint.fusion.base import FUSIONS, Joined
 from counterpoint.fusion.major import MajorFusion
 from counterpoint.fusion.superposition import Superposed, Superposition
 from counterpoint.heads import create_head
-from counterpoint.registry import did_you_mean
+from counterpoint.registry import check_choice
 
 
 @FUSIONS.register("gated")
@@ -73,8 +73,7 @@ class Gated(MajorFusion):
         size: int | None = None,
     ) -> None:
         super().__init__(dims, num_classes, major=major, two_stream=two_stream)
-        if form not in ("gate", "gmu"):
-            raise ConfigError(f"form={form!r} is unknown.{did_you_mean(form, ['gate', 'gmu'])}")
+        check_choice("form", form, ("gate", "gmu"))
         if form == "gmu" and two_stream:
             raise ConfigError("two_stream=True needs form='gate'; form='gmu' treats all modalities alike already")
         if size is not None and size < 1:

@@ -12,6 +12,7 @@ from counterpoint.distributed import all_gather
 from counterpoint.errors import ConfigError
 from counterpoint.functional import simam2_with_energy, zeta_spread
 from counterpoint.functional.simam2 import SIGNS
+from counterpoint.registry import check_choice
 
 
 class SimAM2(nn.Module):
@@ -60,8 +61,7 @@ class SimAM2(nn.Module):
             raise ConfigError(f"SimAM² weighs two streams or more against each other, got {num_streams}")
         if s <= 0 or lam <= 0:
             raise ConfigError(f"SimAM² needs s > 0 and lam > 0, got s={s} and lam={lam}")
-        if sign not in SIGNS:
-            raise ConfigError(f"sign={sign!r} is unknown; it is 'paper' for sigmoid(E*) or 'opposite' for sigmoid(-E*)")
+        check_choice("sign", sign, SIGNS)
         if correction not in (0, 1):
             raise ConfigError(f"correction is 0 or 1, got {correction}")
         self.num_streams = num_streams

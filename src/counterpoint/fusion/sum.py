@@ -11,6 +11,7 @@ from counterpoint.errors import ConfigError
 from counterpoint.fusion.base import FUSED, FUSIONS, Fusion, Joined
 from counterpoint.fusion.superposition import Superposition
 from counterpoint.heads import create_head
+from counterpoint.registry import check_choice
 
 
 @FUSIONS.register("sum")
@@ -55,8 +56,7 @@ class Sum(Fusion):
         sum_at: str = "logits",
     ) -> None:
         super().__init__(dims, num_classes)
-        if sum_at not in ("logits", "features"):
-            raise ConfigError(f"sum_at is 'logits' or 'features', got {sum_at!r}")
+        check_choice("sum_at", sum_at, ("logits", "features"))
         if sum_at == "features" and len(set(dims.values())) > 1:
             raise ConfigError(f"features of different widths cannot be added: {dict(dims)}; use sum_at='logits'")
         self.sum_at = sum_at

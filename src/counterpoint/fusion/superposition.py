@@ -12,8 +12,7 @@ from counterpoint.errors import ConfigError
 from counterpoint.functional import superpose
 from counterpoint.fusion.gate import ZetaGate
 from counterpoint.fusion.simam2 import SimAM2
-from counterpoint.heads import check_options
-from counterpoint.registry import did_you_mean
+from counterpoint.registry import check_options, did_you_mean
 
 
 class Superposed(NamedTuple):
@@ -58,10 +57,10 @@ class Superposition(nn.Module):
         super().__init__()
         options = dict(attention_options or {})
         if attention not in (None, "simam2"):
-            raise ConfigError(f"No attention is called {attention!r}.{did_you_mean(str(attention), ['simam2'])}")
+            raise ConfigError(f"No attention is called {attention!r}.{did_you_mean(attention, ['simam2'])}")
         if attention is None and options:
             raise ConfigError(f"attention_options={options} need an attention; choose attention='simam2'")
-        check_options("Attention", "simam2", SimAM2, options)
+        check_options("Attention 'simam2'", SimAM2, options, given=2)
         self.gate: ZetaGate | None = None
         self.constants: list[float] | None = None
         if isinstance(zeta, str):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
-from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.registry import Registry, did_you_mean
+from counterpoint.registry import Registry, check_options
 
 TRANSFORMS: Registry[Callable[..., nn.Module]] = Registry("transform")
 
@@ -29,8 +27,5 @@ def create_transform(name: str, *, spec: MediaSpec, augment: bool = False, **opt
         ConfigError: an option it does not have, or a value that does not suit `spec`.
     """
     transform = TRANSFORMS.get(name)
-    known = [p for p in inspect.signature(transform).parameters if p not in ("spec", "augment")]
-    for option in options:
-        if option not in known:
-            raise ConfigError(f"transform {name!r} has no option {option!r}.{did_you_mean(option, known)}")
+    check_options(f"Transform {name!r}", transform, options, given=1)
     return transform(spec, augment=augment, **options)
