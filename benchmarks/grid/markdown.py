@@ -1,0 +1,70 @@
+"""Print a comparison's results.json as the Markdown tables of docs/results.md.
+
+python benchmarks/grid/markdown.py runs/grid-digits
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+Json = dict[str, Any]
+
+
+def percent(value: float | None) -> str:
+    return "n/a" if value is None else f"{100 * value:.1f}"
+
+
+def estimate(value: Json) -> str:
+    return f"{percent(value['mean'])} ± {percent(value['half_width'])}"
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head), *map(list, rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def difference(value: Json | None) -> list[str]:
+    if value is None:
+        return ["", "", ""]
+    interval = f"{100 * value['mean']:+.1f} [{100 * value['low']:+.1f}, {100 * value['high']:+.1f}]"
+    p = value["p_holm"] if value["p_holm"] is not None else value["p"]
+    return [interval, "< 0.001" if p < 0.001 else f"{p:.3f}", value["verdict"]]
+
+
+def setting(value: Json) -> str:
+    short = {name.rsplit(".", 1)[-1]: chosen for name, chosen in value.items()}
+    return ", ".join(f"{name} {'Eq. (4)' if chosen is None else chosen}" for name, chosen in short.items())
+
+
+def main(folder: str) -> None:
+    found: Json = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))
+    joint = found["methods"]
+    alone = {f"{name} alone": result for name, result in found["alone"].items()}
+    rows = [
+        [name, estimate(r["accuracy"]), estimate(r["mAP"]), *difference(r["difference"]), setting(r["setting"])]
+        for name, r in {**joint, **alone}.items()
+    ]
+    head = [
+        "method",
+        "top-1",
+        "mAP",
+        f"top-1 against {found['baseline']}",
+        "p (Holm)",
+        "verdict",
+        "chosen on validation",
+    ]
+    print(table(head, rows), end="\n\n")
+    views = ("decoupled", "silenced", "probe")
+    head = ["method", *(f"{m}: {view}" for m in found["modalities"] for view in views)]
+    rows = [
+        [name, *(estimate(r["modalities"][m][view]) for m in found["modalities"] for view in views)]
+        for name, r in joint.items()
+    ]
+    print(table(head, rows))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
