@@ -78,6 +78,7 @@ def test_the_arguments_are_left_as_they_are():
         (torch.zeros(0, 2), torch.zeros(0, dtype=torch.long)),
         (torch.zeros(2, 2), torch.tensor([0, 2])),
         (torch.zeros(2, 2), torch.tensor([-1, 0])),
+        (torch.zeros(2, 2), torch.tensor([0.0, torch.nan])),
     ],
 )
 def test_refuses_what_does_not_fit(scores, target):

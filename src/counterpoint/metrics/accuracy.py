@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from counterpoint.metrics.checks import check_scores
+
 
 def accuracy(scores: Tensor, target: Tensor) -> Tensor:
     """Share of samples whose highest score is at their class; of equal scores the first counts.
@@ -14,5 +16,9 @@ def accuracy(scores: Tensor, target: Tensor) -> Tensor:
 
     Returns:
         Scalar in 0 to 1, on the device of `scores`.
+
+    Raises:
+        ShapeError: shapes that do not fit, no samples, or targets that are no integers.
     """
+    check_scores(scores, target)
     return (scores.argmax(1) == target).double().mean()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import ShapeError
+from counterpoint.metrics.checks import check_scores
 
 
 def mean_average_precision(scores: Tensor, target: Tensor) -> Tensor:
@@ -26,14 +27,9 @@ def mean_average_precision(scores: Tensor, target: Tensor) -> Tensor:
         Scalar in 0 to 1, float64, on the CPU; NaN where a score is NaN.
 
     Raises:
-        ShapeError: shapes that do not fit, no samples, or an index outside 0 to C - 1.
+        ShapeError: shapes that do not fit, no samples, or targets that are no indices from 0 to C - 1.
     """
-    if scores.ndim != 2 or target.shape != scores.shape[:1]:
-        raise ShapeError(
-            f"scores must be (N, C) and targets (N,), but are {tuple(scores.shape)} and {tuple(target.shape)}"
-        )
-    if scores.numel() == 0:
-        raise ShapeError(f"there is nothing to average over: scores are {tuple(scores.shape)}")
+    check_scores(scores, target)
     columns = scores.detach().to("cpu", torch.promote_types(scores.dtype, torch.float32)).t().contiguous().numpy()
     labels = target.detach().cpu().numpy()
     classes = scores.shape[1]
