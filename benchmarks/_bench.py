@@ -6,32 +6,19 @@ Timings on a shared machine drift by tens of per cent from minute to minute, so 
 
 from __future__ import annotations
 
-import ctypes
 import statistics
-import sys
 import time
 from collections.abc import Callable
 
 import torch
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of glibc's <malloc.h>
+from counterpoint.allocator import use_large_allocations
 
 
 def set_allocator() -> str:
-    """Let glibc keep large blocks instead of mapping (and page-faulting) each anew; returns what is in force, in words.
-
-    By default glibc maps every block above 32 MB afresh, which on CPU can cost more than the arithmetic on it.
-    """
-    if not sys.platform.startswith("linux"):
-        return "the platform's default allocator"
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):  # another C library, e.g. musl
-        return "the platform's default allocator"
-    settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 256 * 2**20))
-    if not all(mallopt(option, value) for option, value in settings):
-        return "glibc's default malloc"
-    return "glibc malloc with mallopt(M_MMAP_MAX=0, M_TRIM_THRESHOLD=2^31-1, M_TOP_PAD=256 MiB)"
+    """Set :func:`use_large_allocations`; returns what is in force, in words."""
+    settings = ", ".join(f"{name}={value}" for name, value in use_large_allocations().items())
+    return f"glibc malloc with {settings}" if settings else "the platform's default allocator"
 
 
 def interleave(variants: dict[str, Callable[[], object]], repeats: int = 15, *, warmup: int = 2) -> dict[str, float]:
