@@ -74,7 +74,7 @@ def test_importing_the_package_and_the_command_line_costs_no_torch():
 
 
 def test_every_public_name_is_there():
-    for name in counterpoint.__all__:
+    for name in (*counterpoint.__all__, "errors", "data", "media"):
         assert getattr(counterpoint, name) is not None
     with pytest.raises(AttributeError, match="nothing_like_it"):
         _ = counterpoint.nothing_like_it

@@ -34,6 +34,9 @@ __all__ = [
     "models",
 ]
 
+# Also found after `import counterpoint`, but not by `import *`: they bring media and training libraries along.
+_FURTHER = {"allocator", "analysis", "data", "distributed", "media", "recipes", "training"}
+
 _HOMES = {
     "FusionOutput": "fusion",
     "MultimodalModel": "models",
@@ -46,10 +49,10 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(importlib.import_module(f"counterpoint.{_HOMES[name]}"), name)
-    if name in __all__:
+    if name in __all__ or name in _FURTHER:
         return importlib.import_module(f"counterpoint.{name}")
     raise AttributeError(f"module 'counterpoint' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "__version__"]
+    return sorted({*__all__, *_FURTHER, "errors", "__version__"})
