@@ -181,7 +181,13 @@ def to_rich(comparison: Comparison) -> RenderableType:
             above = "" if column.group == group else column.group.partition(" (")[0]
             group = column.group
             heading = f"{above}\n{column.heading}" if any(c.group for c in table.columns) else column.heading
-            drawn.add_column(Text(heading), justify="left" if i == 0 else "right", no_wrap=i == 0, overflow="fold")
+            drawn.add_column(
+                Text(heading),
+                justify="left" if i == 0 else "right",
+                no_wrap=i == 0,
+                overflow="fold",
+                min_width=max(map(len, heading.split())),
+            )
         for row in table.rows:
             style = {"better": "green", "worse": "red"}.get(row[-1], "")
             drawn.add_row(*(Text(cell.replace(" ± ", " ±")) for cell in row), style=style)
