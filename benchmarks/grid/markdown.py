@@ -36,7 +36,7 @@ def difference(value: Json | None) -> list[str]:
 
 def setting(value: Json) -> str:
     short = {name.rsplit(".", 1)[-1]: chosen for name, chosen in value.items()}
-    return ", ".join(f"{name} {'Eq. (4)' if chosen is None else chosen}" for name, chosen in short.items())
+    return ", ".join(f"{name} {'default' if chosen is None else chosen}" for name, chosen in short.items())
 
 
 def main(folder: str) -> None:
