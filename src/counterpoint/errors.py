@@ -10,7 +10,7 @@ class CounterpointError(Exception):
 
 
 class ShapeError(CounterpointError, ValueError):
-    """A tensor has another shape than the part needs."""
+    """A tensor has another shape, or another kind of numbers, than the part needs."""
 
 
 class UnknownNameError(CounterpointError, LookupError):

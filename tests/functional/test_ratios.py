@@ -56,5 +56,9 @@ def test_errors():
         score_ratio([torch.ones(2, 3)], torch.tensor([0, 1]))
     with pytest.raises(ShapeError, match=r"modality 0 have shape \(2, 3\), but target has \(4,\)"):
         score_ratio([torch.ones(2, 3)] * 2, torch.zeros(4, dtype=torch.long))
+    with pytest.raises(ShapeError, match="all need the same classes"):
+        score_ratio([torch.ones(2, 3), torch.ones(2, 4)], torch.tensor([0, 1]))
+    with pytest.raises(ShapeError, match="integers, but is of torch.float32"):
+        score_ratio([torch.ones(2, 3)] * 2, torch.tensor([0.0, torch.nan]))
     with pytest.raises(ShapeError, match="needs"):
         modality_ratios(torch.ones(1))

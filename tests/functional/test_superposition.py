@@ -33,3 +33,5 @@ def test_errors():
         superpose([x, x], [1.0, 0.0, 0.0])
     with pytest.raises(ShapeError, match=r"stream 1 has shape \(2, 4\), but stream 0 has \(2, 3\)"):
         superpose([x, torch.zeros(2, 4)], [0.5, 0.5])
+    with pytest.raises(ShapeError, match=r"weight 1 has shape \(4, 2, 3\), which does not broadcast .* \(2, 3\)"):
+        superpose([x, x], [torch.ones(2, 1), torch.ones(4, 2, 3)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoint.errors import ConfigError
+from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.functional import zeta_spread
 
 
@@ -48,6 +48,19 @@ def test_bfloat16_is_computed_in_float32():
     r, record = zeta_spread(zeta.bfloat16(), torch.full((8,), 0.2).bfloat16())
     assert r.dtype == record.dtype == torch.bfloat16
     assert abs(float(r) - float(exact)) < 0.02
+
+
+@pytest.mark.parametrize("zeta", [torch.zeros(0, 3), torch.full((4, 3), torch.nan)])
+def test_no_batch_spoils_the_record(zeta):
+    before = torch.tensor([0.1, 0.0, 0.2])
+    r, record = zeta_spread(zeta, before)
+    assert r.isnan()
+    assert torch.equal(record, before)
+
+
+def test_the_record_of_other_neurons_is_refused():
+    with pytest.raises(ShapeError, match=r"zeta has shape \(4, 1\), but the record .* \(3,\): it needs \(1,\)"):
+        zeta_spread(torch.rand(4, 1), torch.zeros(3))
 
 
 @pytest.mark.parametrize("options", [{"s": 0}, {"lam": 0}, {"lam": -1.0}])

@@ -18,7 +18,10 @@ def ogm_coefficients(ratios: Tensor, alpha: float) -> Tensor:
         alpha: strength, not negative; OGM-GE uses 0.1 on VGGSound and 0.8 on CREMA-D.
 
     Returns:
-        ``(M,)``, in ``(0, 1]``.
+        ``(M,)``, from 0 (for a leader far ahead: the tanh rounds to one) to 1.
+
+    Raises:
+        ConfigError: `alpha` is negative.
     """
     if alpha < 0:
         raise ConfigError(f"alpha must not be negative, got {alpha}")

@@ -56,6 +56,10 @@ def logit_scores(unimodal_logits: Mapping[str, Tensor] | Sequence[Tensor], targe
     Args:
         unimodal_logits: M tensors ``(..., C)``.
         target: class indices, shaped like the logits without their last axis.
+
+    Raises:
+        ConfigError: fewer than two modalities.
+        ShapeError: logits and target that do not fit each other.
     """
     logits = list(unimodal_logits.values() if isinstance(unimodal_logits, Mapping) else unimodal_logits)
     if len(logits) < 2:
@@ -66,6 +70,13 @@ def logit_scores(unimodal_logits: Mapping[str, Tensor] | Sequence[Tensor], targe
                 f"the logits of modality {index} have shape {tuple(one.shape)}, but target has {tuple(target.shape)}; "
                 "it needs the same without the last axis"
             )
+        if one.shape != logits[0].shape:
+            raise ShapeError(
+                f"the logits of modality {index} have shape {tuple(one.shape)}, but those of modality 0 have "
+                f"{tuple(logits[0].shape)}: all need the same classes"
+            )
+    if target.is_floating_point():
+        raise ShapeError(f"target must hold class indices, integers, but is of {target.dtype}")
     probability = torch.stack([one.float() if one.itemsize < 4 else one for one in logits]).softmax(-1)
     true_class = target.expand(len(logits), *target.shape).unsqueeze(-1)
     return probability.gather(-1, true_class).flatten(1).sum(1)

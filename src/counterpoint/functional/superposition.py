@@ -10,7 +10,7 @@ from counterpoint.errors import ConfigError, ShapeError
 
 
 def check_streams(streams: Sequence[Tensor], weights: Sequence[Tensor | float]) -> None:
-    """Raise unless there are M >= 2 streams of one shape and as many weights."""
+    """Raise unless there are M >= 2 streams of one shape, and as many weights that broadcast to it."""
     if len(streams) < 2:
         raise ConfigError(f"a superposition needs two streams or more, got {len(streams)}")
     if len(streams) != len(weights):
@@ -21,6 +21,17 @@ def check_streams(streams: Sequence[Tensor], weights: Sequence[Tensor | float]) 
                 f"stream {index} has shape {tuple(stream.shape)}, but stream 0 has {tuple(streams[0].shape)}; "
                 "bring all to one shape first, e.g. with a linear layer each"
             )
+    for index, weight in enumerate(weights):
+        if isinstance(weight, Tensor) and not _broadcasts(weight.shape, streams[0].shape):
+            raise ShapeError(
+                f"weight {index} has shape {tuple(weight.shape)}, which does not broadcast to the streams' "
+                f"{tuple(streams[0].shape)}"
+            )
+
+
+def _broadcasts(shape: Sequence[int], to: Sequence[int]) -> bool:
+    pairs = zip(reversed(shape), reversed(to), strict=False)
+    return len(shape) <= len(to) and all(size in (wanted, 1) for size, wanted in pairs)
 
 
 def superpose(streams: Sequence[Tensor], weights: Sequence[Tensor | float]) -> Tensor:
@@ -32,7 +43,7 @@ def superpose(streams: Sequence[Tensor], weights: Sequence[Tensor | float]) -> T
 
     Raises:
         ConfigError: fewer than two streams, or another number of weights.
-        ShapeError: streams of different shapes.
+        ShapeError: streams of different shapes, or weights that do not broadcast to them.
     """
     check_streams(streams, weights)
     fused = weights[0] * streams[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterpoint.errors import ConfigError
+from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.functional.simam import widened
 
 
@@ -26,20 +26,26 @@ def zeta_spread(
         lam: regularisation, above 0.
 
     Returns:
-        r, a scalar, through which gradients flow to `zeta`; and the new record, without gradient.
+        r, a scalar, through which gradients flow to `zeta`; and the new record, without gradient. A batch that is empty
+        or holds a NaN gives r NaN, but leaves the record of the neurons it concerns as it was.
 
     Raises:
         ConfigError: `s` or `lam` is not above 0.
+        ShapeError: the record is of other neurons.
     """
     if s <= 0 or lam <= 0:
         raise ConfigError(f"zeta_spread needs s > 0 and lam > 0, got s={s} and lam={lam}")
-    if not isinstance(zeta, Tensor):
-        zeta = torch.full((1,), float(zeta))
-    elif zeta.ndim == 0:
-        zeta = zeta.reshape(1)
+    constant = not isinstance(zeta, Tensor) or zeta.ndim == 0
+    zeta = torch.as_tensor(zeta).reshape(1) if constant else torch.as_tensor(zeta)
     wide = widened(zeta)
     # The divisor cancels in the ratio; dividing by B keeps batches of one from 0/0.
-    variance = wide.var(dim=0, correction=0)
-    record = torch.maximum(variance.detach(), torch.as_tensor(var_max, dtype=wide.dtype, device=wide.device))
+    variance = (wide - wide.mean(0)).square().mean(0)
+    highest = torch.as_tensor(var_max, dtype=wide.dtype, device=wide.device)
+    if highest.ndim and highest.shape != variance.shape and not constant:
+        raise ShapeError(
+            f"zeta has shape {tuple(zeta.shape)}, but the record of its variances has {tuple(highest.shape)}: it needs "
+            f"{tuple(variance.shape)}, one for each neuron"
+        )
+    record = torch.fmax(variance.detach(), highest)  # passes over NaN, which the record would keep for ever
     r = torch.tanh((s * variance.sum() + lam) / (record.sum() + lam))
     return r.to(zeta.dtype), record.to(zeta.dtype)
