@@ -140,6 +140,11 @@ def test_frames_are_pictures_pooled_over_time_too():
         torch.testing.assert_close(encoder(frames), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(0, 3, 32, 32), (0, 3, 2, 32, 32)])
+def test_nothing_in_nothing_out(shape):
+    assert create_encoder("resnet18").eval()(torch.zeros(shape)).shape == (0, 512)
+
+
 def test_weights_start_as_those_of_ogm_ge():
     torch.manual_seed(0)
     encoder = create_encoder("resnet18", in_channels=1)

@@ -125,14 +125,14 @@ class ResNet(Encoder):
             ShapeError: another rank or number of channels.
         """
         self.check_input(x)
-        batch = x.shape[0]
+        frames = x.shape[2] if x.ndim == 5 else 1
         if x.ndim == 5:
             x = x.transpose(1, 2).flatten(0, 1)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
         # Frames are all of one size, so that the mean of their means is the mean over T, H and W.
-        return x.mean((-2, -1)).reshape(batch, -1, self.out_features).mean(1)
+        return x.mean((-2, -1)).reshape(-1, frames, self.out_features).mean(1)
 
     def load_torchvision(self, state_dict: Mapping[str, Tensor]) -> None:
         """Start from a checkpoint that torchvision published for the ResNet of the same depth, e.g. on ImageNet.
