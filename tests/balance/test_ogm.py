@@ -257,6 +257,7 @@ def test_names():
         ({"alpha": math.nan}, "alpha=nan"),
         ({"epochs": (3, 2)}, "first <= last"),
         ({"epochs": (3,)}, "first <= last"),
+        ({"epochs": 50}, "first <= last"),
     ],
 )
 def test_options_outside_their_range(options, message):

@@ -33,8 +33,10 @@ class OGM(Balancer):
         ratio: what tells which modality is ahead. ``"score"``: the decoupled ratio of OGM-GE, the summed probability
             that each modality's own logits give the right class (`functional.score_ratio`). ``"zeta"``: the
             decoupling-free ratio, Eq. (11) of SimAM², from the weights of the superposition (`functional.zeta_ratio`).
-            A fusion that has no such weights, as concatenation, keeps the decoupled ratio (Sec. 4 of SimAM²).
+            A fusion that has no such weights, as concatenation, keeps the decoupled ratio (Sec. 4 of SimAM²); weights
+            that are not learned give a ratio that never changes, at 0.5 one that slows nobody.
         epochs: first and last epoch in which gradients are scaled, both included; None: always. OGM-GE uses (0, 50).
+            Counted by :meth:`set_epoch`: a loop that never calls it stays in epoch 0.
         parameters: ``"conv"``: weights of convolutions alone, as OGM-GE's release does; ``"all"``: every one.
 
     Raises:
@@ -55,7 +57,9 @@ class OGM(Balancer):
         check_choice("parameters", parameters, ("conv", "all"))
         if not (alpha >= 0 and math.isfinite(alpha)):
             raise ConfigError(f"alpha={alpha} is not a number of at least 0.")
-        if epochs is not None and not (len(epochs) == 2 and 0 <= epochs[0] <= epochs[1]):
+        if epochs is not None and not (
+            isinstance(epochs, Sequence) and len(epochs) == 2 and 0 <= epochs[0] <= epochs[1]
+        ):
             raise ConfigError(f"epochs={epochs} is not (first, last) with 0 <= first <= last.")
         self.alpha = alpha
         self.ratio = ratio
