@@ -111,7 +111,7 @@ def test_errors_say_which_tensor_and_what_it_needs():
         head(features(visual=8))
     with pytest.raises(UnknownNameError, match="no(t declared|) .*'vizual'. Did you mean 'visual'"):
         head({**features(), "vizual": torch.zeros(4, 7)})
-    with pytest.raises(UnknownNameError, match="needs features of the modality 'text'"):
+    with pytest.raises(UnknownNameError, match="needs the modality 'text' too"):
         head({m: t for m, t in features().items() if m != "text"})
     with pytest.raises(ShapeError, match="the same axes before the last"):
         head({**features(), "text": torch.zeros(5, 3)})

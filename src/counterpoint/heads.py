@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,33 @@ from torch.nn import functional as F
 from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
 from counterpoint.functional import cosine_logits, mmcosine_scale_bound
 from counterpoint.registry import Registry, check_options, did_you_mean
+
+
+def check_dims(owner: str, dims: Mapping[str, int], num_classes: int) -> None:
+    """Raise a ConfigError for a size below 1, or for a modality after which torch cannot name a module."""
+    if not dims or min(*dims.values(), num_classes) < 1:
+        raise ConfigError(
+            f"{owner} needs modalities and sizes of 1 or more, got {dict(dims)} and {num_classes} classes"
+        )
+    modules, parameters = nn.ModuleDict(), nn.ParameterDict()
+    for name in dims:
+        if not isinstance(name, str) or not name or "." in name or hasattr(modules, name) or hasattr(parameters, name):
+            raise ConfigError(
+                f"a modality cannot be called {name!r}: a name is a word, has no dot, and is no attribute of torch's "
+                "modules"
+            )
+
+
+def check_modalities(owner: str, given: Collection[str], declared: Collection[str]) -> None:
+    """Raise an UnknownNameError unless exactly the declared modalities are given, in whatever order."""
+    for name in given:
+        if name not in declared:
+            raise UnknownNameError(f"{owner} was not declared with a modality {name!r}.{did_you_mean(name, declared)}")
+    missing = [name for name in declared if name not in given]
+    if missing:
+        raise UnknownNameError(
+            f"{owner} needs the modality {missing[0]!r} too, but was given {', '.join(given) or 'none'}"
+        )
 
 
 def check_features(owner: str, features: Mapping[str, Tensor], dims: Mapping[str, int]) -> dict[str, Tensor]:
@@ -26,19 +53,16 @@ def check_features(owner: str, features: Mapping[str, Tensor], dims: Mapping[str
 
     Raises:
         UnknownNameError: a modality is missing, or one is there that was not declared.
-        ShapeError: a tensor with another last axis than declared, or other leading axes than the first.
+        ShapeError: no tensor of floating point numbers, or one with another last axis than declared, or other leading
+            axes than the first.
     """
-    for name in features:
-        if name not in dims:
-            raise UnknownNameError(f"{owner} was not declared with a modality {name!r}.{did_you_mean(name, dims)}")
-    for name in dims:
-        if name not in features:
-            raise UnknownNameError(
-                f"{owner} needs features of the modality {name!r}, but was given {', '.join(features) or 'none'}."
-            )
+    check_modalities(owner, features, dims)
     ordered = {name: features[name] for name in dims}
     first = next(iter(ordered))
     for name, tensor in ordered.items():
+        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+            kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise ShapeError(f"the feature {name!r} is of {kind}, but {owner} needs a tensor of floating point numbers")
         if tensor.ndim < 2 or tensor.shape[-1] != dims[name]:
             raise ShapeError(
                 f"the feature {name!r} has shape {tuple(tensor.shape)}, but {owner} needs (B, ..., {dims[name]})"
@@ -59,15 +83,12 @@ class Head(nn.Module, ABC):
         num_classes: C, at least 1.
 
     Raises:
-        ConfigError: no modality, or a size below 1.
+        ConfigError: no modality, a size below 1, or an unusable name.
     """
 
     def __init__(self, dims: Mapping[str, int], num_classes: int) -> None:
         super().__init__()
-        if not dims or min(*dims.values(), num_classes) < 1:
-            raise ConfigError(
-                f"a head needs modalities and sizes of 1 or more, got {dict(dims)}, {num_classes} classes"
-            )
+        check_dims("a head", dims, num_classes)
         self.dims = dict(dims)
         self.num_classes = num_classes
         self.weight = nn.ParameterDict({name: nn.Parameter(torch.empty(num_classes, d)) for name, d in dims.items()})

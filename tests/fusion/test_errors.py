@@ -32,12 +32,33 @@ class TestFeatures:
             create_fusion(name, DIMS, 5)(x)
 
     def test_missing_modality(self, name):
-        with pytest.raises(UnknownNameError, match="needs features of the modality 'visual', but was given audio"):
+        with pytest.raises(UnknownNameError, match="needs the modality 'visual' too, but was given audio"):
             create_fusion(name, DIMS, 5)({"audio": torch.zeros(4, 6)})
 
     def test_wrong_number_of_tensors(self, name):
         with pytest.raises(ConfigError, match="in the order audio, visual; got 3 arguments"):
             create_fusion(name, DIMS, 5)(*features().values(), torch.zeros(4, 6))
+
+    def test_a_list_instead_of_a_mapping(self, name):
+        with pytest.raises(ConfigError, match="takes one mapping, or 2 tensors in the order audio, visual"):
+            create_fusion(name, DIMS, 5)(list(features().values()))
+
+    def test_no_numbers_to_compute_with(self, name):
+        with pytest.raises(ShapeError, match="'audio' is of torch.int64"):
+            create_fusion(name, DIMS, 5)({**features(), "audio": torch.ones(4, 6, dtype=torch.long)})
+        with pytest.raises(ShapeError, match="'visual' is of ndarray"):
+            create_fusion(name, DIMS, 5)({**features(), "visual": torch.ones(4, 8).numpy()})
+
+    @pytest.mark.parametrize(
+        "modality", ["training", "_modules", "_parameters", "_keys", "keys", "a.b", "", "fused", 0]
+    )
+    def test_names_that_torch_needs_for_itself(self, name, modality):
+        with pytest.raises(ConfigError, match=f"cannot be called {modality!r}"):
+            create_fusion(name, {modality: 6, "visual": 8}, 5)
+
+    def test_names_that_are_merely_odd(self, name):
+        x = {"bruit de fond": torch.randn(4, 6), "été": torch.randn(4, 6), "weight": torch.randn(4, 6)}
+        assert create_fusion(name, dict.fromkeys(x, 6), 5)(x).logits.shape == (4, 5)
 
     def test_silencing_for_an_unknown_modality(self, name):
         with pytest.raises(UnknownNameError, match="no modality 'adio'. Did you mean 'audio'"):
@@ -76,9 +97,6 @@ def test_unknown_fusion():
         (lambda: Sum({"audio": 6}, 5), "Sum joins 2 modalities or more, got audio"),
         (lambda: Concat({}, 5), "Concat joins 1 modalities or more, got none"),
         (lambda: Sum(DIMS, 0), "sizes of 1 or more"),
-        (lambda: Sum({"a.b": 6, "c": 6}, 5), "cannot be called 'a.b'"),
-        (lambda: Sum({"fused": 6, "c": 6}, 5), "cannot be called 'fused'"),
-        (lambda: Sum({"keys": 6, "c": 6}, 5), "cannot be called 'keys'"),
         (lambda: Sum(DIMS, 5, sum_at="features"), "use sum_at='logits'"),
         (lambda: Sum(DIMS, 5, sum_at="feature"), "Did you mean 'features'"),
         (lambda: Concat({"audio": 6}, 5, attention="simam2"), "'audio' is alone"),

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from counterpoint.errors import ConfigError
+from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.fusion import SimAM2, Sum, create_fusion
 from processes import in_processes
 
@@ -75,6 +75,40 @@ def test_three_streams_record_every_weight():
     attention = SimAM2(3, 6)
     attention([torch.randn(8, 6) for _ in range(3)], w)
     torch.testing.assert_close(attention.var_max, torch.cat(w, -1).var(0, correction=0))
+
+
+@pytest.mark.parametrize("spoilt", [torch.zeros(0, 6), torch.full((4, 6), torch.nan)])
+def test_an_empty_or_overflowed_batch_leaves_the_record_as_it_was(spoilt):
+    fusion = Sum(DIMS, 5, attention="simam2", zeta="learned").train()
+    fusion(batch())
+    before = record(fusion)
+    fusion(dict.fromkeys(DIMS, spoilt))
+    assert all(map(torch.equal, record(fusion), before))
+
+
+def test_the_record_is_as_precise_under_autocast():
+    fusion = Sum(DIMS, 5, attention="simam2", zeta="learned").train()
+    with torch.autocast("cpu", torch.bfloat16):
+        out = fusion(batch())
+    zeta = out.weights["audio"]
+    assert zeta.dtype == torch.bfloat16
+    torch.testing.assert_close(fusion.superposition.attention.var_max, zeta.float().var(0, correction=0))
+
+
+def test_weights_that_do_not_fit_the_declaration():
+    x = list(batch().values())
+    with pytest.raises(ConfigError, match="tensors, not numbers"):
+        SimAM2(2, 6)(x, [0.5, 0.5])
+    with pytest.raises(ConfigError, match="declared with 3 streams, but got 2"):
+        SimAM2(3)(x, [0.5, 0.5])
+    with pytest.raises(ShapeError, match="one for each neuron"):
+        SimAM2(2, 6)(x, [torch.rand(8, 1)] * 2)
+
+
+@pytest.mark.parametrize("dim", [0, (-2, -1)])
+def test_the_batch_is_no_part_of_a_population(dim):
+    with pytest.raises(ShapeError, match="depend on its neighbours"):
+        Sum(DIMS, 5, attention="simam2", attention_options={"dim": dim})(batch())
 
 
 @pytest.mark.parametrize(

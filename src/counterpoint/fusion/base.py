@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.fusion.output import FusionOutput
 from counterpoint.fusion.superposition import Superposition
-from counterpoint.heads import Head, Linear, check_features
+from counterpoint.heads import Head, Linear, check_dims, check_features
 from counterpoint.registry import Registry, check_options, did_you_mean
 
 FUSED = "fused"  # what the head calls a feature in which all modalities are one
@@ -51,16 +51,9 @@ class Fusion(nn.Module, ABC):
         name = type(self).__name__
         if len(dims) < minimum:
             raise ConfigError(f"{name} joins {minimum} modalities or more, got {', '.join(dims) or 'none'}")
-        if min(*dims.values(), num_classes) < 1:
-            raise ConfigError(f"{name} needs sizes of 1 or more, got {dict(dims)} and {num_classes} classes")
-        for modality in dims:
-            # Modules and parameters are named after modalities, so torch's own attributes are taken.
-            taken = modality == FUSED or hasattr(nn.ModuleDict, modality) or hasattr(nn.ParameterDict, modality)
-            if taken or not modality or "." in modality:
-                raise ConfigError(
-                    f"a modality cannot be called {modality!r}: a name is not empty, has no dot, is not {FUSED!r}, and "
-                    "is no attribute of torch's modules"
-                )
+        check_dims(name, dims, num_classes)
+        if FUSED in dims:
+            raise ConfigError(f"a modality cannot be called {FUSED!r}: {name} calls so what it makes of all of them")
         self.dims = dict(dims)
         self.modalities = tuple(dims)
         self.num_classes = num_classes
@@ -85,7 +78,7 @@ class Fusion(nn.Module, ABC):
         """Joint logits with the features of every modality but `keep` at zero; no state is updated.
 
         Args:
-            features: as for a call.
+            features: per modality a tensor, as for a call.
             keep: one modality or several.
 
         Returns:
@@ -116,7 +109,7 @@ class Fusion(nn.Module, ABC):
             return dict(zip(self.modalities, logits.chunk(len(self.modalities)), strict=True))
 
     def _named(self, features: Sequence[Mapping[str, Tensor] | Tensor]) -> dict[str, Tensor]:
-        if len(features) == 1 and not isinstance(features[0], Tensor):
+        if len(features) == 1 and isinstance(features[0], Mapping):
             return check_features(type(self).__name__, features[0], self.dims)
         tensors = [x for x in features if isinstance(x, Tensor)]
         if len(tensors) != len(features) or len(tensors) != len(self.modalities):

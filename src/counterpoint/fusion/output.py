@@ -14,8 +14,8 @@ class FusionOutput:
     """What a fusion makes of the features of M modalities.
 
     Attributes:
-        logits: joint logits, ``(B, C)``.
-        unimodal_logits: per modality what it contributes alone, ``(B, C)``; sums to `logits` where the fusion is
+        logits: joint logits, ``(B, ..., C)``.
+        unimodal_logits: per modality what it contributes alone, ``(B, ..., C)``; sums to `logits` where the fusion is
             decoupled exactly, and comes from silencing the other modalities (and carries no gradient) where it is not.
         fused: the fused representation U before the head (for sums of logits, the logits themselves).
         weights: the superposition weights zeta of Eq. (4) of SimAM² per modality, broadcastable to `fused` and summing

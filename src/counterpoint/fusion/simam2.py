@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.distributed import all_gather
-from counterpoint.errors import ConfigError
+from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.functional import simam2_with_energy, zeta_spread
+from counterpoint.functional.simam import axes, widened
 from counterpoint.functional.simam2 import SIGNS
 from counterpoint.registry import check_choice
 
@@ -30,7 +31,7 @@ class SimAM2(nn.Module):
         s: scaling in Eq. (6).
         lam: lambda in Eqs. (6) and (7).
         sign: ``"paper"`` for sigmoid(E*), Eq. (8); ``"opposite"`` for sigmoid(-E*), see :func:`functional.simam2`.
-        dim: axes of the population: -1 for vectors and sequences, ``(-2, -1)`` for maps.
+        dim: axes of the population: -1 for vectors and sequences, ``(-2, -1)`` for maps; never the batch.
         channel_axis: axis of the channels of weights: -1 for vectors and sequences, 1 for maps.
         correction: 0 divides squared deviations by n, 1 by n - 1 (SimAM's code).
         detach_r: whether r is a constant for the gradient; the paper does not say. False lets gradients through Eq.
@@ -90,7 +91,18 @@ class SimAM2(nn.Module):
 
         Returns:
             Ū, shaped like a stream, and ``{"r": scalar, "energy": E*}``, which carry no gradient.
+
+        Raises:
+            ConfigError: another number of streams than declared, or numbers for weights declared to be learned.
+            ShapeError: a population that takes in the batch, weights of other channels, or see :func:`simam2`.
         """
+        if len(streams) != self.num_streams:
+            raise ConfigError(f"SimAM² was declared with {self.num_streams} streams, but got {len(streams)}")
+        if any(axis % streams[0].ndim == 0 for axis in axes(self.dim)):
+            raise ShapeError(
+                f"dim={self.dim} makes the batch part of a population of streams {tuple(streams[0].shape)}: a sample "
+                "would depend on its neighbours"
+            )
         r: Tensor | float = math.tanh(1.0)
         if self.channels is not None:
             r = self._spread(weights) if (self.training if update is None else update) else self.r.clone()
@@ -102,7 +114,11 @@ class SimAM2(nn.Module):
 
     def _spread(self, weights: Sequence[Tensor | float]) -> Tensor:
         """r of this batch, Eq. (6); enters the batch into the record."""
-        tensors = [weight for weight in weights if isinstance(weight, Tensor)]
+        tensors = [widened(weight) for weight in weights if isinstance(weight, Tensor)]
+        if len(tensors) != len(weights):
+            raise ConfigError(
+                f"SimAM² was declared with channels={self.channels}: its weights are tensors, not numbers"
+            )
         # Of two weights the second is one minus the first, and the paper records zeta alone; of more, all are recorded.
         zeta = tensors[0] if self.num_streams == 2 else torch.cat(tensors, self.channel_axis)
         samples = zeta.movedim(self.channel_axis, -1).flatten(0, -2)
@@ -110,7 +126,8 @@ class SimAM2(nn.Module):
             all_gather(samples.detach() if self.detach_r else samples), self.var_max, s=self.s, lam=self.lam
         )
         self.var_max.copy_(var_max)
-        self.r.copy_(r.detach())
+        # A batch that is empty or overflowed has no r, and its step is skipped: evaluation goes on with the last one.
+        self.r.copy_(torch.where(r.isnan(), self.r, r.detach()))
         return r
 
     def extra_repr(self) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
+from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.fusion import Fusion, FusionOutput
-from counterpoint.registry import did_you_mean
+from counterpoint.heads import check_modalities
 
 
 class MultimodalModel(nn.Module):
@@ -60,14 +60,7 @@ class MultimodalModel(nn.Module):
             UnknownNameError: a modality is missing, or was never declared.
             ShapeError: batches of different sizes, or a shape that the encoder does not take.
         """
-        for name in inputs:
-            if name not in self.modalities:
-                raise UnknownNameError(f"the model has no modality {name!r}.{did_you_mean(name, self.modalities)}")
-        missing = [name for name in self.modalities if name not in inputs]
-        if missing:
-            raise UnknownNameError(
-                f"the inputs lack {', '.join(missing)}; the model takes {', '.join(self.modalities)}"
-            )
+        check_modalities("the model", inputs, self.modalities)
         sizes = {name: inputs[name].shape[0] for name in self.modalities}
         if len(set(sizes.values())) > 1:
             raise ShapeError(f"all modalities need the same number of samples, got {sizes}")
