@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from counterpoint.errors import ConfigError
 
@@ -28,13 +30,20 @@ class MediaSpec:
     crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "seconds", "fps", "size"):
-            if getattr(self, name) <= 0:
-                raise ConfigError(f"media.{name} is {getattr(self, name)}; it must be greater than 0")
-        left, top, right, bottom = self.crop
-        if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        for name, kind, what in (
+            ("sample_rate", Integral, "a whole number"),
+            ("seconds", Real, "a number"),
+            ("fps", Real, "a number"),
+            ("size", Integral, "a whole number"),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, kind) or not 0 < float(value) < math.inf:
+                raise ConfigError(f"media.{name} is {value!r}; it must be {what} greater than 0")
+        if not isinstance(self.gray, bool):
+            raise ConfigError(f"media.gray is {self.gray!r}; it must be true or false")
+        if not _is_crop(self.crop):
             raise ConfigError(
-                f"media.crop is {self.crop}; it must be fractions 0 <= left < right <= 1, 0 <= top < bottom <= 1"
+                f"media.crop is {self.crop!r}; it must be fractions 0 <= left < right <= 1, 0 <= top < bottom <= 1"
             )
 
     @property
@@ -51,3 +60,10 @@ class MediaSpec:
     def channels(self) -> int:
         """1 for gray, 3 for RGB."""
         return 1 if self.gray else 3
+
+
+def _is_crop(crop: object) -> bool:
+    if not isinstance(crop, tuple) or len(crop) != 4 or not all(isinstance(edge, Real) for edge in crop):
+        return False
+    left, top, right, bottom = crop
+    return bool(0 <= left < right <= 1 and 0 <= top < bottom <= 1)
