@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
+from counterpoint.data.cores import cores
+
 
 class HasFolder(Protocol):
     """A task that writes to a folder of its own."""
@@ -106,11 +108,6 @@ class Pool(Generic[T, R]):
             return None
         self._workers.append(_Worker(self.function, self.threads))
         return self._workers[-1]
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Worker(Generic[T, R]):

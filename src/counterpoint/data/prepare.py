@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from counterpoint.data import decode_worker
 from counterpoint.data.clips import SPLITS, Clip, ClipTable
+from counterpoint.data.cores import cores
 from counterpoint.data.csvfile import is_lfs_pointer
 from counterpoint.data.decode_worker import Answer
 from counterpoint.data.decoders import decode_apart, decode_here
@@ -235,9 +236,8 @@ def _answers(
     reader = decode_worker.READER
     if jobs == 0:
         return decode_here(pending, spec, modalities, reader)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     # Starting a process costs about as much as decoding a few dozen clips.
-    jobs = min(jobs or cores, max(1, len(pending) // 8))
+    jobs = min(jobs or cores(), max(1, len(pending) // 8))
     return decode_apart(pending, spec, modalities, reader, jobs=jobs, timeout=timeout)
 
 

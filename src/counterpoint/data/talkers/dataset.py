@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from counterpoint.data.clips import Clip, ClipTable
+from counterpoint.data.cores import cores
 from counterpoint.data.places import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.talkers.face import FPS, MOUTH, SIZE
@@ -67,8 +67,7 @@ def talkers(
     settings = Settings(task, seed, audio_snr_db, visual_noise, visual_dropout, speakers, clips)
     folder = (root or default_root("talkers")) / settings.folder_name
     plans = make_plan(settings)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    render(settings, plans, folder, jobs or min(4, cores), progress)
+    render(settings, plans, folder, jobs or min(4, cores()), progress)
     if not (folder / _FACTS).exists():
         write_json(folder / _FACTS, _facts(settings, plans))
     return ClipTable(
