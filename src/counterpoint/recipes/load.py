@@ -20,6 +20,7 @@ from counterpoint.training.config import (
     from_dict,
     to_dict,
 )
+from counterpoint.training.yamlfile import read_yaml
 
 METHODS = Path(__file__).parent / "methods"
 _KEYS = ("title", "references", "fusion", "head", "balance", "search", "paper")
@@ -90,8 +91,6 @@ def load_recipe(name: str | Path) -> Recipe:
         UnknownNameError: no such recipe; the message proposes the nearest name.
         ConfigError: a key or a value that a recipe cannot have.
     """
-    import yaml
-
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
         stem = str(name).replace("_", "-")
@@ -99,11 +98,9 @@ def load_recipe(name: str | Path) -> Recipe:
         if stem not in list_recipes():
             raise UnknownNameError(f"No recipe is called {str(name)!r}.{did_you_mean(stem, list_recipes())}")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = read_yaml(path)
     except OSError as error:
         raise UnknownNameError(f"There is no recipe at {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from error
     try:
         return _build(path.stem, values)
     except ConfigError as error:
