@@ -145,6 +145,8 @@ def test_search_gives_all_the_same_budget_and_a_failing_method_ends_nothing(clip
             t.score for t in method.trials if t.setting == method.setting
         )
         assert method.accuracy.half_width is None
+    trials = [json.loads(path.read_text()) for path in found.folder.glob("**/search/trial*/result.json")]
+    assert len(trials) == 8 and not any("test" in trial for trial in trials)
     rates = [[t.setting["optim.lr"] for t in m.trials] for m in found.methods.values()]
     assert rates[0] == rates[1]
     page = (found.folder / "report.html").read_text()
@@ -170,6 +172,7 @@ def test_wrong_asks_are_refused_before_anything_is_trained(clips, tmp_path):
         ({"baseline": "film"}, "not among the methods"),
         ({"search_metric": "acuracy"}, "Did you mean 'accuracy'"),
         ({"search_trials": 2, "search_space": {"optm.lr": [1, 2]}}, "Did you mean 'optim'"),
+        ({"search_trials": 2, "search_space": {"optim.lr": {"low": "a", "high": "b", "log": True}}}, "list of choices"),
         ({"search_trials": 9, "search_space": {"optim.lr": [0.1, 0.2]}}, "lower search_trials to 3"),
     ):
         with pytest.raises(CounterpointError, match=words):

@@ -11,6 +11,7 @@ import torch
 import yaml
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from counterpoint.data import PreparedClips
 from counterpoint.errors import ConfigError, DataError, RunError, UnknownNameError
 from counterpoint.models import from_pretrained
 from counterpoint.training.config import DataConfig, TrainConfig, from_dict
@@ -220,6 +221,27 @@ def test_a_damaged_clip_is_set_aside_and_told(clips, tmp_path):
 def test_wrong_names_are_told_before_anything_is_made(clips, tmp_path, changes, error, message):
     with pytest.raises(error, match=message):
         fit(config(clips, **changes), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_trial_leaves_test_alone_until_asked(finished, clips, tmp_path, monkeypatch):
+    read = []
+    split = PreparedClips.split
+    monkeypatch.setattr(PreparedClips, "split", lambda self, name: read.append(name) or split(self, name))
+    trial = fit(config(clips), tmp_path / "run", test=False, progress=False)
+    assert set(read) == {"train", "val"}
+    assert "test" not in trial.result
+    assert fit(config(clips), trial.folder, resume=True, test=False, progress=False).result == trial.result
+    assert fit(config(clips), trial.folder, resume=True, progress=False).result["test"] == finished.result["test"]
+
+
+def test_an_empty_split_is_told_before_training(clips, tmp_path):
+    root = tmp_path / "clips"
+    shutil.copytree(clips, root)
+    table = root / "split.csv"
+    table.write_text(table.read_text().replace(",test", ",train"))
+    with pytest.raises(DataError, match="test split is empty"):
+        fit(config(root), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
 
 

@@ -27,13 +27,14 @@ from counterpoint.analysis.results import Comparison, Failure, RunResult, Trial
 from counterpoint.analysis.tables import write_csv
 from counterpoint.analysis.watch import Watch
 from counterpoint.analysis.worker import RunTask, finished, run_task
-from counterpoint.data import PreparedClips, prepare
+from counterpoint.data import SPLITS, PreparedClips, prepare
 from counterpoint.errors import RunError
 from counterpoint.training import folder as files
 from counterpoint.training.build import build_parts, check_names
 from counterpoint.training.config import flatten, from_dict, to_dict
 from counterpoint.training.datamodule import list_clips, media_spec
 from counterpoint.training.progress import Display
+from counterpoint.training.yamlfile import read_yaml
 
 CONFIG, RESULTS, SEARCH = "compare.yaml", "results.json", "search.json"
 
@@ -43,46 +44,63 @@ _FREE_TO_CHANGE = {"methods", "seeds", "baseline", "probe", ALONE, "jobs"}
 _FREE_TO_CHANGE |= {f"base.{name}" for name in (*files.FREE_TO_CHANGE, "seed")}
 
 
-def compare(config: CompareConfig, folder: str | Path, *, resume: bool = False, progress: bool = True) -> Comparison:
+def compare(
+    config: CompareConfig,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Comparison:
     """Train every method with every seed under one protocol, and find what each does with each modality.
 
     Writes ``compare.yaml``, ``results.json``, ``results.csv``, ``results_per_seed.csv`` and ``report.html`` into
     `folder`, and every run into ``<method>/seed<k>`` below it (``alone/<modality>/seed<k>`` for single modalities,
-    ``<method>/search/trial<k>`` for the search). Validation data choose epochs and settings; test data are used once
-    per run, after that.
+    ``<method>/search/trial<k>`` for the search). Validation data choose epochs and settings; test data are used for
+    the chosen runs alone, after that.
 
     Args:
         config: what to compare.
         folder: of the comparison; made here.
         resume: go on with an interrupted comparison; finished runs are not repeated. Methods and seeds may be added.
+        overwrite: remove a comparison that is there already, once names, options and data of the new one are found
+            right.
         progress: show progress on standard error.
 
     Returns:
         What was found. A run that failed is among its ``failures``, and does not end the others.
 
     Raises:
-        RunError: the folder holds a comparison already (or, with `resume`, one under another protocol).
+        RunError: the folder holds a comparison already (or, with `resume`, one under another protocol; with
+            `overwrite`, something that is no comparison).
         CounterpointError: names, options or data are wrong.
         KeyboardInterrupt: on Ctrl-C; finished epochs and runs are kept.
     """
     began = time.perf_counter()
     folder = Path(folder)
     check(config)
+    files.require_one_intent(resume, overwrite)
     entries = plan_methods(config, folder)
-    _require_place(folder, config, resume)
+    if overwrite:
+        files.require_removable(folder, CONFIG)
+    else:
+        _require_place(folder, config, resume)
     for entry in entries:
         check_names(entry.config)
     clips, modalities = _prepare(config, progress)
     if config.alone and len(modalities) > 1:
         entries += [plan_alone(config, folder, modality) for modality in modalities]
     settings = {entry.folder: plan_search(entry, config) for entry in entries}  # refuses a space that is too small
+    if overwrite:
+        files.remove_run(folder, CONFIG)
     folder.mkdir(parents=True, exist_ok=True)
     _write_config(folder, config)
 
     runs: dict[tuple[str, str], list[RunResult]] = {}
     failures: list[Failure] = []
     total = len(entries) * (config.search_trials + len(config.seeds))
-    with Watch(total, progress) as watch, Pool(run_task, jobs=config.jobs) as pool:
+    at_once = len(entries) * max(config.search_trials, len(config.seeds))  # more jobs would only take threads away
+    with Watch(total, progress) as watch, Pool(run_task, jobs=min(config.jobs, at_once)) as pool:
         if config.search_trials:
             _search(entries, settings, config, pool, watch, failures)
         tasks = [
@@ -124,12 +142,10 @@ def read_compare_config(folder: str | Path) -> CompareConfig:
     Raises:
         RunError: the folder holds no comparison.
     """
-    import yaml
-
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise RunError(f"{folder} is not a comparison: it has no {CONFIG}")
-    return from_dict(CompareConfig, yaml.safe_load(path.read_text(encoding="utf-8")))
+    return from_dict(CompareConfig, read_yaml(path))
 
 
 # ---------------------------------------------------------------------- before the runs
@@ -171,6 +187,8 @@ def _prepare(config: CompareConfig, progress: bool) -> tuple[PreparedClips, tupl
             modalities=modalities,
             progress=display.callback("decode"),
         )
+    for split in SPLITS:
+        clips.clips(split)  # an empty one is told now, and not by every run
     return clips, modalities
 
 
@@ -244,7 +262,10 @@ def _reuse_trial(task: RunTask, config: CompareConfig) -> None:
         return
     for trial in sorted(task.folder.parent.glob("search/trial*")):
         if files.read_result(trial) is not None and files.read_config(trial) == task.config:
-            shutil.copytree(trial, task.folder)
+            part = task.folder.with_name(f"{task.folder.name}.part")
+            shutil.rmtree(part, ignore_errors=True)
+            shutil.copytree(trial, part)
+            part.rename(task.folder)  # there whole or not at all
             return
 
 

@@ -24,7 +24,7 @@ class CompareConfig:
     """Several methods under one protocol: same data, encoders, optimizer, epochs, seeds and search budget.
 
     Attributes:
-        methods: names of recipes (``counterpoint list methods``) or paths of recipe files; each gives fusion, head
+        methods: names of recipes (``counterpoint list recipes``) or paths of recipe files; each gives fusion, head
             and balance.
         seeds: every method is trained once with each of them.
         baseline: the method that the others are tested against; None: the first.

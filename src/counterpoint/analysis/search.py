@@ -101,13 +101,14 @@ def _check(key: str, space: Any) -> None:
     if (
         isinstance(space, Mapping)
         and {"low", "high"} <= set(space) <= {"low", "high", "log"}
+        and all(isinstance(space[end], (int, float)) for end in ("low", "high"))
         and space["low"] < space["high"]
         and (space["low"] > 0 or not space.get("log"))
     ):
         return
     raise ConfigError(
-        f"search_space: {key} is {space!r}; it must be a list of choices, or a range like {{low: 0.0001, high: 0.01, "
-        "log: true}} with low < high, and low > 0 where log is true"
+        f"search_space: {key} is {space!r}; it must be a list of choices, or a range like "
+        "{low: 0.0001, high: 0.01, log: true} with low < high, and low > 0 where log is true"
     )
 
 

@@ -56,7 +56,7 @@ def run_task(task: RunTask) -> RunResult | dict[str, float]:
     from counterpoint.training.run import fit
 
     began = time.perf_counter()
-    run = fit(task.config, task.folder, resume=True, progress=False)
+    run = fit(task.config, task.folder, resume=True, test=task.kind != "search", progress=False)
     if task.kind == "search":
         return _val(run.result)
     return analyse(run, probe=task.probe, began=began)

@@ -30,7 +30,15 @@ def list_clips(config: DataConfig, progress: Progress | None = None) -> ClipTabl
     Args:
         config: which dataset, where, which task.
         progress: of a dataset that renders its clips first: called with the clips done and to be done.
+
+    Raises:
+        ConfigError: ``media`` has an unknown field (the message proposes the nearest).
+        CounterpointError: the dataset is not there, or its options are wrong.
     """
+    known = [f.name for f in dataclasses.fields(MediaSpec)]
+    for name in config.media:  # told before clips are rendered
+        if name not in known:
+            raise ConfigError(f"data.media has no {name!r}.{did_you_mean(name, known)}")
     options = dict(config.options)
     if progress is not None and "progress" in DATASETS.get(config.name).options:
         options["progress"] = progress
@@ -41,12 +49,8 @@ def media_spec(table: ClipTable, changes: Mapping[str, Any]) -> MediaSpec:
     """The dataset's recommended shape of a clip, with the changes asked for.
 
     Raises:
-        ConfigError: an unknown field (the message proposes the nearest), or a value outside its range.
+        ConfigError: a value outside its range.
     """
-    known = [f.name for f in dataclasses.fields(MediaSpec)]
-    for name in changes:
-        if name not in known:
-            raise ConfigError(f"data.media has no {name!r}.{did_you_mean(name, known)}")
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
     }

@@ -16,8 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from counterpoint.errors import RunError
+from counterpoint.data.cores import cores
+from counterpoint.errors import ConfigError, RunError
 from counterpoint.training.config import TrainConfig, flatten, from_dict, to_dict
+from counterpoint.training.yamlfile import read_yaml
 
 CONFIG = "config.yaml"
 ENVIRONMENT = "environment.json"
@@ -99,12 +101,10 @@ def read_config(folder: Path) -> TrainConfig:
     Raises:
         RunError: the folder holds no run.
     """
-    import yaml
-
     path = folder / CONFIG
     if not path.is_file():
         raise RunError(f"{folder} is not a run: it has no {CONFIG}")
-    return from_dict(TrainConfig, yaml.safe_load(path.read_text(encoding="utf-8")))
+    return from_dict(TrainConfig, read_yaml(path))
 
 
 def _as_read(config: TrainConfig) -> TrainConfig:
@@ -117,23 +117,51 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
+def require_one_intent(resume: bool, overwrite: bool) -> None:
+    """Refuse to go on with what is to be removed.
+
+    Raises:
+        ConfigError: both are asked for.
+    """
+    if resume and overwrite:
+        raise ConfigError("resume goes on with what is there and overwrite removes it; give one of the two")
+
+
+def require_removable(folder: Path, marker: str = CONFIG) -> None:
+    """Let a folder be removed only if it is a run's, or of whatever else `marker` tells, or is not there.
+
+    Raises:
+        RunError: there is something else.
+    """
+    if folder.exists() and not (folder / marker).is_file():
+        raise RunError(f"{folder} holds something else (it has no {marker}) and is not removed; choose another name")
+
+
 def remove_run(folder: Path, marker: str = CONFIG) -> None:
     """Remove the folder of a run, or of whatever else `marker` tells; where there is none, do nothing.
 
     Raises:
         RunError: there is something else; it is left alone.
     """
-    if not folder.exists():
-        return
-    if not (folder / marker).is_file():
-        raise RunError(f"{folder} holds something else (it has no {marker}) and is not removed; choose another name")
-    shutil.rmtree(folder)
+    require_removable(folder, marker)
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """What the run came to; None while it is not finished."""
+    """What the run came to; None while it is not finished.
+
+    Raises:
+        RunError: the file is damaged.
+    """
     path = folder / RESULT
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}); remove it and go on with --resume") from error
+    return result
 
 
 def require_same_config(folder: Path, config: TrainConfig) -> None:
@@ -164,7 +192,7 @@ def environment(**more: Any) -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "packages": versions,
         "command": sys.argv,
         "allocator": os.environ.get("COUNTERPOINT_ALLOCATOR", "system"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from counterpoint.data import SPLITS
 from counterpoint.errors import ConfigError, DataError, RunError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
@@ -54,7 +55,7 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any]:
-        """Validation and test metrics at the best epoch, as in ``result.json``.
+        """Validation and test metrics at the best epoch, as in ``result.json``; no ``test`` where `fit` left it out.
 
         Raises:
             RunError: the run is not finished.
@@ -65,32 +66,47 @@ class Run:
         return result
 
 
-def fit(config: TrainConfig, folder: str | Path, *, resume: bool = False, progress: bool = True) -> Run:
+def fit(
+    config: TrainConfig,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    test: bool = True,
+    progress: bool = True,
+) -> Run:
     """Train one composition and judge it once on test, at the epoch that validation data chose.
 
     Args:
         config: what to train.
         folder: the run's; made here.
         resume: go on after the last finished epoch of an interrupted run, to the very result that the uninterrupted
-            run would have had; a run not begun is begun, a finished one is loaded.
+            run would have had; a run not begun is begun, a finished one is loaded (and judged on test, where that was
+            left out).
+        overwrite: remove a run that is there already, as soon as nothing is left that could be wrong with the new one.
+        test: False leaves the test split alone, for the trials of a search.
         progress: show bars where standard error is a terminal.
 
     Returns:
         The run with its best weights.
 
     Raises:
-        RunError: the folder holds a run already (or, with `resume`, one of another configuration).
+        RunError: the folder holds a run already (or, with `resume`, one of another configuration; with `overwrite`,
+            something that is no run).
         CounterpointError: whatever is wrong with names, options or data.
         KeyboardInterrupt: on Ctrl-C and SIGTERM; finished epochs are kept.
     """
     began = time.perf_counter()
     config.check()
+    files.require_one_intent(resume, overwrite)
     folder = Path(folder)
     main = files.is_main_process()
-    if main:
+    if main and overwrite:
+        files.require_removable(folder)
+    elif main:
         _require_place(folder, config, resume)
         if resume and files.read_result(folder) is not None:
-            return load_run(folder)
+            return _finished(folder, test)
     check_names(config)
     state = read_checkpoint(folder / files.LAST) if resume and (folder / files.LAST).exists() else None
     with Display(progress and main) as display:
@@ -103,6 +119,8 @@ def fit(config: TrainConfig, folder: str | Path, *, resume: bool = False, progre
     precision = resolve_precision(config.precision, parts.model, device) if state is None else state["precision"]
     with Display(progress and main) as display:
         data = _load_data(config, spec, parts.modalities, display)
+        for split in SPLITS:
+            data.clips.clips(split)  # an empty one is told now, and not after the last epoch
         module = CounterpointModule(
             parts.model,
             parts.transforms,
@@ -112,13 +130,15 @@ def fit(config: TrainConfig, folder: str | Path, *, resume: bool = False, progre
             precision=precision,
             seed=config.seed,
         )
+        if main and overwrite:
+            files.remove_run(folder)
         if main:
             _open(folder, config, data, module, 0 if state is None else state["finished_epochs"])
         train_epochs(config, folder, module, data, state, display)
     best = read_checkpoint(folder / files.BEST)
     parts.model.load_state_dict(best["state_dict"])
     epoch = best["finished_epochs"] - 1
-    scores = {split: judge(module, data, split, device) for split in ("val", "test")}
+    scores = {split: judge(module, data, split, device) for split in ("val", *(["test"] if test else []))}
     module.eval()
     if main:
         parts.model.cpu().save_pretrained(
@@ -136,7 +156,7 @@ def fit(config: TrainConfig, folder: str | Path, *, resume: bool = False, progre
             "metric": config.metric,
             **scores,
             "data": table.name,
-            "clips": {split: len(data.clips.clips(split)) for split in ("train", "val", "test")},
+            "clips": {split: len(data.clips.clips(split)) for split in SPLITS},
             "set_aside": len(data.clips.set_aside),
             "notes": list(table.notes),
             "parameters": sum(p.numel() for p in parts.model.parameters()),
@@ -233,6 +253,15 @@ def _require_place(folder: Path, config: TrainConfig, resume: bool) -> None:
         raise RunError(f"{folder} holds a finished run. Give the new one another name, or remove that folder")
     elif (folder / files.LAST).exists():
         raise RunError(f"{folder} holds an unfinished run. Continue it with --resume, or give the new one another name")
+
+
+def _finished(folder: Path, test: bool) -> Run:
+    """A finished run, judged on test now if that was left out and is asked for."""
+    run = load_run(folder)
+    if test and "test" not in run.result:
+        scores = judge(run.module, run.data, "test", pick_device(run.config.accelerator))
+        files.write_json(folder / files.RESULT, {**run.result, "test": scores})
+    return run
 
 
 def _load_data(
