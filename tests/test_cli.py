@@ -77,7 +77,11 @@ def test_version(run):
         (["train", "--recipe", "sum-siman2"], "No recipe is called 'sum-siman2'. Did you mean 'sum-simam2'?"),
         (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["train", "--data.name", "talkerz"], "No dataset is called 'talkerz'. Did you mean 'talkers'?"),
-        (["train", "--resume"], "--resume needs --name"),
+        (["train", "--config", '{"epoch": 3}'], "There is no option 'epoch'. Did you mean 'epochs'?"),
+        (["train", "--config", '{"recipe": "film"}'], "give it as --recipe film"),
+        (["train", "--data.media", '{"sise": 3}'], "data.media has no 'sise'. Did you mean 'size'?"),
+        (["train", "--resume"], "nothing to resume"),
+        (["compare", "--resume"], "nothing to resume"),
         (["train", "stray"], "does not know what to do with 'stray'"),
         (
             ["train", "--config", '{"fusion": {"nam": "sum"}}'],
@@ -91,7 +95,8 @@ def test_version(run):
         (["list", "fusions", "summ"], "No fusions match 'summ'. Did you mean 'sum'?"),
         (["prepare", "--data.name", "grd"], "No dataset is called 'grd'. Did you mean 'grid'?"),
         (["download", "gird"], "Did you mean 'grid'?"),
-        (["download", "grid", "--speakers", "99"], "99"),
+        (["download", "grid", "--speakers", "99"], "GRID has no speaker 99"),
+        (["download", "grid", "--speakers", "1", "s99"], "GRID has no speaker 's99'"),
     ],
 )
 def test_a_mistake_is_told_in_one_line(run, words, message, tmp_path):
@@ -100,6 +105,24 @@ def test_a_mistake_is_told_in_one_line(run, words, message, tmp_path):
     assert code == 2
     assert message in err
     assert err.startswith("counterpoint") and "Traceback" not in err
+
+
+@pytest.mark.parametrize("content", [b"epochs: [1\n", b"\x00\xff", b"fusion:\n\t- x"])
+@pytest.mark.parametrize("option", ["--config", "--recipe"])
+def test_a_file_that_is_not_yaml_is_named_in_one_line(run, tmp_path, option, content):
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(content)
+    code, _, err = run("train", option, path)
+    assert code == 2
+    assert str(path) in err and len(err.strip().splitlines()) == 1
+
+
+def test_speakers_are_numbers_or_names(run, monkeypatch):
+    asked = []
+    monkeypatch.setattr("counterpoint.commands.fetch.fetch", lambda *given: asked.append(given))
+    for words in (("1", "2"), ("1,2",), ("s1", "2")):
+        assert run("download", "grid", "--root", "here", "--speakers", *words)[0] == 0
+    assert asked == [("grid", "here", speakers, None) for speakers in ([1, 2], [1, 2], ["s1", 2])]
 
 
 def test_a_place_that_cannot_be_written_is_told_too(run, clips, tmp_path):
@@ -189,9 +212,15 @@ def test_train_evaluate_resume_overwrite(run, clips, tmp_path):
     assert json.loads((tmp_path / "scores.json").read_text()) == {"clips": 8, **result["val"]}
 
     other = write_tiny_clips(tmp_path / "other", seed=3)
-    code, _, err = run("evaluate", folder, "--data.root", other, "--output", tmp_path / "scores.json")
-    assert code == 0, err
-    assert json.loads((tmp_path / "scores.json").read_text())["loss"] != result["test"]["loss"]
+    (tmp_path / "other.yaml").write_text(f"data: {{root: {other}}}")
+    losses = []
+    for words in (["--data.root", other], ["--config", tmp_path / "other.yaml"]):
+        code, _, err = run("evaluate", folder, *words, "--output", tmp_path / "scores.json")
+        assert code == 0, err
+        losses.append(json.loads((tmp_path / "scores.json").read_text())["loss"])
+    assert losses[0] == losses[1] != result["test"]["loss"]
+    code, _, err = run("evaluate", folder, "--data.name", "grid", "--data.root", other)
+    assert code == 2 and "GRID is not at" in err
 
     code, _, err = run(*train)
     assert code == 2 and "holds a finished run" in err
@@ -204,6 +233,13 @@ def test_train_evaluate_resume_overwrite(run, clips, tmp_path):
     code, _, err = run(*train, "--overwrite", "--seed", "5")
     assert code == 0, err
     assert yaml.safe_load((folder / "config.yaml").read_text())["seed"] == 5
+
+    code, _, err = run(*train, "--overwrite", "--resume")
+    assert code == 2 and "one of the two" in err
+    for mistake in (["--model.inputs.audio.name", "mfc"], ["--data.root", tmp_path / "nowhere"], ["--epochs", "0"]):
+        code, _, err = run(*train, "--overwrite", *mistake)
+        assert code == 2, err
+        assert (folder / "result.json").is_file()  # a mistake removes nothing
 
     (tmp_path / "precious").mkdir()
     code, _, err = run(*train[:4], "precious", *train[5:], "--overwrite")
@@ -279,8 +315,11 @@ def test_compare(run, clips, tmp_path):
     assert (tmp_path / "both" / "results.csv").is_file()
     code, _, err = run(*words, *more)
     assert code == 2 and "holds a comparison already" in err
-    code, _, err = run("compare", "--runs", tmp_path, "--name", "both", "--resume")
+    (tmp_path / "go_on.yaml").write_text(f"name: both\nruns: {tmp_path}\nresume: true\n")
+    code, _, err = run("compare", "--config", tmp_path / "go_on.yaml")
     assert code == 0, err
+    code, _, err = run(*words, *more, "--overwrite", "--base.data.root", tmp_path / "nowhere")
+    assert code == 2 and (tmp_path / "both" / "results.csv").is_file()  # a mistake removes nothing
 
 
 def test_two_processes_train_one_model(clips, tmp_path):
@@ -298,14 +337,17 @@ def test_two_processes_train_one_model(clips, tmp_path):
 def test_ctrl_c_leaves_a_run_that_goes_on(clips, tmp_path):
     words = [sys.executable, "-m", "counterpoint.cli", "train", "--runs", tmp_path, "--name", "long", *on(clips)]
     process = subprocess.Popen([*map(str, words), "--epochs=2000"], stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "long" / "last.ckpt").exists():
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    deadline = time.monotonic() + 300  # a busy machine takes long to import
+    try:
+        while not (tmp_path / "long" / "last.ckpt").exists():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert err.strip().splitlines() == [
-        "Interrupted. Finished epochs are kept: counterpoint train --name long ... --resume goes on from there"
+        "Interrupted. Finished epochs are kept; the same command with --resume goes on from there"
     ]
     assert not (tmp_path / "long" / "result.json").exists()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from counterpoint.commands.options import Parser, explicit_wins, leave_out_plumbing, lists_of_words
+from counterpoint.commands.options import Parser, explicit_wins, last_value, leave_out_plumbing, lists_of_words
 from counterpoint.errors import ConfigError, CounterpointError, RunError
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import DataConfig, TrainConfig, from_dict, to_dict
@@ -47,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"counterpoint {words[0]}: {error}" if words[0] in VERBS else f"counterpoint: {error}", file=sys.stderr)
         return WRONG
     except KeyboardInterrupt:
-        print(_how_to_go_on(words), file=sys.stderr)
+        trained = words[0] in ("train", "compare")
+        hint = ". Finished epochs are kept; the same command with --resume goes on from there" if trained else ""
+        print(f"Interrupted{hint}", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as end:  # --help and --print_config end like this
         return int(end.code or 0)
@@ -79,14 +82,6 @@ def _overview() -> str:
     )
 
 
-def _how_to_go_on(words: list[str]) -> str:
-    if words[:1] in (["train"], ["compare"]):
-        names = [b for a, b in itertools.pairwise(words) if a == "--name"]
-        name = f" --name {names[-1]}" if names else ""
-        return f"Interrupted. Finished epochs are kept: counterpoint {words[0]}{name} ... --resume goes on from there"
-    return "Interrupted"
-
-
 def _allocate_largely() -> None:
     """The allocator setting that makes large CPU tensors cheap, unless ``COUNTERPOINT_ALLOCATOR=system``."""
     if os.environ.get("COUNTERPOINT_ALLOCATOR") != "system":
@@ -103,26 +98,26 @@ def train(words: list[str]) -> None:
     parser = Parser("train", train.__doc__)
     parser.add_config()
     parser.add_argument("--recipe", type=str, help="a method's fusion, head and balance: counterpoint list recipes")
-    parser.add_place("train")
+    parser.add_place("run", "made of data, method and seed")
     parser.add_class_arguments(TrainConfig, None)
-    name, runs = parser.peek(words, "name"), parser.peek(words, "runs") or "runs"
-    recipe = parser.peek(words, "recipe")
-    resumed = parser.peek_flag(words, "resume")
-    if resumed:
-        words = ["--config", str(_config_to_resume(runs, name, RUN)), *words]
+    recipe = last_value(words, "--recipe")
     options = parser.parse(explicit_wins(words))
-    config = from_dict(TrainConfig, leave_out_plumbing(options))
+    if options["recipe"] is not None:
+        raise ConfigError(f"recipe: {options['recipe']} stands in a file; give it as --recipe {options['recipe']}")
+    config = _train_config(options)
     folder = Path(options["runs"]) / (options["name"] or _default_name(config, recipe))
+    if options["resume"]:
+        options = parser.parse(explicit_wins(["--config", str(_config_to_resume(folder, RUN)), *words]))
+        config = _train_config(options)
+    config.check()
     _allocate_largely()
 
     from counterpoint.analysis.report import write_run_report
     from counterpoint.commands.show import print_run
-    from counterpoint.training.folder import is_main_process, remove_run
+    from counterpoint.training.folder import is_main_process
     from counterpoint.training.run import fit
 
-    if options["overwrite"] and is_main_process():
-        remove_run(folder)
-    run = fit(config, folder, resume=resumed)
+    run = fit(config, folder, resume=options["resume"], overwrite=options["overwrite"])
     if is_main_process():
         print_run(run, write_run_report(run))
 
@@ -135,17 +130,18 @@ def evaluate(words: list[str]) -> None:
     parser.add_argument("--split", type=str, default="test", help="train, val or test")
     parser.add_argument("--output", type=str, help="write the figures to this JSON file as well")
     parser.add_class_arguments(DataConfig, "data")
-    elsewhere = any(word.startswith("--data") for word in words)
-    folder = next((Path(w) for w in words if not w.startswith("-") and (Path(w) / "config.yaml").is_file()), None)
-    if folder is not None:
-        import json
-
+    words = explicit_wins(words)
+    options = parser.parse(words)
+    folder, own = Path(options["run"]), None
+    if (folder / RUN).is_file():
         from counterpoint.training.folder import read_config
 
-        words = [f"--data={json.dumps(to_dict(read_config(folder).data))}", *words]
-    options = parser.parse(explicit_wins(words))
-    if folder is None and (Path(options["run"]) / "model.safetensors").is_file() and not elsewhere:
-        raise ConfigError(f"{options['run']} has a model but no config.yaml to say on which data; give --data.name")
+        own = read_config(folder).data
+        with_own = parser.parse(["--config", json.dumps({"data": to_dict(own)}), *words])
+        if with_own["data"]["name"] == own.name:  # options of one dataset mean nothing to another
+            options = with_own
+    elif (folder / "model.safetensors").is_file() and not any(w.startswith(("--data", "--config")) for w in words):
+        raise ConfigError(f"{folder} has a model but no {RUN} to say on which data; give --data.name")
     _allocate_largely()
 
     from counterpoint.commands.show import print_scores
@@ -153,7 +149,7 @@ def evaluate(words: list[str]) -> None:
     from counterpoint.training.run import evaluate as judge_run
 
     data = from_dict(DataConfig, options["data"], "data")
-    scores = judge_run(options["run"], options["split"], data=data if elsewhere else None)
+    scores = judge_run(folder, options["split"], data=None if data == own else data)
     print_scores(f"{options['run']} on {options['split']}", scores)
     if options["output"]:
         write_json(Path(options["output"]), scores)
@@ -165,24 +161,20 @@ def compare(words: list[str]) -> None:
 
     parser = Parser("compare", compare.__doc__)
     parser.add_config()
-    parser.add_place("compare")
+    parser.add_place("comparison", "compare")
     parser.add_class_arguments(CompareConfig, None)
-    name, runs = parser.peek(words, "name") or "compare", parser.peek(words, "runs") or "runs"
-    resumed = parser.peek_flag(words, "resume")
-    if resumed:
-        words = ["--config", str(_config_to_resume(runs, name, COMPARISON)), *words]
-    options = parser.parse(explicit_wins(lists_of_words(words, ("--methods", "--seeds"))))
+    words = explicit_wins(lists_of_words(words, ("--methods", "--seeds")))
+    options = parser.parse(words)
+    folder = Path(options["runs"]) / (options["name"] or "compare")
+    if options["resume"]:
+        options = parser.parse(explicit_wins(["--config", str(_config_to_resume(folder, COMPARISON)), *words]))
     config = from_dict(CompareConfig, leave_out_plumbing(options))
-    folder = Path(options["runs"]) / name
     _allocate_largely()
 
     from counterpoint.analysis.compare import compare as compare_methods
     from counterpoint.commands.show import print_comparison
-    from counterpoint.training.folder import remove_run
 
-    if options["overwrite"]:
-        remove_run(folder, COMPARISON)
-    comparison = compare_methods(config, folder, resume=resumed)
+    comparison = compare_methods(config, folder, resume=options["resume"], overwrite=options["overwrite"])
     print_comparison(comparison)
     if comparison.failures:
         raise RunError(f"{len(comparison.failures)} of the runs failed; --resume tries them again")
@@ -221,7 +213,7 @@ def download(words: list[str]) -> None:
     """Fetch a dataset from its public record: resumable, verified, with its licence shown."""
     parser = Parser("download", download.__doc__)
     parser.add_argument("dataset", type=str, help="grid")
-    parser.add_argument("--speakers", type=list[str], default=[], help="which speakers, e.g. 1 2")
+    parser.add_argument("--speakers", type=list[int | str], default=[], help="which speakers, e.g. 1 2")
     parser.add_argument("--root", type=str, help="the dataset's folder; default: where it is looked for")
     parser.add_argument("--base_url", type=str, help="server of the listing; default: Zenodo")
     options = parser.parse(lists_of_words(words, ("--speakers",)))
@@ -241,13 +233,18 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
 }
 
 
-def _config_to_resume(runs: str, name: str | None, file: str) -> Path:
-    if name is None:
-        raise ConfigError("--resume needs --name, to say what goes on")
-    path = Path(runs) / name / file
+def _train_config(options: dict[str, Any]) -> TrainConfig:
+    return from_dict(TrainConfig, leave_out_plumbing(options))
+
+
+def _config_to_resume(folder: Path, file: str) -> Path:
+    path = folder / file
     if not path.is_file():
-        known = [p.parent.name for p in Path(runs).glob(f"*/{file}")]
-        raise RunError(f"There is nothing to resume at {path.parent}: it has no {file}.{did_you_mean(name, known)}")
+        known = [p.parent.name for p in folder.parent.glob(f"*/{file}")]
+        hint = did_you_mean(folder.name, known)
+        raise RunError(
+            f"There is nothing to resume at {folder}: it has no {file}. --name says which run goes on.{hint}"
+        )
     return path
 
 

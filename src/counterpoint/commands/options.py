@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
 from counterpoint.errors import ConfigError
 from counterpoint.registry import did_you_mean
+from counterpoint.training.yamlfile import read_yaml
 
 PLUMBING = ("config", "recipe", "name", "runs", "resume", "overwrite", "output")
 """Options that say where, and whence; all others make up the configuration."""
@@ -39,8 +42,8 @@ class Parser(ArgumentParser):
             if not word.startswith("-"):
                 return f"does not know what to do with {word!r}"
             return f"There is no option {word!r}.{_nearest(word, known)}"
-        if found := re.search(r"does not accept (?:option|nested key) '([^']+)'", message):
-            word = found.group(1)
+        if found := re.search(r"does not accept (?:option|nested key) '([^']+)'|Option '([^']+)' is not acc", message):
+            word = found.group(1) or found.group(2)
             return f"There is no option {word!r}.{_nearest(word, [name.lstrip('-') for name in known])}"
         return " ".join(message.split())
 
@@ -48,26 +51,12 @@ class Parser(ArgumentParser):
         """``--config FILE``, repeatable; comes with ``--print_config``."""
         self.add_argument("--config", action=ActionConfigFile, help="YAML file of options; later ones win over earlier")
 
-    def add_place(self, what: str) -> None:
-        """Where the results go, and what happens if something is there."""
-        self.add_argument("--name", type=str, help="of the run; default: made of data, method and seed")
+    def add_place(self, what: str, name: str) -> None:
+        """Where the results go, and what happens if something is there; `name` says what they are called by default."""
+        self.add_argument("--name", type=str, help=f"of the {what}; default: {name}")
         self.add_argument("--runs", type=str, default="runs", help="folder of all runs")
         self.add_argument("--resume", action="store_true", help=f"go on with an interrupted {what}")
-        self.add_argument("--overwrite", action="store_true", help="remove what is there under this name first")
-
-    def peek(self, words: Sequence[str], option: str) -> str | None:
-        """The value of an option before parsing; the last counts."""
-        value = None
-        for i, word in enumerate(words):
-            if word == f"--{option}" and i + 1 < len(words):
-                value = words[i + 1]
-            elif word.startswith(f"--{option}="):
-                value = word.partition("=")[2]
-        return value
-
-    def peek_flag(self, words: Sequence[str], option: str) -> bool:
-        """Whether a flag is given."""
-        return f"--{option}" in words
+        self.add_argument("--overwrite", action="store_true", help="remove what is there under this name")
 
     def parse(self, words: list[str]) -> dict[str, Any]:
         """Nested plain dicts: option -> value."""
@@ -100,16 +89,30 @@ def explicit_wins(words: list[str]) -> list[str]:
         option, equals, value = word.partition("=")
         if option in ("--config", "--recipe") and (equals or todo):
             value = value if equals else todo.pop(0)
-            front += ["--config", value if option == "--config" else _composition(value)]
+            front += ["--config", _readable(value) if option == "--config" else _composition(value)]
         else:
             rest.append(word)
     return front + rest
+
+
+def _readable(config: str) -> str:
+    """A configuration as given, once its file is known to be YAML: the parser's own errors do not name the file."""
+    if not config.lstrip().startswith("{") and Path(config).is_file():  # it may be JSON as well
+        read_yaml(Path(config))
+    return config
 
 
 def _composition(name: str) -> str:
     from counterpoint.recipes import load_recipe
 
     return json.dumps(load_recipe(name).composition())
+
+
+def last_value(words: Sequence[str], option: str) -> str | None:
+    """What stands behind an option, as ``--option value`` or ``--option=value``; the last counts, None without one."""
+    given = [b for a, b in itertools.pairwise(words) if a == option]
+    given += [word.partition("=")[2] for word in words if word.startswith(f"{option}=")]
+    return given[-1] if given else None
 
 
 def lists_of_words(words: list[str], options: Sequence[str]) -> list[str]:

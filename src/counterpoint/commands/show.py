@@ -39,6 +39,10 @@ def print_comparison(comparison: Comparison) -> None:
 
     console = Console()
     console.print(to_rich(comparison))
+    if aside := comparison.protocol["set_aside"]:
+        console.print(f"{len(aside)} of the clips set aside as unreadable; the report lists them", highlight=False)
+    for note in comparison.protocol["notes"]:
+        console.print(f"Note: {note}", highlight=False)
     console.print(f"Report: {comparison.folder / 'report.html'}", highlight=False, soft_wrap=True)
 
 
