@@ -106,7 +106,9 @@ class Fusion(nn.Module, ABC):
                 for name, x in features.items()
             }
             logits = self._join(copies, update=False).logits
-            return dict(zip(self.modalities, logits.chunk(len(self.modalities)), strict=True))
+            # Not chunk(): that rounds, which torch.export cannot follow for a batch of any size.
+            each = logits.reshape(len(self.modalities), -1, *logits.shape[1:])
+            return dict(zip(self.modalities, each.unbind(), strict=True))
 
     def _named(self, features: Sequence[Mapping[str, Tensor] | Tensor]) -> dict[str, Tensor]:
         if len(features) == 1 and isinstance(features[0], Mapping):
