@@ -51,6 +51,7 @@ def linear_probe(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     from counterpoint.metrics import mean_average_precision
 
@@ -65,7 +66,8 @@ def linear_probe(
     best, best_val = None, -1.0
     for strength in C_GRID:
         classifier = LogisticRegression(C=strength, max_iter=500)
-        with warnings.catch_warnings():
+        # Products this small are over before threads have met, and on busy cores waiting for each other takes seconds.
+        with warnings.catch_warnings(), threadpool_limits(1):
             warnings.simplefilter("ignore", ConvergenceWarning)  # weak penalties on separable features never end
             classifier.fit(x["train"], targets["train"])
         val = float(classifier.score(x["val"], targets["val"]))
