@@ -216,6 +216,9 @@ def test_a_damaged_clip_is_set_aside_and_told(clips, tmp_path):
         ({"model": {"inputs": {"audio": {"name": "mfc"}}}}, UnknownNameError, "Did you mean 'mfcc'"),
         ({"model": {"inputs": {"audio": "mfcc"}}}, ConfigError, "model.inputs.audio is 'mfcc'"),
         ({"epochs": 0}, ConfigError, "epochs is 0"),
+        ({"accelerator": "gppu"}, ConfigError, "Did you mean 'gpu'"),
+        ({"balance": {"name": "ogm", "options": {"alpha": "x"}}}, ConfigError, "alpha|balance has a value"),
+        ({"model": {"inputs": {"audio": {"n_mels": "many"}}}}, ConfigError, "n_mels|audio has a value"),
     ],
 )
 def test_wrong_names_are_told_before_anything_is_made(clips, tmp_path, changes, error, message):
@@ -242,6 +245,15 @@ def test_an_empty_split_is_told_before_training(clips, tmp_path):
     table.write_text(table.read_text().replace(",test", ",train"))
     with pytest.raises(DataError, match="test split is empty"):
         fit(config(root), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("accelerator", ["gpu", "cuda", "mps"])
+def test_a_device_that_is_not_there_is_told(clips, tmp_path, monkeypatch, accelerator):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=f"accelerator is '{accelerator}'.*choose auto or cpu"):
+        fit(config(clips, accelerator=accelerator), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
 
 

@@ -79,8 +79,8 @@ def load_grid(
         DataError: ``words.csv`` has a line that does not fit, or a class has too few clips.
         ConfigError: a value outside its range, or a speaker that is not there.
     """
-    if not 0 < segment_seconds <= _SECONDS:
-        raise ConfigError(f"segment_seconds is {segment_seconds}; it must be in (0, {_SECONDS:g}]")
+    if not isinstance(segment_seconds, (int, float)) or not 0 < segment_seconds <= _SECONDS:
+        raise ConfigError(f"segment_seconds is {segment_seconds!r}; it must be in (0, {_SECONDS:g}]")
     root = default_root("grid") if root is None else root
     if (root / "clips").is_dir():
         if speakers is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,16 +78,17 @@ def build_parts(config: TrainConfig, num_classes: int, spec: MediaSpec) -> Parts
             options[modality] = {"in_channels": spec.channels, **options.get(modality, {})}
     fusion = config.fusion
     given = {"attention": fusion.attention, "zeta": fusion.zeta}
-    model = create_model(
-        config.model.name,
-        num_classes=num_classes,
-        modalities=config.model.modalities,
-        fusion=fusion.name,
-        fusion_options={**{k: v for k, v in given.items() if v is not None}, **fusion.options},
-        head=config.head.name,
-        head_options=config.head.options,
-        **options,
-    )
+    with _wrong_kinds_told("model, fusion or head"):
+        model = create_model(
+            config.model.name,
+            num_classes=num_classes,
+            modalities=config.model.modalities,
+            fusion=fusion.name,
+            fusion_options={**{k: v for k, v in given.items() if v is not None}, **fusion.options},
+            head=config.head.name,
+            head_options=config.head.options,
+            **options,
+        )
     transforms = _transforms({name: inputs[name] for name in model.modalities}, spec, augment=config.augment)
     return Parts(model, transforms, {name: inputs[name] for name in model.modalities})
 
@@ -121,7 +123,8 @@ def build_balancer(config: TrainConfig, model: MultimodalModel) -> Balancer | No
     options = dict(config.balance.options)
     if "seed" in inspect.signature(BALANCERS.get(name)).parameters:
         options.setdefault("seed", config.seed)
-    return create_balancer(name, model.encoders, **options)
+    with _wrong_kinds_told("balance"):
+        return create_balancer(name, model.encoders, **options)
 
 
 def _resolve(config: TrainConfig) -> Inputs:
@@ -146,5 +149,15 @@ def _transforms(inputs: Inputs, spec: MediaSpec, *, augment: bool) -> nn.ModuleD
         name = options.pop("name", None)
         if name is None:
             raise ConfigError(f"model.inputs.{modality} has no name; choose one of {', '.join(TRANSFORMS)}")
-        made[modality] = create_transform(name, spec=spec, augment=augment, **options)
+        with _wrong_kinds_told(f"model.inputs.{modality}"):
+            made[modality] = create_transform(name, spec=spec, augment=augment, **options)
     return nn.ModuleDict(made)
+
+
+@contextlib.contextmanager
+def _wrong_kinds_told(where: str) -> Iterator[None]:
+    """Parts check the range of their options and trust their types, which a configuration may have wrong."""
+    try:
+        yield
+    except TypeError as error:
+        raise ConfigError(f"An option of {where} has a value of the wrong kind: {error}") from error

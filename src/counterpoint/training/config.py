@@ -19,6 +19,7 @@ OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine", "step")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 METRICS = ("accuracy", "mAP")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 
 
 @dataclass
@@ -145,7 +146,7 @@ class TrainConfig:
             ``32-true``, ``bf16-mixed`` or ``16-mixed`` (with a gradient scaler).
         augment: random shifts, crops and masks of training clips.
         metric: what chooses the epoch on validation data: ``accuracy`` or ``mAP``.
-        accelerator: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` or another that Lightning knows.
+        accelerator: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` (of whatever make), ``cuda`` or ``mps``.
         devices: processes, each on a device of its own and with batches of `data.batch_size`.
     """
 
@@ -172,6 +173,7 @@ class TrainConfig:
         for name, choice, known in (
             ("precision", self.precision, PRECISIONS),
             ("metric", self.metric, METRICS),
+            ("accelerator", self.accelerator, ACCELERATORS),
             ("optim.name", self.optim.name, OPTIMIZERS),
             ("optim.schedule", self.optim.schedule, SCHEDULES),
         ):

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from counterpoint.errors import ConfigError
+
 T = TypeVar("T", Tensor, nn.Module)
 
 DTYPES: dict[str, torch.dtype | None] = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -50,6 +52,21 @@ def pick_device(accelerator: str) -> torch.device:
     if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
         return torch.device("mps")
     return torch.device("cpu")
+
+
+def require_device(accelerator: str) -> torch.device:
+    """The same, but no CPU in place of a GPU that was asked for.
+
+    Raises:
+        ConfigError: this machine has none, or this build of torch cannot use it.
+    """
+    device = pick_device(accelerator)
+    if device.type == "cpu" and accelerator not in ("auto", "cpu"):
+        raise ConfigError(
+            f"accelerator is {accelerator!r}, but torch {torch.__version__} finds no such device here; "
+            "choose auto or cpu"
+        )
+    return device
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:

@@ -20,7 +20,7 @@ from counterpoint.training.datamodule import ClipData, list_clips, media_spec
 from counterpoint.training.engine import train_epochs
 from counterpoint.training.judge import judge
 from counterpoint.training.module import CounterpointModule
-from counterpoint.training.precision import pick_device, resolve_precision
+from counterpoint.training.precision import pick_device, require_device, resolve_precision
 from counterpoint.training.progress import Display
 from counterpoint.training.record import read_checkpoint
 
@@ -108,6 +108,7 @@ def fit(
         if resume and files.read_result(folder) is not None:
             return _finished(folder, test)
     check_names(config)
+    device = require_device(config.accelerator)
     state = read_checkpoint(folder / files.LAST) if resume and (folder / files.LAST).exists() else None
     with Display(progress and main) as display:
         table = list_clips(config.data, display.callback("render"))
@@ -115,7 +116,6 @@ def fit(
     torch.manual_seed(config.seed)
     parts = build_parts(config, len(table.classes), spec)
     balancer = build_balancer(config, parts.model)
-    device = pick_device(config.accelerator)
     precision = resolve_precision(config.precision, parts.model, device) if state is None else state["precision"]
     with Display(progress and main) as display:
         data = _load_data(config, spec, parts.modalities, display)
