@@ -10,7 +10,7 @@ import pytest
 import counterpoint
 
 SOURCE = Path(counterpoint.__file__).parent
-BASE = {"errors", "registry", "distributed", "allocator"}
+BASE = {"errors", "registry", "distributed", "allocator", "cores"}
 PLUG_IN = BASE | {"functional"}
 MODELS = PLUG_IN | {"heads", "fusion", "balance", "encoders", "metrics"}
 # What each room may import of the package, beside itself.
