@@ -84,7 +84,9 @@ def _encode(
     if frames is not None:
         rate = Fraction(fps).limit_denominator(1001)
         # One thread: with several, libx264's rate control may choose differently from run to run.
+        # mbtree: with it, equal pictures now and then come out as other bytes.
         options = {"preset": "veryfast", "crf": str(crf), "threads": "1", "flags": "+bitexact"}
+        options["x264-params"] = "mbtree=0"
         video_stream = container.add_stream("libx264", rate=rate, options=options)
         assert isinstance(video_stream, VideoStream)
         video_stream.height, video_stream.width = frames.shape[1:3]
