@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterpoint.analysis.results import Comparison, MethodResult, ModalityScores
 from counterpoint.analysis.statistics import UNCLEAR, Difference, Estimate
+from counterpoint.training import folder as files
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -202,11 +202,10 @@ def to_rich(comparison: Comparison) -> RenderableType:
 def write_csv(comparison: Comparison, folder: Path) -> None:
     """``results.csv`` (a row per method) and ``results_per_seed.csv`` (a row per run); values from 0 to 1."""
     everything = {**comparison.methods, **{f"{m} alone": r for m, r in comparison.alone.items()}}
-    _write(folder / "results.csv", (_method_row(name, r, comparison) for name, r in everything.items()))
-    _write(
-        folder / "results_per_seed.csv",
-        (row for name, result in everything.items() for row in _run_rows(name, result, comparison)),
-    )
+    methods = [_method_row(name, r, comparison) for name, r in everything.items()]
+    runs = [row for name, result in everything.items() for row in _run_rows(name, result, comparison)]
+    for name, rows in (("results.csv", methods), ("results_per_seed.csv", runs)):
+        files.write_csv(folder / name, rows, None if rows else ["method"])
 
 
 def _method_row(name: str, result: MethodResult, comparison: Comparison) -> dict[str, Any]:
@@ -237,14 +236,6 @@ def _run_rows(name: str, result: MethodResult, comparison: Comparison) -> Iterab
                     f"{modality}_{key}_mAP": value and value.mAP,
                 }
         yield {**row, "folder": run.folder}
-
-
-def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    listed = list(rows)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(listed[0]) if listed else ["method"])
-        writer.writeheader()
-        writer.writerows(listed)
 
 
 def _seeds(comparison: Comparison) -> str:
