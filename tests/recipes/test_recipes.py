@@ -4,7 +4,7 @@ import pytest
 
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.recipes import list_recipes, load_recipe
-from counterpoint.training.config import TrainConfig
+from counterpoint.training.config import COMPOSITION, TrainConfig
 
 
 def test_every_row_of_the_papers_tables_has_its_recipe():
@@ -52,7 +52,7 @@ def test_search_names_only_options_that_the_method_uses():
         recipe = load_recipe(name)
         for key in recipe.search:
             part = key.split(".")[0]
-            assert part in ("fusion", "head", "balance"), key
+            assert part in COMPOSITION, key
             if part == "balance":
                 assert recipe.balance.name is not None
             if part == "head":

@@ -13,7 +13,7 @@ from counterpoint.analysis.search import draw_settings, get_setting, with_settin
 from counterpoint.errors import ConfigError
 from counterpoint.recipes import load_recipe
 from counterpoint.registry import did_you_mean
-from counterpoint.training.config import METRICS, BalanceConfig, FusionConfig, HeadConfig, TrainConfig
+from counterpoint.training.config import COMPOSITION, METRICS, TrainConfig
 
 ALONE = "alone"
 
@@ -99,12 +99,11 @@ def baseline_of(config: CompareConfig, entries: Sequence[Entry]) -> str:
 
 def plan_alone(config: CompareConfig, folder: Path, modality: str) -> Entry:
     """One encoder and a linear head, with nothing to fuse or balance; all else as for the methods."""
+    plain = TrainConfig()  # concatenation of one modality: its features as they are
     alone = replace(
         config.base,
         model=replace(config.base.model, modalities=[modality]),
-        fusion=FusionConfig("concat"),  # of one modality: its features as they are
-        head=HeadConfig(),
-        balance=BalanceConfig(),
+        **{part: getattr(plain, part) for part in COMPOSITION},
     )
     return Entry(modality, ALONE, f"{modality} alone, linear head", folder / ALONE / modality, alone)
 

@@ -12,9 +12,13 @@ from typing import Any
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import (
+    COMPOSITION,
     BalanceConfig,
     FusionConfig,
     HeadConfig,
+    IntermediateConfig,
+    LossConfig,
+    ModelConfig,
     TrainConfig,
     flatten,
     from_dict,
@@ -23,7 +27,7 @@ from counterpoint.training.config import (
 from counterpoint.training.yamlfile import read_yaml
 
 METHODS = Path(__file__).parent / "methods"
-_KEYS = ("title", "references", "fusion", "head", "balance", "search", "paper")
+_KEYS = ("title", "references", "model", *COMPOSITION, "search", "paper")
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,9 @@ class Recipe:
         name: the file's name without its suffix.
         title: one line for tables.
         references: where the papers say it.
-        fusion, head, balance: the composition, whole: what a recipe does not name has its default.
+        model: changes to the model of the run, e.g. ``{"modalities": ["audio"]}`` for a baseline of one modality;
+            empty: none.
+        intermediate, fusion, head, loss, balance: the composition, whole: what a recipe does not name has its default.
         search: the method's own hyper-parameters: dotted name in `TrainConfig` -> list of choices, or
             ``{"low": ..., "high": ..., "log": true}``.
         paper: what the papers print for it.
@@ -60,20 +66,24 @@ class Recipe:
     name: str
     title: str
     references: tuple[str, ...]
+    model: dict[str, Any]
+    intermediate: IntermediateConfig
     fusion: FusionConfig
     head: HeadConfig
+    loss: LossConfig
     balance: BalanceConfig
     search: dict[str, Any]
     paper: tuple[PaperResult, ...]
 
     def composition(self) -> dict[str, Any]:
-        """``{"fusion": {...}, "head": {...}, "balance": {...}}`` with every option spelt out."""
-        return {part: to_dict(getattr(self, part)) for part in ("fusion", "head", "balance")}
+        """``{"fusion": {...}, "head": {...}, ...}`` with every option spelt out."""
+        return {part: to_dict(getattr(self, part)) for part in COMPOSITION}
 
     def apply(self, config: TrainConfig) -> TrainConfig:
-        """`config` with this recipe's fusion, head and balance in place of its own; `config` itself stays as it is."""
+        """`config` with this recipe's composition in place of its own; `config` itself stays as it is."""
         parts = {name: from_dict(type(getattr(self, name)), v, name) for name, v in self.composition().items()}
-        return dataclasses.replace(from_dict(TrainConfig, to_dict(config)), **parts)
+        model = from_dict(ModelConfig, {**to_dict(config.model), **self.model}, "model")
+        return dataclasses.replace(from_dict(TrainConfig, to_dict(config)), model=model, **parts)
 
 
 def list_recipes(pattern: str = "*") -> list[str]:
@@ -117,12 +127,20 @@ def _build(name: str, values: Any) -> Recipe:
         name=name,
         title=str(values.get("title", name)),
         references=tuple(str(line) for line in values.get("references", ())),
+        model=_model(values.get("model", {})),
+        intermediate=from_dict(IntermediateConfig, values.get("intermediate", {}), "intermediate"),
         fusion=from_dict(FusionConfig, values.get("fusion", {}), "fusion"),
         head=from_dict(HeadConfig, values.get("head", {}), "head"),
+        loss=from_dict(LossConfig, values.get("loss", {}), "loss"),
         balance=from_dict(BalanceConfig, values.get("balance", {}), "balance"),
         search=_search(values.get("search", {})),
         paper=tuple(_results(values.get("paper", ()))),
     )
+
+
+def _model(changes: Any) -> dict[str, Any]:
+    from_dict(ModelConfig, changes, "model")  # refuses what a model's configuration cannot have
+    return dict(changes)
 
 
 def _search(space: Any) -> dict[str, Any]:

@@ -20,6 +20,8 @@ SCHEDULES = ("constant", "cosine", "step")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 METRICS = ("accuracy", "mAP")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+# What makes a method: the parts of a run that a recipe composes.
+COMPOSITION = ("intermediate", "fusion", "head", "loss", "balance")
 
 
 @dataclass
@@ -71,6 +73,23 @@ class ModelConfig:
 
 
 @dataclass
+class IntermediateConfig:
+    """How the modalities' feature maps act on each other inside the encoders, before they are pooled and fused.
+
+    Attributes:
+        name: registered intermediate fusion: ``cross_modal``, ``mmtm``, ``msaf``; None: the encoders know nothing of
+            each other.
+        layers: where, one entry per place: a level of the model (``late``, ``mid``), or per modality the name of a
+            layer, e.g. ``{"audio": "conv2", "visual": "layer3"}``; empty: the part's own default.
+        options: further arguments.
+    """
+
+    name: str | None = None
+    layers: list[Any] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class FusionConfig:
     """How modalities are joined.
 
@@ -97,6 +116,19 @@ class HeadConfig:
     """
 
     name: str = "linear"
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class LossConfig:
+    """What is minimised, where the balancer has no loss of its own.
+
+    Attributes:
+        name: registered loss: ``cross_entropy`` of the joint logits, ``unimodal``, ``multiplicative``.
+        options: its arguments, e.g. ``{"beta": 0.3}``.
+    """
+
+    name: str = "cross_entropy"
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -152,8 +184,10 @@ class TrainConfig:
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
+    intermediate: IntermediateConfig = field(default_factory=IntermediateConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
     balance: BalanceConfig = field(default_factory=BalanceConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     epochs: int = 20
