@@ -44,6 +44,18 @@ def test_every_encoder_says_what_it_is_and_how_wide(name):
     assert encoder(*make(name)(2)).shape == (2, encoder.out_features)
 
 
+def test_stages_lead_from_the_input_to_the_features(name):
+    encoder = build(name).eval()
+    (maps,) = inputs = make(name)(2)
+    stages = encoder.stages()
+    assert list(stages) == list(encoder.stage_channels)
+    with torch.no_grad():
+        for stage, channels in encoder.stage_channels.items():
+            maps = stages[stage](maps)
+            assert maps.shape[:2] == (2, channels) and maps.ndim > 2
+        assert torch.equal(encoder.pool(maps), encoder(*inputs))
+
+
 def test_independent_of_batch(name):
     encoder = build(name)
     encoder(*make(name)(8))

@@ -140,6 +140,16 @@ def test_frames_are_pictures_pooled_over_time_too():
         torch.testing.assert_close(encoder(frames), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_frames_stay_frames_from_stage_to_stage_and_nothing_is_copied_in_between():
+    encoder = create_encoder("resnet18").eval()
+    maps = torch.randn(2, 3, 4, 40, 40).contiguous(memory_format=torch.channels_last_3d)
+    with torch.no_grad():
+        for name, stage in encoder.to(memory_format=torch.channels_last).stages().items():
+            maps = stage(maps)
+            assert maps.shape[:3] == (2, encoder.stage_channels[name], 4)
+            assert maps.is_contiguous(memory_format=torch.channels_last_3d)
+
+
 @pytest.mark.parametrize("shape", [(0, 3, 32, 32), (0, 3, 2, 32, 32)])
 def test_nothing_in_nothing_out(shape):
     assert create_encoder("resnet18").eval()(torch.zeros(shape)).shape == (0, 512)

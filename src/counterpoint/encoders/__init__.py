@@ -1,6 +1,6 @@
 """Encoders: one modality in, one vector per sample out."""
 
-from counterpoint.encoders.base import Encoder
+from counterpoint.encoders.base import Encoder, Stage
 from counterpoint.encoders.registry import ENCODERS, create_encoder, list_encoders
 from counterpoint.encoders.resnet import ResNet, ResNet18, ResNet34, ResNet50
 from counterpoint.encoders.small import AudioCNN, VisualCNN
@@ -13,6 +13,7 @@ __all__ = [
     "ResNet18",
     "ResNet34",
     "ResNet50",
+    "Stage",
     "VisualCNN",
     "create_encoder",
     "list_encoders",

@@ -1,24 +1,33 @@
-"""What every encoder shares: it says what it takes and how wide its features are."""
+"""What every encoder shares: it says what it takes and how wide its features are, and runs stage by stage."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
 from counterpoint.errors import ConfigError, ShapeError
 
+Stage = Callable[[Tensor], Tensor]
 
-class Encoder(nn.Module):
+
+class Encoder(nn.Module, ABC):
     """One modality in, one vector per sample out: ``(B, C, ...) -> (B, out_features)``.
+
+    It is a chain of named :meth:`stages` and a :meth:`pool` behind them, so that other modalities can have their say
+    in between.
 
     Args:
         in_channels: C, at least 1.
         out_features: width of the features, at least 1.
         layouts: per accepted rank the names of the axes, e.g. ``("B, C, F, T",)``.
+        stage_channels: per stage, in order, how many channels its maps have.
     """
 
-    def __init__(self, in_channels: int, out_features: int, layouts: Sequence[str]) -> None:
+    def __init__(
+        self, in_channels: int, out_features: int, layouts: Sequence[str], stage_channels: Mapping[str, int]
+    ) -> None:
         super().__init__()
         name = type(self).__name__
         if in_channels < 1 or out_features < 1:
@@ -27,7 +36,31 @@ class Encoder(nn.Module):
             )
         self.in_channels = in_channels
         self.out_features = out_features
+        self.stage_channels = dict(stage_channels)
         self._layouts = {layout.count(",") + 1: layout for layout in layouts}
+
+    @abstractmethod
+    def stages(self) -> dict[str, Stage]:
+        """Functions by name, in the order of `stage_channels`; together they turn the input into maps.
+
+        Each takes what the one before gives: maps ``(B, C, ...)`` with the clips in front, C channels, and any number
+        of axes behind, over which the clip is spread.
+        """
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """The last stage's maps to features, ``(B, C, ...) -> (B, out_features)``: here the mean over the clip."""
+        return maps.mean(tuple(range(2, maps.ndim)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, ...) -> (B, out_features)``.
+
+        Raises:
+            ShapeError: see :meth:`check_input`.
+        """
+        self.check_input(x)
+        for stage in self.stages().values():
+            x = stage(x)
+        return self.pool(x)
 
     def check_input(self, x: Tensor) -> None:
         """Refuse what this encoder cannot read.
@@ -41,3 +74,14 @@ class Encoder(nn.Module):
             raise ShapeError(f"{name} needs {needed} with C = {self.in_channels}, but got shape {tuple(x.shape)}")
         if not x.is_floating_point():
             raise ShapeError(f"{name} needs floating point numbers, but got {x.dtype}: put a transform in front of it")
+
+
+def per_frame(part: Stage, x: Tensor) -> Tensor:
+    """Show a part that reads pictures each frame: ``(B, C, T, H, W) -> (B, C', T, H', W')``; pictures pass as they are.
+
+    With channels innermost in memory, the frames of a clip already lie one behind the other: nothing is copied then.
+    """
+    if x.ndim == 4:
+        return part(x)
+    y = part(x.transpose(1, 2).flatten(0, 1))
+    return y.view(x.shape[0], x.shape[2], *y.shape[1:]).transpose(1, 2)

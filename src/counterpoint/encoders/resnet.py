@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from counterpoint.encoders.base import Encoder
+from counterpoint.encoders.base import Encoder, Stage, per_frame
 from counterpoint.encoders.registry import ENCODERS
 from counterpoint.errors import ConfigError
 
@@ -95,7 +96,8 @@ class ResNet(Encoder):
     layer4: nn.Module
 
     def __init__(self, block: type[BasicBlock | Bottleneck], depths: Sequence[int], in_channels: int) -> None:
-        super().__init__(in_channels, 512 * block.expansion, ("B, C, H, W", "B, C, T, H, W"))
+        channels = {"conv1": 64} | {f"layer{k + 1}": 64 * 2**k * block.expansion for k in range(4)}
+        super().__init__(in_channels, 512 * block.expansion, ("B, C, H, W", "B, C, T, H, W"), channels)
         self.conv1 = _conv(in_channels, 64, 7, 2)
         self.bn1 = _norm(64)
         self.relu = nn.ReLU(inplace=True)
@@ -118,21 +120,14 @@ class ResNet(Encoder):
             elif isinstance(module, nn.BatchNorm2d):
                 module.reset_parameters()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` or ``(B, C, T, H, W)`` to ``(B, out_features)``.
+    def stages(self) -> dict[str, Stage]:
+        """``conv1`` with the pooling behind it, and ``layer1`` to ``layer4``; maps have as many axes as the input."""
+        parts: list[Stage] = [self._stem, self.layer1, self.layer2, self.layer3, self.layer4]
+        return {name: partial(per_frame, part) for name, part in zip(self.stage_channels, parts, strict=True)}
 
-        Raises:
-            ShapeError: another rank or number of channels.
-        """
-        self.check_input(x)
-        frames = x.shape[2] if x.ndim == 5 else 1
-        if x.ndim == 5:
-            x = x.transpose(1, 2).flatten(0, 1)
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = stage(x)
-        # Frames are all of one size, so that the mean of their means is the mean over T, H and W.
-        return x.mean((-2, -1)).reshape(-1, frames, self.out_features).mean(1)
+    def _stem(self, x: Tensor) -> Tensor:
+        out: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        return out
 
     def load_torchvision(self, state_dict: Mapping[str, Tensor]) -> None:
         """Start from a checkpoint that torchvision published for the ResNet of the same depth, e.g. on ImageNet.

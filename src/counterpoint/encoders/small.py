@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from counterpoint.encoders.base import Encoder
+from counterpoint.encoders.base import Encoder, Stage, per_frame
 from counterpoint.encoders.registry import ENCODERS
 from counterpoint.encoders.temporal import TemporalPool, conv_bn_relu
 from counterpoint.errors import ConfigError
@@ -32,7 +34,8 @@ class AudioCNN(Encoder):
     """
 
     def __init__(self, *, in_channels: int = 1, out_features: int = 256, width: int = 8, bands: int = 4) -> None:
-        super().__init__(in_channels, out_features, ("B, C, F, T",))
+        channels = {"conv1": width, "conv2": 2 * width, "conv3": 4 * width, "temporal": out_features // 2}
+        super().__init__(in_channels, out_features, ("B, C, F, T",), channels)
         _check_sizes("audio_cnn", width, out_features, bands)
         self.bands = bands
         self.convs = nn.Sequential(
@@ -42,17 +45,17 @@ class AudioCNN(Encoder):
         )
         self.temporal = TemporalPool(4 * width * bands, out_features)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, F, T) -> (B, D)``.
+    def stages(self) -> dict[str, Stage]:
+        """Three convolutions with maps ``(B, C, F, T)``, and steps in time, ``(B, D / 2, T)``."""
+        convs = {f"conv{k}": conv for k, conv in enumerate(self.convs, 1)}
+        return {**convs, "temporal": self._steps}
 
-        Raises:
-            ShapeError: another rank or number of channels.
-        """
-        self.check_input(x)
-        x = self.convs(x)
-        x = F.adaptive_avg_pool2d(x, (self.bands, x.shape[-1])).flatten(1, 2)
-        out: Tensor = self.temporal(x)
-        return out
+    def _steps(self, x: Tensor) -> Tensor:
+        return self.temporal.steps(F.adaptive_avg_pool2d(x, (self.bands, x.shape[-1])).flatten(1, 2))
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Maximum and mean over time, ``(B, D / 2, T) -> (B, D)``."""
+        return self.temporal.pool(maps)
 
 
 @ENCODERS.register("visual_cnn")
@@ -72,7 +75,8 @@ class VisualCNN(Encoder):
     """
 
     def __init__(self, *, in_channels: int = 1, out_features: int = 256, width: int = 16, grid: int = 3) -> None:
-        super().__init__(in_channels, out_features, ("B, C, T, H, W",))
+        channels = {"conv1": width, "conv2": 2 * width, "conv3": 4 * width, "temporal": out_features // 2}
+        super().__init__(in_channels, out_features, ("B, C, T, H, W",), channels)
         _check_sizes("visual_cnn", width, out_features, grid)
         self.grid = grid
         self.stem = nn.Conv3d(in_channels, width, (5, 7, 7), (2, 4, 4), (2, 3, 3), bias=False)
@@ -83,20 +87,21 @@ class VisualCNN(Encoder):
         )
         self.temporal = TemporalPool(4 * width * grid * grid, out_features)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, T, H, W) -> (B, D)``.
+    def stages(self) -> dict[str, Stage]:
+        """Three convolutions with maps ``(B, C, T, H, W)``, and steps in time, ``(B, D / 2, T)``."""
+        convs = {f"conv{k}": partial(per_frame, conv) for k, conv in enumerate(self.convs, 2)}
+        return {"conv1": self._motion, **convs, "temporal": self._steps}
 
-        Raises:
-            ShapeError: another rank or number of channels.
-        """
-        self.check_input(x)
-        batch = x.shape[0]
+    def _motion(self, x: Tensor) -> Tensor:
         if x.shape[2] > 1:
             x = x - x.mean(2, keepdim=True)
-        x = self.stem(x).transpose(1, 2).flatten(0, 1)  # each step in time is a picture from here on
-        x = self.convs(F.relu(self.stem_bn(x)))
+        return per_frame(lambda pictures: F.relu(self.stem_bn(pictures)), self.stem(x))
+
+    def _steps(self, x: Tensor) -> Tensor:
         if x.shape[-2:] != (self.grid, self.grid):
-            x = F.adaptive_avg_pool2d(x, self.grid)
-        x = x.reshape(batch, -1, x[0].numel()).transpose(1, 2)
-        out: Tensor = self.temporal(x)
-        return out
+            x = per_frame(lambda pictures: F.adaptive_avg_pool2d(pictures, self.grid), x)
+        return self.temporal.steps(x.transpose(1, 2).flatten(2).transpose(1, 2))
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Maximum and mean over time, ``(B, D / 2, T) -> (B, D)``."""
+        return self.temporal.pool(maps)

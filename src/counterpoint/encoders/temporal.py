@@ -35,7 +35,15 @@ class TemporalPool(nn.Module):
         blocks = [conv_bn_relu(width, width, (1, 3)) for _ in range(depth)]
         self.convs = nn.Sequential(conv_bn_relu(inputs, width, 1), *blocks)
 
+    def steps(self, x: Tensor) -> Tensor:
+        """What is pooled, ``(B, inputs, T) -> (B, out_features / 2, T)``."""
+        out: Tensor = self.convs(x[:, :, None])[:, :, 0]
+        return out
+
+    def pool(self, steps: Tensor) -> Tensor:
+        """Maximum and mean, ``(B, out_features / 2, T) -> (B, out_features)``."""
+        return torch.cat([steps.amax(-1), steps.mean(-1)], 1)
+
     def forward(self, x: Tensor) -> Tensor:
-        """Pool."""
-        x = self.convs(x[:, :, None])[:, :, 0]
-        return torch.cat([x.amax(-1), x.mean(-1)], 1)
+        """Both in turn."""
+        return self.pool(self.steps(x))
