@@ -393,3 +393,11 @@ def test_what_is_read_may_be_written_to(data):
     data[0]["audio"].fill_(7)
     assert data[0]["audio"].unique().tolist() != [7]
     assert isinstance(data.batch(np.arange(3))["audio"], torch.Tensor)
+
+
+def test_fields_added_to_the_spec_leave_older_caches_where_they_are(tmp_path):
+    """The folder of a spec that uses none of them is named as the first version named it."""
+    assert shards_module.ShardFolder(tmp_path, MediaSpec()).folder.name == "16000hz-3s-25fps-64px-075409378c"
+    others = [MediaSpec(), MediaSpec(frames=75), MediaSpec(sound_start=0.1), MediaSpec(face_margin=0.1)]
+    others.append(MediaSpec(sound_seconds=3.0))
+    assert len({shards_module.ShardFolder(tmp_path, spec).folder for spec in others}) == len(others)

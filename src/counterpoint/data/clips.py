@@ -25,6 +25,13 @@ class Clip:
         split: ``"train"``, ``"val"`` or ``"test"``.
         group: speaker (or source video): what must not stand on both sides of a split; None where unknown.
         start, end: the stretch of the file in seconds; `end` None means to the end.
+        sound: file that the sound is read from, the same stretch of it; None: `path`.
+        landmarks: CSV file with the points of the face at each moment, as OpenFace writes it
+            (:func:`~counterpoint.media.faces.read_landmarks`): frames are cropped to the face. None: to ``media.crop``.
+        landmarks_size: width and height, pixels, of the video in which the landmarks were found; None: of `path`'s.
+
+    Raises:
+        DataError: `landmarks_size` is no size, or stands without landmarks.
     """
 
     id: str
@@ -34,6 +41,18 @@ class Clip:
     group: str | None = None
     start: float = 0.0
     end: float | None = None
+    sound: Path | None = None
+    landmarks: Path | None = None
+    landmarks_size: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        size = self.landmarks_size
+        if size is None:
+            return
+        if self.landmarks is None:
+            raise DataError(f"Clip {self.id!r} has landmarks_size {size!r}, but no landmarks")
+        if not isinstance(size, tuple) or len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size):
+            raise DataError(f"Clip {self.id!r}: landmarks_size is {size!r}; it must be (width, height) in pixels")
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from counterpoint.media.spec import MediaSpec
 Array = NDArray[Any]
 
 _FORMAT = 1  # raise it when shards, or what decoding means, change: older ones are then left unread
+_ALWAYS = {"sample_rate", "seconds", "fps", "size", "gray", "crop"}  # fields of the spec that every index names
 SHARD_BYTES = 64 * 2**20  # held in memory until written, and lost if the process is killed outright
 
 
@@ -91,8 +92,9 @@ class ShardFolder:
 
     def __init__(self, cache: Path, spec: MediaSpec) -> None:
         self.spec = spec
-        text = json.dumps([_FORMAT, dataclasses.asdict(spec)], sort_keys=True)
-        readable = f"{spec.sample_rate}hz-{spec.seconds:g}s-{spec.fps:g}fps-{spec.size}px"
+        text = json.dumps([_FORMAT, _described(spec)], sort_keys=True)
+        pictures = f"{spec.fps:g}fps" if spec.frames is None else f"{spec.frames}frames"
+        readable = f"{spec.sample_rate}hz-{spec.seconds:g}s-{pictures}-{spec.size}px"
         self.folder = cache / "shards" / f"{readable}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
     def find(self, keys: Iterable[Key], modalities: Sequence[str]) -> tuple[dict[Key, Place], dict[Key, str]]:
@@ -142,7 +144,7 @@ class ShardFolder:
             text = json.dumps(
                 {
                     "format": _FORMAT,
-                    "spec": dataclasses.asdict(self.spec),
+                    "spec": _described(self.spec),
                     "decoder": decoder_version(),
                     "modalities": list(modalities),
                     "clips": [list(key) for key, _ in clips],
@@ -204,6 +206,13 @@ class ShardFolder:
             if rows.shape != (len(index.clips), *shape) or rows.dtype != dtype:
                 return False
         return True
+
+
+def _described(spec: MediaSpec) -> dict[str, Any]:
+    """The spec by field; those that the first shards did not know only where they ask for something."""
+    fields = {field.name: field.default for field in dataclasses.fields(spec)}
+    values = dataclasses.asdict(spec)
+    return {name: value for name, value in values.items() if name in _ALWAYS or value != fields[name]}
 
 
 class _Index(NamedTuple):

@@ -15,11 +15,18 @@ class MediaSpec:
 
     Attributes:
         sample_rate: samples per second of the mono sound, Hz.
-        seconds: length that every clip is padded or cut to, seconds.
+        seconds: length that every clip is cut to, and filled up to where it is shorter, seconds.
         fps: frames per second that are taken.
         size: height and width of a frame, pixels.
         gray: one channel (luma) instead of three (RGB).
-        crop: part of the upright picture that is kept before resizing, as fractions ``(left, top, right, bottom)``.
+        crop: part of the upright picture that is kept before resizing, as fractions ``(left, top, right, bottom)``; of
+            clips with landmarks the face is kept instead.
+        frames: this many frames instead of `fps`, spread evenly over what a clip has, its first `seconds` at most: the
+            times ``(k + 1/2) / frames`` of it, so that no frame is repeated to fill up a short clip.
+        sound_start: where the sound begins, seconds into the clip.
+        sound_seconds: length of the sound, seconds; None: to the end of `seconds`. It must end by then.
+        face_margin: how far the face's box is widened to each side, as a share of its width and height, for clips with
+            landmarks; below 0 it is narrowed.
     """
 
     sample_rate: int = 16000
@@ -28,6 +35,10 @@ class MediaSpec:
     size: int = 64
     gray: bool = True
     crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    frames: int | None = None
+    sound_start: float = 0.0
+    sound_seconds: float | None = None
+    face_margin: float = 0.0
 
     def __post_init__(self) -> None:
         for name, kind, what in (
@@ -35,9 +46,13 @@ class MediaSpec:
             ("seconds", Real, "a number"),
             ("fps", Real, "a number"),
             ("size", Integral, "a whole number"),
+            ("frames", Integral, "a whole number"),
+            ("sound_seconds", Real, "a number"),
         ):
             value = getattr(self, name)
-            if not isinstance(value, kind) or not 0 < float(value) < math.inf:
+            if value is None and name in ("frames", "sound_seconds"):
+                continue
+            if not _is_number(value, kind) or not 0 < value < math.inf:
                 raise ConfigError(f"media.{name} is {value!r}; it must be {what} greater than 0")
         if not isinstance(self.gray, bool):
             raise ConfigError(f"media.gray is {self.gray!r}; it must be true or false")
@@ -46,20 +61,45 @@ class MediaSpec:
                 f"media.crop is {self.crop!r}; it must be fractions 0 <= left < right <= 1, 0 <= top < bottom <= 1"
             )
 
+        self._check_sound()
+        if not _is_number(self.face_margin, Real) or not -0.5 < self.face_margin < math.inf:
+            raise ConfigError(f"media.face_margin is {self.face_margin!r}; it must be a number greater than -0.5")
+
+    def _check_sound(self) -> None:
+        start, seconds = self.sound_start, self.sound_seconds
+        if not _is_number(start, Real) or not 0 <= start < self.seconds:
+            raise ConfigError(
+                f"media.sound_start is {start!r}; it must be a number from 0 to media.seconds ({self.seconds:g})"
+            )
+        if seconds is not None and start + seconds > self.seconds * (1 + 1e-9):  # of sums such as 0.1 + 0.2
+            raise ConfigError(
+                f"media.sound_seconds is {seconds!r}; it must be at most {self.seconds - start:g}, so that the sound "
+                f"from {start:g} s on ends within media.seconds ({self.seconds:g})"
+            )
+
+    @property
+    def sound_span(self) -> tuple[float, float]:
+        """First and last moment of the sound, seconds into the clip."""
+        return self.sound_start, self.sound_start + (self.sound_seconds or self.seconds - self.sound_start)
+
     @property
     def num_samples(self) -> int:
-        """Samples per clip."""
-        return round(self.seconds * self.sample_rate)
+        """Samples per clip, at least one."""
+        return max(1, round((self.sound_seconds or self.seconds - self.sound_start) * self.sample_rate))
 
     @property
     def num_frames(self) -> int:
         """Frames per clip, at least one."""
-        return max(1, round(self.seconds * self.fps))
+        return max(1, round(self.seconds * self.fps)) if self.frames is None else self.frames
 
     @property
     def channels(self) -> int:
         """1 for gray, 3 for RGB."""
         return 1 if self.gray else 3
+
+
+def _is_number(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _is_crop(crop: object) -> bool:
