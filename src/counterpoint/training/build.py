@@ -71,15 +71,31 @@ def build_parts(config: TrainConfig, num_classes: int, spec: MediaSpec) -> Parts
     Raises:
         CounterpointError: names, options or values that do not fit.
     """
-    inputs = _resolve(config)
+    model = build_model(config, num_classes, spec)
+    resolved = _resolve(config)
+    inputs = {name: resolved[name] for name in model.modalities}
+    return Parts(model, _transforms(inputs, spec, augment=config.augment), inputs)
+
+
+def build_model(config: TrainConfig, num_classes: int, spec: MediaSpec) -> MultimodalModel:
+    """Create the model alone, with fresh weights; under ``torch.device("meta")`` it takes no memory.
+
+    Args:
+        config: what to create.
+        num_classes: C.
+        spec: the shape of the clips.
+
+    Raises:
+        CounterpointError: names, options or values that do not fit.
+    """
     options = dict(config.model.options)
-    for modality, transform in inputs.items():
+    for modality, transform in _resolve(config).items():
         if transform.get("name") == "frames":  # as many channels as the pictures have, unless told otherwise
             options[modality] = {"in_channels": spec.channels, **options.get(modality, {})}
     fusion = config.fusion
     given = {"attention": fusion.attention, "zeta": fusion.zeta}
     with _wrong_kinds_told("model, fusion or head"):
-        model = create_model(
+        return create_model(
             config.model.name,
             num_classes=num_classes,
             modalities=config.model.modalities,
@@ -89,8 +105,6 @@ def build_parts(config: TrainConfig, num_classes: int, spec: MediaSpec) -> Parts
             head_options=config.head.options,
             **options,
         )
-    transforms = _transforms({name: inputs[name] for name in model.modalities}, spec, augment=config.augment)
-    return Parts(model, transforms, {name: inputs[name] for name in model.modalities})
 
 
 def load_parts(folder: Path) -> tuple[Parts, tuple[str, ...], MediaSpec, str]:
