@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -91,29 +91,45 @@ class Head(nn.Module, ABC):
         check_dims("a head", dims, num_classes)
         self.dims = dict(dims)
         self.num_classes = num_classes
-        self.weight = nn.ParameterDict({name: nn.Parameter(torch.empty(num_classes, d)) for name, d in dims.items()})
-        bound = 1 / math.sqrt(sum(dims.values()))  # as one linear layer over the concatenated features
-        for weight in self.weight.values():
-            nn.init.uniform_(weight, -bound, bound)
 
     @abstractmethod
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """``(B, ..., D_m)`` per modality to ``(B, ..., C)`` per modality."""
 
+    @abstractmethod
     def weights(self) -> dict[str, Tensor]:
         """Per modality its ``(C, D_m)`` block of the weight: the parameters themselves."""
-        return {name: self.weight[name] for name in self.dims}
 
     def extra_repr(self) -> str:
         """Sizes, for ``print(model)``."""
         return f"dims={self.dims}, num_classes={self.num_classes}"
 
 
+class Blocks(Head):
+    """A head with one weight over the concatenated features, kept in a block per modality.
+
+    Args:
+        dims: per modality the width D_m of its features.
+        num_classes: C.
+    """
+
+    def __init__(self, dims: Mapping[str, int], num_classes: int) -> None:
+        super().__init__(dims, num_classes)
+        self.weight = nn.ParameterDict({name: nn.Parameter(torch.empty(num_classes, d)) for name, d in dims.items()})
+        bound = 1 / math.sqrt(sum(dims.values()))  # as one linear layer over the concatenated features
+        for weight in self.weight.values():
+            nn.init.uniform_(weight, -bound, bound)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Per modality its ``(C, D_m)`` block of the weight: the parameters themselves."""
+        return {name: self.weight[name] for name in self.dims}
+
+
 HEADS: Registry[type[Head]] = Registry("head")
 
 
 @HEADS.register("linear")
-class Linear(Head):
+class Linear(Blocks):
     """One linear layer over the concatenated features, kept in blocks: Eq. (2) of MMCosine, ``W^a φ^a + W^v φ^v + b``.
 
     With cross entropy this is the vanilla loss, Eq. (1) of MMCosine. By Eq. (5) of MMCosine the gradient that reaches
@@ -150,7 +166,7 @@ class Linear(Head):
 
 
 @HEADS.register("cosine")
-class Cosine(Head):
+class Cosine(Blocks):
     """MMCosine: features and weights of each modality are brought to length one, Eq. (3) of MMCosine; no bias.
 
     Args:
@@ -200,3 +216,33 @@ def create_head(name: str, dims: Mapping[str, int], num_classes: int, **options:
     head = HEADS.get(name)
     check_options(f"Head {name!r}", head, options, given=2)
     return head(dims, num_classes, **options)
+
+
+class Separate(Head):
+    """Heads that know nothing of each other, one per modality: what late fusion joins the answers of.
+
+    Args:
+        name: registered head; each modality gets one of its own, declared with that modality alone.
+        dims: per modality the width D_m of its features.
+        num_classes: C.
+        options: the heads' keyword arguments.
+
+    Raises:
+        UnknownNameError: no such head.
+        ConfigError: a size below 1, or an option that the head does not take.
+    """
+
+    def __init__(self, name: str, dims: Mapping[str, int], num_classes: int, **options: Any) -> None:
+        super().__init__(dims, num_classes)
+        self.each = nn.ModuleDict(
+            {m: create_head(name, {m: width}, num_classes, **options) for m, width in dims.items()}
+        )
+
+    def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Logits per modality, ``(B, ..., C)``."""
+        features = check_features("the head", features, self.dims)
+        return {m: head({m: features[m]})[m] for m, head in self.each.items()}
+
+    def weights(self) -> dict[str, Tensor]:
+        """Per modality the ``(C, D_m)`` weight of its head: the parameters themselves."""
+        return {m: cast(Head, head).weights()[m] for m, head in self.each.items()}

@@ -6,6 +6,7 @@ from counterpoint.functional.mmcosine import (
     mmcosine_scale_bound,
     unit_rows,
 )
+from counterpoint.functional.multiplicative import log_complement, multiplicative_scores
 from counterpoint.functional.ogm import ogm_coefficients
 from counterpoint.functional.ratios import (
     logit_scores,
@@ -21,10 +22,12 @@ from counterpoint.functional.zeta import zeta_spread
 
 __all__ = [
     "cosine_logits",
+    "log_complement",
     "logit_scores",
     "mmcosine_logits",
     "mmcosine_scale_bound",
     "modality_ratios",
+    "multiplicative_scores",
     "ogm_coefficients",
     "score_ratio",
     "simam2",

@@ -1,21 +1,29 @@
 """Fusions: a mapping of modality features in, one :class:`FusionOutput` out."""
 
+from counterpoint.fusion.average import Average
 from counterpoint.fusion.base import FUSIONS, Fusion, create_fusion
 from counterpoint.fusion.concat import Concat
 from counterpoint.fusion.film import FiLM
 from counterpoint.fusion.gate import ZetaGate
 from counterpoint.fusion.gated import Gated
+from counterpoint.fusion.late import Late
+from counterpoint.fusion.multiplicative import Multiplicative
 from counterpoint.fusion.output import FusionOutput
+from counterpoint.fusion.product import Product
 from counterpoint.fusion.simam2 import SimAM2
 from counterpoint.fusion.sum import Sum
 
 __all__ = [
     "FUSIONS",
+    "Average",
     "Concat",
     "FiLM",
     "Fusion",
     "FusionOutput",
     "Gated",
+    "Late",
+    "Multiplicative",
+    "Product",
     "SimAM2",
     "Sum",
     "ZetaGate",

@@ -1,0 +1,55 @@
+"""Late fusion in which a sure modality makes the others give way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from counterpoint.errors import ConfigError
+from counterpoint.functional import multiplicative_scores
+from counterpoint.fusion.base import FUSIONS
+from counterpoint.fusion.late import Late
+
+
+@FUSIONS.register("multiplicative")
+class Multiplicative(Late):
+    """Multiplicative late fusion (Liu et al. 2018); "Multiplicative beta = 0.3" of CFN-SR, Table 1.
+
+    The joint logits are the scores of :func:`functional.multiplicative_scores`, whose greatest is the prediction. The
+    paper trains with the loss of the same name, ``"multiplicative"``, and the same `beta`.
+
+    Args:
+        dims: per modality the width of its features; M >= 2.
+        num_classes: C, at least 2.
+        head: registered head; every modality gets one.
+        head_options: its keyword options.
+        beta: how strongly a modality gives way to surer ones, at least 0.
+
+    Raises:
+        ConfigError: an option outside its range.
+    """
+
+    def __init__(
+        self,
+        dims: Mapping[str, int],
+        num_classes: int,
+        *,
+        head: str = "linear",
+        head_options: Mapping[str, Any] | None = None,
+        beta: float = 0.3,
+    ) -> None:
+        super().__init__(dims, num_classes, head=head, head_options=head_options)
+        if beta < 0:
+            raise ConfigError(f"beta must be 0 or more, got {beta}")
+        if num_classes < 2:
+            raise ConfigError("Multiplicative weighs a class against all others, and needs two or more")
+        self.beta = beta
+
+    def _combine(self, logits: Mapping[str, Tensor]) -> Tensor:
+        return multiplicative_scores(list(logits.values()), self.beta)
+
+    def extra_repr(self) -> str:
+        """Sizes and beta, for ``print(model)``."""
+        return f"{super().extra_repr()}, beta={self.beta}"

@@ -1,0 +1,22 @@
+"""Late fusion by the product of probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from counterpoint.fusion.base import FUSIONS, total
+from counterpoint.fusion.late import Late
+
+
+@FUSIONS.register("product")
+class Product(Late):
+    """Late fusion by multiplying probabilities: ``p ~ prod_m softmax(z_m)``; "Multiplication" of CFN-SR, Table 1.
+
+    The joint logits are ``log p``, brought to probabilities that sum to one. As a softmax's normaliser is the same for
+    all classes, that is the log-softmax of the sum of the modalities' logits.
+    """
+
+    def _combine(self, logits: Mapping[str, Tensor]) -> Tensor:
+        return total(logits).log_softmax(-1)

@@ -1,0 +1,124 @@
+"""Late fusions against their definitions, in float64 and NumPy."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from counterpoint.errors import ConfigError
+from counterpoint.functional import log_complement, multiplicative_scores
+from counterpoint.fusion import Average, Multiplicative, Product, create_fusion
+
+TWO = {"audio": 6, "visual": 4}
+THREE = {**TWO, "text": 3}
+C = 5
+
+
+def features(dims, batch=4):
+    return {m: torch.randn(batch, d, dtype=torch.float64) for m, d in dims.items()}
+
+
+def probabilities(fusion, x):
+    """Each modality's softmax, by hand."""
+    found = []
+    for m, head in fusion.head.each.items():
+        z = x[m].numpy() @ head.weight[m].detach().numpy().T + head.bias.detach().numpy()
+        e = np.exp(z)
+        found.append(e / e.sum(-1, keepdims=True))
+    return found
+
+
+def close(tensor, expected):
+    np.testing.assert_allclose(tensor.detach().numpy(), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dims", [TWO, THREE])
+def test_averaging_is_the_mean_of_probabilities(dims):
+    fusion, x = Average(dims, C).double(), features(dims)
+    close(fusion(x).logits.exp(), np.mean(probabilities(fusion, x), axis=0))
+
+
+@pytest.mark.parametrize("dims", [TWO, THREE])
+def test_multiplication_is_the_normalised_product_of_probabilities(dims):
+    fusion, x = Product(dims, C).double(), features(dims)
+    product = np.prod(probabilities(fusion, x), axis=0)
+    close(fusion(x).logits.exp(), product / product.sum(-1, keepdims=True))
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.3, 2.0])
+@pytest.mark.parametrize("dims", [TWO, THREE])
+def test_multiplicative_weighs_by_what_the_others_leave(dims, beta):
+    """Sum over m of q_m log p_m, where q_m is the geometric mean of the others' 1 - p to the power of beta."""
+    fusion, x = Multiplicative(dims, C, beta=beta).double(), features(dims)
+    p = probabilities(fusion, x)
+    expected = 0
+    for m, own in enumerate(p):
+        others = [1 - other for j, other in enumerate(p) if j != m]
+        q = np.prod(others, axis=0) ** (beta / len(others))
+        expected = expected + q * np.log(own)
+    close(fusion(x).logits, expected)
+
+
+def test_a_sure_prediction_keeps_its_complement():
+    """1 - p of a class at 100 nats above all others is exp(-100) times their number: far below what 1 - p can hold."""
+    log_p = torch.tensor([100.0, 0.0, 0.0, 0.0]).log_softmax(-1)
+    assert log_complement(log_p)[0].item() == pytest.approx(math.log(3) - 100)
+    assert log_complement(torch.tensor([0.5, 0.3, 0.2]).log()).tolist() == pytest.approx(np.log([0.5, 0.7, 0.8]))
+
+
+def test_weights_may_be_constants_for_the_gradient():
+    logits = [torch.randn(3, C, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    multiplicative_scores(logits, 0.3, detach_weights=True)[:, 2].sum().backward()
+    for one, other in (logits, logits[::-1]):
+        p, q = one.detach().softmax(-1), (1 - other.detach().softmax(-1)[:, 2]) ** 0.3
+        expected = q[:, None] * (torch.eye(C, dtype=torch.float64)[2] - p)  # q times the gradient of log p_2
+        torch.testing.assert_close(one.grad, expected)
+
+
+@pytest.mark.parametrize("name", ["average", "product", "multiplicative"])
+class TestEveryLateFusion:
+    def test_unimodal_logits_are_the_heads_own(self, name):
+        fusion, x = create_fusion(name, TWO, C), features(TWO)
+        x = {m: t.float() for m, t in x.items()}
+        out = fusion(x)
+        for m, head in fusion.head.each.items():
+            torch.testing.assert_close(out.unimodal_logits[m], head({m: x[m]})[m])
+            assert out.unimodal_logits[m].requires_grad
+        assert out.fused is out.logits and out.weights is None
+
+    def test_every_modality_has_a_bias_of_its_own(self, name):
+        parameters = sum(p.numel() for p in create_fusion(name, {"audio": 1664, "visual": 2048}, 8).parameters())
+        assert parameters == 25_916_080 - 25_865_664 - 20_704  # Table 1 of CFN-SR: late fusion less both trunks
+
+    def test_agreement_of_extremely_sure_modalities_stays_finite(self, name):
+        fusion, x = create_fusion(name, TWO, C), {m: torch.full((2, d), 1e30) for m, d in TWO.items()}
+        out = fusion({m: t.requires_grad_() for m, t in x.items()})
+        assert out.logits.isfinite().all()
+        out.logits.max(-1).values.sum().backward()
+        assert all(t.grad.isfinite().all() for t in x.values())
+
+
+def test_a_cosine_head_is_scaled_for_one_modality():
+    """Modalities answer alone, so that Eq. (4) of MMCosine bounds the scale for one cosine, not for the sum of two."""
+    from counterpoint.functional import mmcosine_scale_bound
+
+    for head in Average(TWO, C, head="cosine").head.each.values():
+        assert head.scale == pytest.approx(mmcosine_scale_bound(C, 0.999, num_modalities=1))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Multiplicative(TWO, C, beta=-0.1), "beta must be 0 or more"),
+        (lambda: Multiplicative(TWO, 1), "needs two or more"),
+        (lambda: Average({"audio": 3}, C), "Average joins 2 modalities or more"),
+        (lambda: create_fusion("multiplicative", TWO, C, bta=1), "Did you mean 'beta'"),
+        (lambda: create_fusion("product", TWO, C, head_options={"scale": 1}), "Head 'linear' has no option 'scale'"),
+        (lambda: multiplicative_scores([torch.zeros(2, 3)]), "two modalities"),
+        (lambda: multiplicative_scores([torch.zeros(2, 3)] * 2, -1.0), "0 or more"),
+    ],
+)
+def test_what_cannot_be_built(build, message):
+    with pytest.raises(ConfigError, match=message):
+        build()
