@@ -18,16 +18,17 @@ MAY_IMPORT = {
     "functional": BASE,
     "heads": PLUG_IN,
     "fusion": PLUG_IN | {"heads"},
+    "losses": PLUG_IN | {"fusion"},
     "balance": PLUG_IN | {"fusion"},
     "encoders": PLUG_IN,
     "metrics": PLUG_IN,
     "models": MODELS,
     "media": BASE,
     "data": BASE | {"media"},
-    "training": MODELS | {"models", "media", "data", "recipes"},
-    "analysis": MODELS | {"models", "media", "data", "training", "recipes"},
+    "training": MODELS | {"losses", "models", "media", "data", "recipes"},
+    "analysis": MODELS | {"losses", "models", "media", "data", "training", "recipes"},
 }
-PLUG_IN_ROOMS = ("functional", "heads", "fusion", "balance", "encoders", "models")
+PLUG_IN_ROOMS = ("functional", "heads", "fusion", "losses", "balance", "encoders", "models")
 
 
 def imported_rooms(path: Path) -> set[str]:

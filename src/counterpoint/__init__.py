@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from counterpoint.errors import CounterpointError
 
 if TYPE_CHECKING:
-    from counterpoint import balance, encoders, functional, fusion, heads, metrics, models
+    from counterpoint import balance, encoders, functional, fusion, heads, losses, metrics, models
     from counterpoint.fusion import FusionOutput
     from counterpoint.models import MultimodalModel, create_model, from_pretrained, list_models
 
@@ -30,6 +30,7 @@ __all__ = [
     "fusion",
     "heads",
     "list_models",
+    "losses",
     "metrics",
     "models",
 ]

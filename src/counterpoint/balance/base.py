@@ -53,6 +53,11 @@ class Balancer(ABC):
         """Names of the modalities, in the order of every ``(M,)`` tensor."""
         return tuple(self.encoders)
 
+    @property
+    def has_own_loss(self) -> bool:
+        """Whether the method trains with another loss than the cross entropy of the joint logits."""
+        return type(self).loss is not Balancer.loss
+
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch is running, counted from 0."""
         self.epoch = epoch

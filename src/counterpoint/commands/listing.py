@@ -51,6 +51,12 @@ def _heads(pattern: str) -> Rows:
     return _of_registry(HEADS, pattern)
 
 
+def _losses(pattern: str) -> Rows:
+    from counterpoint.losses import LOSSES
+
+    return _of_registry(LOSSES, pattern)
+
+
 def _balancers(pattern: str) -> Rows:
     from counterpoint.balance import BALANCERS
 
@@ -81,6 +87,7 @@ KINDS: dict[str, Callable[[str], Rows]] = {
     "encoders": _encoders,
     "fusions": _fusions,
     "heads": _heads,
+    "losses": _losses,
     "balancers": _balancers,
     "datasets": _datasets,
     "recipes": _recipes,

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from counterpoint.balance import BALANCERS, Balancer, create_balancer
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.fusion import FUSIONS
 from counterpoint.heads import HEADS
+from counterpoint.losses import LOSSES, create_loss
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms import TRANSFORMS, create_transform
 from counterpoint.models import MODELS, MultimodalModel, create_model, from_pretrained
 from counterpoint.registry import did_you_mean
-from counterpoint.training.config import TrainConfig
+from counterpoint.training.config import LossConfig, TrainConfig
 
 Inputs = dict[str, dict[str, Any]]
 
@@ -53,6 +55,7 @@ def check_names(config: TrainConfig) -> None:
     MODELS.get(config.model.name)
     FUSIONS.get(config.fusion.name)
     HEADS.get(config.head.name)
+    LOSSES.get(config.loss.name)
     if config.balance.name is not None:
         BALANCERS.get(config.balance.name)
     for options in config.model.inputs.values():
@@ -141,6 +144,23 @@ def build_balancer(config: TrainConfig, model: MultimodalModel) -> Balancer | No
         return create_balancer(name, model.encoders, **options)
 
 
+def build_loss(config: TrainConfig, balancer: Balancer | None) -> Callable[..., Tensor]:
+    """The balancer's loss where it has one of its own, else the one asked for.
+
+    Raises:
+        UnknownNameError: no such loss.
+        ConfigError: options that do not fit, or a loss is asked for beside a balancer that brings its own.
+    """
+    if balancer is not None and balancer.has_own_loss:
+        if config.loss != LossConfig():
+            raise ConfigError(
+                f"balance {config.balance.name!r} trains with a loss of its own; leave loss.name at its default"
+            )
+        return balancer.loss
+    with _wrong_kinds_told("loss"):
+        return create_loss(config.loss.name, **config.loss.options)
+
+
 def _resolve(config: TrainConfig) -> Inputs:
     """Per modality of the registered model the transform asked for, or the model's own."""
     inputs = {name: dict(own) for name, own in MODELS.get(config.model.name).default_inputs.items()}
@@ -163,7 +183,8 @@ def _transforms(inputs: Inputs, spec: MediaSpec, *, augment: bool) -> nn.ModuleD
         name = options.pop("name", None)
         if name is None:
             raise ConfigError(f"model.inputs.{modality} has no name; choose one of {', '.join(TRANSFORMS)}")
-        with _wrong_kinds_told(f"model.inputs.{modality}"):
+        # Some look at the numbers that they make, which are nowhere if the model is built on no device.
+        with torch.device("cpu"), _wrong_kinds_told(f"model.inputs.{modality}"):
             made[modality] = create_transform(name, spec=spec, augment=augment, **options)
     return nn.ModuleDict(made)
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
 from counterpoint.balance import Balancer
 from counterpoint.fusion.output import FusionOutput
+from counterpoint.losses import CrossEntropy
 from counterpoint.models import MultimodalModel
 from counterpoint.training.config import OptimConfig
 from counterpoint.training.optim import create_optimizer, create_schedule
@@ -48,6 +48,7 @@ class CounterpointModule(pl.LightningModule):
         model: encoders, fusion, head.
         transforms: per modality, decoded media ``(B, ...)`` to the encoder's input; run on the device.
         balancer: acts on the encoders' gradients; None: nothing does.
+        loss: what is minimised, called like :class:`Loss`; None: the cross entropy of the joint logits.
         optim: optimizer and schedule.
         total_steps: optimizer steps of the whole run, for the schedule.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
@@ -60,6 +61,7 @@ class CounterpointModule(pl.LightningModule):
         transforms: nn.ModuleDict,
         *,
         balancer: Balancer | None = None,
+        loss: Callable[..., Tensor] | None = None,
         optim: OptimConfig | None = None,
         total_steps: int = 1,
         precision: str = "32-true",
@@ -71,6 +73,7 @@ class CounterpointModule(pl.LightningModule):
         channels_last(model)
         self.transforms = transforms
         self.balancer = balancer
+        self.loss = loss or CrossEntropy()
         self.optim = optim or OptimConfig()
         self.total_steps = total_steps
         self.precision = precision
@@ -115,11 +118,8 @@ class CounterpointModule(pl.LightningModule):
             yield
 
     def objective(self, output: FusionOutput, target: Tensor) -> Tensor:
-        """The balancer's loss where it has one, else cross entropy; with label smoothing. Scalar."""
-        smoothing = self.optim.label_smoothing
-        if self.balancer is not None:
-            return self.balancer.loss(output, target, label_smoothing=smoothing)
-        return F.cross_entropy(output.logits, target, label_smoothing=smoothing)
+        """The loss with label smoothing, a scalar."""
+        return self.loss(output, target, label_smoothing=self.optim.label_smoothing)
 
     # ------------------------------------------------------------------ training
 

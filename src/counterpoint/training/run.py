@@ -14,7 +14,7 @@ from counterpoint.errors import ConfigError, DataError, RunError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 from counterpoint.training import folder as files
-from counterpoint.training.build import build_balancer, build_parts, check_names, load_parts
+from counterpoint.training.build import build_balancer, build_loss, build_parts, check_names, load_parts
 from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.datamodule import ClipData, list_clips, media_spec
 from counterpoint.training.engine import train_epochs
@@ -116,6 +116,7 @@ def fit(
     torch.manual_seed(config.seed)
     parts = build_parts(config, len(table.classes), spec)
     balancer = build_balancer(config, parts.model)
+    loss = build_loss(config, balancer)
     precision = resolve_precision(config.precision, parts.model, device) if state is None else state["precision"]
     with Display(progress and main) as display:
         data = _load_data(config, spec, parts.modalities, display)
@@ -125,6 +126,7 @@ def fit(
             parts.model,
             parts.transforms,
             balancer=balancer,
+            loss=loss,
             optim=config.optim,
             total_steps=config.epochs * len(data.loader("train", train=True)),
             precision=precision,
