@@ -13,7 +13,7 @@ from counterpoint.errors import MediaError
 from counterpoint.media.clip import DecodedClip
 
 
-def obedient(path, spec, *, start=0.0, end=None, modalities=("audio", "visual")):
+def obedient(path, spec, *, start=0.0, end=None, modalities=("audio", "visual"), **beside):
     """A number fills the arrays; a word makes the reader misbehave."""
     order = Path(path).read_text()
     if order == "bad":

@@ -175,7 +175,7 @@ def test_files_that_are_no_media_are_never_opened(tmp_path, reads):
     assert prepared.set_aside == {
         "old": "no word timing",
         "c0": "the file is missing",
-        "c1": "it is a Git LFS pointer, not the clip itself; run `git lfs pull`",
+        "c1": "it is a Git LFS pointer, not the file itself; run `git lfs pull`",
         "c8": "the file is empty",
         "c9": "it is a folder, not a file",
     }

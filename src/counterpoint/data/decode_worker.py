@@ -49,9 +49,19 @@ def find_reader(name: str) -> Callable[..., Any]:
 def decode(read: Callable[..., Any], key: Key, spec: MediaSpec, modalities: Sequence[str]) -> Answer:
     """Read one clip; whatever goes wrong becomes a reason."""
     try:
-        clip = read(key.path, spec, start=key.start, end=key.end, modalities=modalities)
+        clip = read(
+            key.path,
+            spec,
+            start=key.start,
+            end=key.end,
+            modalities=modalities,
+            sound=key.sound and key.sound.path,
+            landmarks=key.landmarks and key.landmarks.path,
+            landmarks_size=key.landmarks_size,
+        )
     except MediaError as error:
-        return Answer(reason=error.reason, lasting=True)
+        whose = "" if str(error.path) == key.path else f"{error.path.name}: "  # the clip's sound, or its landmarks
+        return Answer(reason=whose + error.reason, lasting=True)
     except MemoryError:
         return Answer(reason="there was not enough memory to read it")
     except Exception as error:  # one clip must never end the run; max_bad stops it if this meets many

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
-import os
 import re
 import shutil
 from collections import Counter
@@ -20,7 +20,7 @@ from counterpoint.data.csvfile import is_lfs_pointer
 from counterpoint.data.decode_worker import Answer
 from counterpoint.data.decoders import decode_apart, decode_here
 from counterpoint.data.places import cache_root
-from counterpoint.data.shards import SHARD_BYTES, Array, Key, Place, ShardFolder, array_shapes, clip_bytes
+from counterpoint.data.shards import SHARD_BYTES, Array, File, Key, Place, ShardFolder, array_shapes, clip_bytes
 from counterpoint.errors import ConfigError, DataError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
@@ -110,7 +110,7 @@ def prepare(
     spec = table.media if spec is None else spec
     modalities = _check(max_bad, modalities, jobs, timeout)
     store = ShardFolder(cache_root() if cache is None else Path(cache).expanduser().absolute(), spec)
-    keys, failed = _keys(table)
+    keys, failed = _keys(table, modalities)
     unique = dict.fromkeys(keys.values())  # two clips of a table may be the same stretch
     places, bad = store.find(unique, modalities)
     decoded = 0
@@ -155,37 +155,54 @@ def _check(max_bad: float, modalities: Sequence[str], jobs: int | None, timeout:
     return tuple(modality for modality in known if modality in modalities)
 
 
-def _keys(table: ClipTable) -> tuple[dict[str, Key], dict[str, str]]:
+def _keys(table: ClipTable, modalities: Sequence[str]) -> tuple[dict[str, Key], dict[str, str]]:
     """Clip id -> key, and clip id -> reason for files that need not be opened to know that they are no media."""
-    keys, failed = {}, {}
-    files: dict[Path, tuple[str, os.stat_result] | str] = {}  # several clips may be stretches of one file
+    keys: dict[str, Key] = {}
+    failed: dict[str, str] = {}
+    look = functools.cache(_look_at)  # several clips may be stretches of one file
     for clip in table.clips:
-        if clip.path not in files:
-            files[clip.path] = _look_at(clip.path)
-        found = files[clip.path]
-        if isinstance(found, str):
-            failed[clip.id] = found
-        else:
-            path, stat = found
-            end = None if clip.end is None else float(clip.end)
-            keys[clip.id] = Key(path, stat.st_size, stat.st_mtime_ns, float(clip.start), end)
-    return keys, failed
+        keys[clip.id] = Key(
+            *look(clip.path)[0],
+            start=float(clip.start),
+            end=None if clip.end is None else float(clip.end),
+            sound=None if clip.sound is None else look(clip.sound)[0],
+            landmarks=None if clip.landmarks is None else look(clip.landmarks)[0],
+            landmarks_size=clip.landmarks_size,
+        )
+        for what, path in _needed(clip, modalities):
+            if reason := look(path)[1]:
+                failed.setdefault(clip.id, f"its {what} {path.name}: {reason}" if what else reason)
+    return {clip: key for clip, key in keys.items() if clip not in failed}, failed
 
 
-def _look_at(path: Path) -> tuple[str, os.stat_result] | str:
+def _needed(clip: Clip, modalities: Sequence[str]) -> Generator[tuple[str, Path]]:
+    """The files that must be there, and what each is beside the clip's own."""
+    if "visual" in modalities or clip.sound is None:
+        yield "", clip.path
+    if "audio" in modalities and clip.sound is not None:
+        yield "sound", clip.sound
+    if "visual" in modalities and clip.landmarks is not None:
+        yield "landmarks", clip.landmarks
+
+
+def _look_at(path: Path) -> tuple[File, str]:
+    """A file, and why it cannot be used, if so."""
+    name = str(path.absolute())
+    missing = File(name, -1, 0)
     try:
         stat = path.stat()
+        file = File(name, stat.st_size, stat.st_mtime_ns)
         if path.is_dir():
-            return "it is a folder, not a file"
+            return missing, "it is a folder, not a file"
         if stat.st_size == 0:
-            return "the file is empty"
+            return file, "the file is empty"
         if stat.st_size < _LFS_BYTES and is_lfs_pointer(path):
-            return "it is a Git LFS pointer, not the clip itself; run `git lfs pull`"
+            return file, "it is a Git LFS pointer, not the file itself; run `git lfs pull`"
     except FileNotFoundError:
-        return "the file is missing"
+        return missing, "the file is missing"
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        return f"the file cannot be opened ({getattr(error, 'strerror', None) or error})"
-    return str(path.absolute()), stat
+        return missing, f"the file cannot be opened ({getattr(error, 'strerror', None) or error})"
+    return file, ""
 
 
 def _decode(

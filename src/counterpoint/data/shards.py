@@ -31,14 +31,52 @@ _ALWAYS = {"sample_rate", "seconds", "fps", "size", "gray", "crop"}  # fields of
 SHARD_BYTES = 64 * 2**20  # held in memory until written, and lost if the process is killed outright
 
 
+class File(NamedTuple):
+    """A file as it is; what is not there has size -1."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
 class Key(NamedTuple):
-    """What a decoded clip depends on besides the spec: the file as it is, and the stretch of it."""
+    """What a decoded clip depends on besides the spec: the files as they are, and the stretch of them.
+
+    The last three are of clips whose sound lies in another file, or whose frames are cropped to a face.
+    """
 
     path: str
     size: int
     mtime_ns: int
     start: float
     end: float | None
+    sound: File | None = None
+    landmarks: File | None = None
+    landmarks_size: tuple[int, int] | None = None
+
+    def as_row(self) -> list[Any]:
+        """For JSON; keys of one plain file look as they did before there were others."""
+        return list(self if any(self[5:]) else self[:5])
+
+    @classmethod
+    def of_row(cls, row: Sequence[Any]) -> Key:
+        """The key of :meth:`as_row`, back from JSON.
+
+        Raises:
+            ValueError, TypeError: it is none.
+        """
+        path, file_size, mtime_ns, start, end = row[:5]
+        sound, landmarks, size = row[5:] or (None, None, None)
+        return cls(
+            path,
+            file_size,
+            mtime_ns,
+            start,
+            end,
+            None if sound is None else File(*sound),
+            None if landmarks is None else File(*landmarks),
+            None if size is None else (size[0], size[1]),
+        )
 
 
 class Place(NamedTuple):
@@ -147,8 +185,8 @@ class ShardFolder:
                     "spec": _described(self.spec),
                     "decoder": decoder_version(),
                     "modalities": list(modalities),
-                    "clips": [list(key) for key, _ in clips],
-                    "bad": [[*key, reason] for key, reason in bad.items()],
+                    "clips": [key.as_row() for key, _ in clips],
+                    "bad": [[*key.as_row(), reason] for key, reason in bad.items()],
                 }
             )
             with temporary.open("w", encoding="utf-8") as file:
@@ -231,8 +269,8 @@ def _read_index(path: Path) -> _Index | None:
         return _Index(
             tuple(content["modalities"]),
             content["decoder"],
-            [Key(*row) for row in content["clips"]],
-            {Key(*row[:-1]): str(row[-1]) for row in content["bad"]},
+            [Key.of_row(row) for row in content["clips"]],
+            {Key.of_row(row[:-1]): str(row[-1]) for row in content["bad"]},
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

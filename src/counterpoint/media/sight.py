@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from counterpoint.media.spec import MediaSpec
+from counterpoint.media.spec import Crop, MediaSpec
 
 # Matroska and FLV round time stamps to 1 ms: the frame due at 66.7 ms may be stamped 67.
 _ROUNDING = 0.002
@@ -50,7 +50,7 @@ class Orientation(NamedTuple):
             return cls(True, b < 0, c < 0)
         return cls(False, d < 0, a < 0)
 
-    def stored_crop(self, crop: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    def stored_crop(self, crop: Crop) -> Crop:
         """A crop of the upright picture, ``(left, top, right, bottom)`` in fractions, in the stored one."""
         left, top, right, bottom = crop
         if self.flip_columns:
@@ -71,14 +71,14 @@ class Orientation(NamedTuple):
 class _Cropper:
     """Cut a window out of frames without copying a pixel (FFmpeg's crop filter moves pointers)."""
 
-    def __init__(self, frame: VideoFrame, crop: tuple[float, float, float, float]) -> None:
-        left, top, right, bottom = crop
+    def __init__(self, frame: VideoFrame, crop: Crop, orientation: Orientation) -> None:
+        left, top, right, bottom = orientation.stored_crop(crop)
         # Even corners keep the halved colour planes in step with luma.
         x = min(round(left * frame.width) // 2 * 2, frame.width - 1)
         y = min(round(top * frame.height) // 2 * 2, frame.height - 1)
         width = max(1, min(round(right * frame.width), frame.width) - x)
         height = max(1, min(round(bottom * frame.height), frame.height) - y)
-        self.setup = (frame.width, frame.height, frame.format.name)
+        self.setup = (crop, frame.width, frame.height, frame.format.name)
         self._graph = Graph()
         self._graph.threads = 1
         source = self._graph.add_buffer(
@@ -139,29 +139,40 @@ def _copy_plane(frame: VideoFrame, out: NDArray[np.uint8], channels: int) -> Non
 
 
 class Sight:
-    """Frames at ``start + k / fps``: for each the last one at or before it, or the first there is.
+    """Frames at given times: for each the last one at or before it, or the first there is.
 
     Only frames that are taken are converted.
 
     Args:
         start, end: seconds on the clock of the frames' time stamps; after `end` the last frame before it stays.
-        spec: how many frames, of which size.
+        due: times of the frames, rising, on the same clock.
+        spec: which size.
         time_base: seconds per unit of the time stamps (flushed frames do not know it themselves).
         period: seconds between two frames of the file, where a frame does not say how long it lasts.
         max_pixels: larger pictures are refused.
+        crop_at: what is kept of the upright picture shown at a time and of a width and height, instead of `spec.crop`.
     """
 
     def __init__(
-        self, start: float, end: float, spec: MediaSpec, time_base: float, period: float, max_pixels: int
+        self,
+        start: float,
+        end: float,
+        due: Sequence[float],
+        spec: MediaSpec,
+        time_base: float,
+        period: float,
+        max_pixels: int,
+        crop_at: Callable[[float, int, int], Crop] | None = None,
     ) -> None:
         self.start, self.end, self.spec = start, end, spec
         self.time_base, self.period, self.max_pixels = time_base, period, max_pixels
-        self.out: NDArray[np.uint8] = np.empty((spec.num_frames, spec.size, spec.size, spec.channels), np.uint8)
+        self.out: NDArray[np.uint8] = np.empty((len(due), spec.size, spec.size, spec.channels), np.uint8)
         self.fresh = 0  # grid times for which a sound frame was found that was due then
         self.first: float | None = None  # time of the first decoded frame
         self.last: float | None = None  # time of the last decoded frame before `end`
         self.done = False
-        self._due = [start + k / spec.fps + _ROUNDING for k in range(spec.num_frames)]
+        self._due = [time + _ROUNDING for time in due]
+        self._crop_at = crop_at
         self._filled = 0
         self._held: VideoFrame | None = None
         self._held_until = 0.0
@@ -213,14 +224,18 @@ class Sight:
             self.fresh += self._due[self._filled] < min(self._held_until, self.end) + _ROUNDING
             self._filled += 1
         if begin < self._filled:
-            self._convert(self._cropped(self._held), self.out[begin])
+            self._convert(self._cropped(self._held, self.last or 0.0), self.out[begin])
             self.out[begin + 1 : self._filled] = self.out[begin]
 
-    def _cropped(self, frame: VideoFrame) -> VideoFrame:
+    def _cropped(self, frame: VideoFrame, time: float) -> VideoFrame:
         if self._orientation is None:
             self._orientation = Orientation.of(frame)
-        if self.spec.crop == (0.0, 0.0, 1.0, 1.0):
+        crop = self.spec.crop
+        if self._crop_at is not None:
+            size = (frame.height, frame.width) if self._orientation.transpose else (frame.width, frame.height)
+            crop = self._crop_at(time, *size)
+        if crop == (0.0, 0.0, 1.0, 1.0):
             return frame
-        if self._cropper is None or self._cropper.setup != (frame.width, frame.height, frame.format.name):
-            self._cropper = _Cropper(frame, self._orientation.stored_crop(self.spec.crop))
+        if self._cropper is None or self._cropper.setup != (crop, frame.width, frame.height, frame.format.name):
+            self._cropper = _Cropper(frame, crop, self._orientation)
         return self._cropper(frame)

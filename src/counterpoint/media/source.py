@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from counterpoint.errors import MediaError
 MAX_PIXELS = 2**26
 # A local file that FFmpeg cannot read on within this time is damaged, seconds.
 MAX_SECONDS_OF_IO = 30.0
+# Packets stand in the order of decoding, which may show one this much later than the next, seconds.
+_LATE = 1.0
 
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -33,10 +35,10 @@ def refusing(path: Path) -> Iterator[None]:
     except MediaError:
         raise
     except Exception as error:
-        raise MediaError(path, _what_is_wrong(path) or _in_words(error)) from error
+        raise MediaError(path, what_is_wrong(path) or _in_words(error)) from error
 
 
-def _what_is_wrong(path: Path) -> str | None:
+def what_is_wrong(path: Path) -> str | None:
     """A plainer reason than FFmpeg's, where there is one."""
     try:
         if not path.exists():
@@ -50,7 +52,7 @@ def _what_is_wrong(path: Path) -> str | None:
     if not head:
         return "is empty (0 bytes)"
     if head == _LFS_POINTER:
-        return "is a Git LFS pointer, not the media itself; fetch it with `git lfs pull`"
+        return "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`"
     return None
 
 
@@ -98,16 +100,58 @@ def _start(stream: Stream | None) -> float | None:
     return float(stream.start_time * stream.time_base)
 
 
+def stream_start(source: Source, stream: Stream) -> float:
+    """First moment of a stream as its header declares it, seconds from the file's beginning."""
+    return (_start(stream) or source.origin) - source.origin
+
+
 def stream_span(source: Source, stream: Stream) -> tuple[float, float] | None:
     """First and last moment of a stream as its header declares them, seconds from the file's beginning."""
-    start = (_start(stream) or source.origin) - source.origin
+    span = _own_span(source, stream)
+    if span is None and source.seconds is not None:
+        span = stream_start(source, stream), source.seconds
+    return span
+
+
+def picture_span(path: Path, until: float) -> tuple[float, float] | None:
+    """First and last moment of the picture, seconds from the file's beginning.
+
+    Where the stream's header is silent (FLV; the file's is no help, it counts the sound too) its packets are looked
+    at, undecoded, as far as `until`.
+
+    Raises:
+        MediaError: the file cannot be read.
+    """
+    with opened(path) as source:
+        video = source.video
+        if video is None:
+            return None
+        span = _own_span(source, video)
+        if span is not None or video.time_base is None:
+            return span
+        start = end = stream_start(source, video)
+        period = float(1 / video.average_rate) if video.average_rate else 0.0
+        with suppress(av.error.FFmpegError):  # what comes before the damage counts
+            for packet in source.container.demux(video):
+                stamp = packet.dts if packet.pts is None else packet.pts
+                if stamp is None or packet.size == 0:
+                    continue
+                time = float(stamp * video.time_base) - source.origin
+                end = max(end, time + (float((packet.duration or 0) * video.time_base) or period))
+                if time > until + _LATE:
+                    break
+        return start, end
+
+
+def _own_span(source: Source, stream: Stream) -> tuple[float, float] | None:
+    start = stream_start(source, stream)
     if stream.duration is not None and stream.time_base is not None and stream.duration > 0:
         return start, start + float(stream.duration * stream.time_base)
     tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # as Matroska has it
     if tag:
         hours, minutes, seconds = (float(part) for part in tag.groups())
         return start, start + 3600 * hours + 60 * minutes + seconds
-    return None if source.seconds is None else (start, source.seconds)
+    return None
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from numbers import Integral, Real
 
 from counterpoint.errors import ConfigError
 
+Crop = tuple[float, float, float, float]  # left, top, right, bottom as fractions of the upright picture
+
 
 @dataclass(frozen=True)
 class MediaSpec:
@@ -34,7 +36,7 @@ class MediaSpec:
     fps: float = 25.0
     size: int = 64
     gray: bool = True
-    crop: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    crop: Crop = (0.0, 0.0, 1.0, 1.0)
     frames: int | None = None
     sound_start: float = 0.0
     sound_seconds: float | None = None
