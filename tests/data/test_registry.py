@@ -24,7 +24,7 @@ def test_default_task_is_the_first_and_options_arrive():
 def test_wrong_names_propose_the_nearest():
     with pytest.raises(UnknownNameError, match=r"toy has no task 'digits'\. Did you mean 'digit'\?"):
         TOY(task="digits")
-    with pytest.raises(ConfigError, match=r"toy takes no option 'srn'\. Did you mean 'snr'\?"):
+    with pytest.raises(ConfigError, match=r"Dataset 'toy' has no option 'srn'\. Did you mean 'snr'\?"):
         TOY(srn=1)
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.data.clips import ClipTable
-from counterpoint.errors import ConfigError, UnknownNameError
-from counterpoint.registry import Registry, did_you_mean
+from counterpoint.errors import UnknownNameError
+from counterpoint.registry import Registry, check_options, did_you_mean
 
 Load = Callable[..., ClipTable]
-_OWN = ("root", "task", "seed")  # what every dataset takes; the rest are its options
+_OWN = ("root", "task", "seed")  # what every dataset takes, in this order; the rest are its options
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,7 @@ class DatasetEntry:
         task = self.tasks[0] if task is None else task
         if task not in self.tasks:
             raise UnknownNameError(f"{self.name} has no task {task!r}.{did_you_mean(task, self.tasks)}")
-        for option in options:
-            if option not in self.options:
-                raise ConfigError(f"{self.name} takes no option {option!r}.{did_you_mean(option, self.options)}")
+        check_options(f"Dataset {self.name!r}", self.load, options, given=len(_OWN))
         return self.load(None if root is None else Path(root).expanduser(), task=task, seed=seed, **options)
 
 
