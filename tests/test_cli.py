@@ -95,6 +95,9 @@ def test_version(run):
         (["list", "fusions", "summ"], "No fusions match 'summ'. Did you mean 'sum'?"),
         (["prepare", "--data.name", "grd"], "No dataset is called 'grd'. Did you mean 'grid'?"),
         (["download", "gird"], "Did you mean 'grid'?"),
+        (["download", "cremad"], "Get it from its repository"),
+        (["download", "ravdess", "--actors", "25"], "RAVDESS has no actor 25"),
+        (["download", "grid", "--landmarks"], "grid has no 'landmarks' to download"),
         (["download", "grid", "--speakers", "99"], "GRID has no speaker 99"),
         (["download", "grid", "--speakers", "1", "s99"], "GRID has no speaker 's99'"),
     ],
@@ -122,7 +125,9 @@ def test_speakers_are_numbers_or_names(run, monkeypatch):
     monkeypatch.setattr("counterpoint.commands.fetch.fetch", lambda *given: asked.append(given))
     for words in (("1", "2"), ("1,2",), ("s1", "2")):
         assert run("download", "grid", "--root", "here", "--speakers", *words)[0] == 0
-    assert asked == [("grid", "here", speakers, None) for speakers in ([1, 2], [1, 2], ["s1", 2])]
+    assert run("download", "ravdess", "--root", "here", "--actors", "3", "--landmarks")[0] == 0
+    assert asked[:3] == [("grid", "here", speakers, [], None) for speakers in ([1, 2], [1, 2], ["s1", 2])]
+    assert asked[3] == ("ravdess", "here", [3], ["landmarks"], None)
 
 
 def test_a_place_that_cannot_be_written_is_told_too(run, clips, tmp_path):

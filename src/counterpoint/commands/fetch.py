@@ -10,13 +10,16 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from counterpoint.data.download import ZENODO, download
 
 
-def fetch(dataset: str, root: str | None, parts: Sequence[str], base_url: str | None) -> None:
+def fetch(
+    dataset: str, root: str | None, parts: Sequence[int | str], extras: Sequence[str], base_url: str | None
+) -> None:
     """Download with a bar per file, and say where everything lies.
 
     Args:
         dataset: name of a record.
         root: folder; None: where the dataset is looked for.
         parts: of the dataset, e.g. numbers of speakers.
+        extras: what else to fetch, e.g. landmarks.
         base_url: server of the listing; None: Zenodo.
     """
     console = Console(stderr=True)
@@ -38,6 +41,12 @@ def fetch(dataset: str, root: str | None, parts: Sequence[str], base_url: str | 
 
     with bars:
         done = download(
-            dataset, root, parts=parts, base_url=base_url or ZENODO, progress=progress, announce=bars.console.print
+            dataset,
+            root,
+            parts=parts,
+            extras=extras,
+            base_url=base_url or ZENODO,
+            progress=progress,
+            announce=bars.console.print,
         )
     print(f"{len(done.fetched)} files fetched, {len(done.skipped)} were there already; in {done.root}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.data import folder, grid, talkers
+from counterpoint.data import cremad, folder, grid, ravdess, talkers
 from counterpoint.data.clips import SPLITS, Clip, ClipTable
 from counterpoint.data.prepare import PreparedClips, prepare
 from counterpoint.data.registry import DATASETS, DatasetEntry, load_table
@@ -26,10 +26,12 @@ __all__ = [
     "DatasetEntry",
     "PreparedClips",
     "collate",
+    "cremad",
     "folder",
     "grid",
     "load_table",
     "prepare",
+    "ravdess",
     "talkers",
 ]
 

@@ -67,14 +67,17 @@ class Row(Mapping[str, str]):
         return DataError(f"{self.source}, line {self.line}, column {column!r}: {message}")
 
 
-def parse_csv(text: str, source: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> list[Row]:
-    """The rows of a comma-separated table with a header line; empty lines are skipped.
+def parse_csv(
+    text: str, source: str, required: tuple[str, ...], optional: tuple[str, ...] = (), *, header: bool = True
+) -> list[Row]:
+    """The rows of a comma-separated table; empty lines are skipped.
 
     Args:
         text: the content of the file.
         source: its name, for messages.
-        required: columns that must be there; order does not matter.
+        required: columns that must be there; with a header, order does not matter.
         optional: columns that may be there; others are an error, so that a misspelt one is not overlooked.
+        header: the first line names the columns; without, they are the required ones in their order.
 
     Raises:
         DataError: header or a line that does not fit, with its number.
@@ -82,26 +85,24 @@ def parse_csv(text: str, source: str, required: tuple[str, ...], optional: tuple
     # strict: a quote that is never closed would swallow the rest of the file without a word.
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     known = (*required, *optional)
-    header: list[str] | None = None
+    columns = None if header else list(required)
     rows = []
     try:
         for cells in reader:
             cells = [cell.strip() for cell in cells]
             if not any(cells):
                 continue
-            if header is None:
-                header = cells
-                _check_header(header, source, required, known)
+            if columns is None:
+                columns = cells
+                _check_header(columns, source, required, known)
                 continue
-            if len(cells) != len(header):
-                raise DataError(
-                    f"{source}, line {reader.line_num}: {len(cells)} cells, but the header has {len(header)} "
-                    f"({', '.join(header)})"
-                )
-            rows.append(Row(source, reader.line_num, dict(zip(header, cells, strict=True))))
+            if len(cells) != len(columns):
+                wanted = f"{'the header has' if header else 'there must be'} {len(columns)} ({', '.join(columns)})"
+                raise DataError(f"{source}, line {reader.line_num}: {len(cells)} cells, but {wanted}")
+            rows.append(Row(source, reader.line_num, dict(zip(columns, cells, strict=True))))
     except csv.Error as error:
         raise DataError(f"{source}, line {reader.line_num}: {error}") from None
-    if header is None:
+    if columns is None:
         raise DataError(f"{source} is empty; its first line must be {','.join(known)}")
     return rows
 

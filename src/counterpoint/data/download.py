@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.data.places import default_root
-from counterpoint.data.records import ZENODO_RECORDS, Part, ZenodoRecord
+from counterpoint.data.records import ELSEWHERE, ZENODO_RECORDS, Part, ZenodoRecord
 from counterpoint.data.transfer import Progress, fetch_file, fetch_json
 from counterpoint.errors import DownloadError, UnknownNameError
 from counterpoint.registry import did_you_mean
@@ -56,6 +56,7 @@ def download(
     root: str | Path | None = None,
     *,
     parts: Sequence[Part] = (),
+    extras: Sequence[str] = (),
     base_url: str = ZENODO,
     progress: Progress | None = None,
     announce: Callable[[str], None] | None = None,
@@ -65,48 +66,70 @@ def download(
     Args:
         record_name: name in :data:`~counterpoint.data.records.ZENODO_RECORDS`, e.g. ``"grid"``.
         root: folder of the dataset; None: where the dataset is looked for when no root is given.
-        parts: which parts of it; for grid, numbers of speakers.
+        parts: which parts of it; for grid numbers of speakers, for ravdess numbers of actors or ``"all"``.
+        extras: what else to fetch; for ravdess, ``"landmarks"``. Without parts, this alone.
         base_url: server of the listing.
         progress: called with (file name, bytes there, bytes in all).
         announce: called with the title and licence before anything is fetched, e.g. ``print``.
 
     Raises:
-        UnknownNameError: no such record, or the record has no file of that name any more.
+        UnknownNameError: no such record or extra, or the record has no file of that name any more.
         ConfigError: no such part.
         DownloadError: not reachable, damaged or no room; what has arrived is kept for the next try.
     """
     record = _find(record_name)
+    records = [_extra(record_name, record, extra) for extra in extras]
+    if parts or not extras:
+        records.insert(0, record)
     root = default_root(record_name) if root is None else Path(root).expanduser()
-    names = record.files(parts)
-    if announce is not None:
-        announce(f"{record.title}\nZenodo record {record.record}, licence: {record.licence}\nInto {root}")
-    listing = _list_record(record, base_url)
-    archives = root / _ARCHIVES
-    done = _read_done(archives)
+    files = [
+        (each, each.files(parts)) for each in records
+    ]  # a part that there is not is told before anything is fetched
     fetched: list[str] = []
     skipped: list[str] = []
-    for name in names:
-        file = _pick(listing, name, record)
-        if name not in record.kept and _is_done(done.get(name), file, root):
-            skipped.append(name)
-            continue
-        path = archives / name
-        new = fetch_file(file.url, path, size=file.size, md5=file.md5, progress=progress)
-        (fetched if new else skipped).append(name)
-        placed = record.unpack(path, root, parts)
-        if name not in record.kept:
-            done[name] = {"md5": file.md5, "files": placed}
-            _write_done(archives, done)
-            path.unlink()
-    return Download(root, tuple(fetched), tuple(skipped), record.licence, record.layout)
+    for each, names in files:
+        if announce is not None:
+            announce(f"{each.title}\nZenodo record {each.record}, licence: {each.licence}\nInto {root}")
+        listing = _list_record(each, base_url)
+        for name in names:
+            new = _fetch(each, _pick(listing, name, each), root, parts, progress)
+            (fetched if new else skipped).append(name)
+    licences = dict.fromkeys(each.licence for each in records)
+    layout = "; ".join(each.layout for each in records)
+    return Download(root, tuple(fetched), tuple(skipped), "; ".join(licences), layout)
+
+
+def _fetch(record: ZenodoRecord, file: _Listed, root: Path, parts: Sequence[Part], progress: Progress | None) -> bool:
+    """Bring one archive and unpack it; False where nothing had to be fetched."""
+    archives = root / _ARCHIVES
+    done = _read_done(archives)
+    if file.name not in record.kept and _is_done(done.get(file.name), file, root):
+        return False
+    path = archives / file.name
+    new = fetch_file(file.url, path, size=file.size, md5=file.md5, progress=progress)
+    placed = record.unpack(path, root, parts)
+    if file.name not in record.kept:
+        done[file.name] = {"md5": file.md5, "files": placed}
+        _write_done(archives, done)
+        path.unlink()
+    return new
 
 
 def _find(name: str) -> ZenodoRecord:
+    if name in ELSEWHERE:
+        raise DownloadError(f"{name} cannot be downloaded by this command. {ELSEWHERE[name]}")
     try:
         return ZENODO_RECORDS[name]
     except KeyError:
         message = f"No dataset that can be downloaded is called {name!r}.{did_you_mean(name, ZENODO_RECORDS)}"
         raise UnknownNameError(message) from None
+
+
+def _extra(name: str, record: ZenodoRecord, extra: str) -> ZenodoRecord:
+    try:
+        return record.extras[extra]
+    except KeyError:
+        raise UnknownNameError(f"{name} has no {extra!r} to download.{did_you_mean(extra, record.extras)}") from None
 
 
 def _list_record(record: ZenodoRecord, base_url: str) -> dict[str, _Listed]:

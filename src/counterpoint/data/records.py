@@ -6,8 +6,8 @@ Another dataset needs another :class:`ZenodoRecord` in :data:`ZENODO_RECORDS` an
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from counterpoint.data.unpack import member_names, unpack
@@ -34,6 +34,7 @@ class ZenodoRecord:
         layout: what the folder looks like afterwards, for messages.
         unpack: puts the content of one archive into the folder: ``(archive, root, parts) -> {path: size}``.
         kept: archives that stay in the folder, because other parts will need them again.
+        extras: what else goes into the same folder when it is asked for: name -> its record.
     """
 
     record: int
@@ -43,6 +44,7 @@ class ZenodoRecord:
     layout: str
     unpack: Callable[[Path, Path, Sequence[Part]], dict[str, int]] = unpack_as_is
     kept: tuple[str, ...] = ()
+    extras: Mapping[str, ZenodoRecord] = field(default_factory=dict)
 
 
 _GRID_SPEAKERS = tuple(n for n in range(1, 35) if n != 21)
@@ -112,6 +114,38 @@ def _grid_alignments(archive: Path, root: Path, speakers: Sequence[str]) -> dict
     return placed
 
 
+def ravdess_actors(parts: Sequence[Part]) -> list[str]:
+    """Two-digit numbers of RAVDESS actors, from ``all``, ``3``, ``"03"`` or ``"Actor_03"``.
+
+    Raises:
+        ConfigError: there is no such actor, or none is asked for.
+    """
+    if not parts:
+        raise ConfigError("say which actors of RAVDESS to download, e.g. 1 2, or all; each is about half a gigabyte")
+    actors = []
+    for part in parts:
+        text = str(part).strip().lower().removeprefix("actor_")
+        number = int(text) if text.isdigit() else 0
+        if text != "all" and not 1 <= number <= 24:
+            raise ConfigError(f"RAVDESS has no actor {part!r}; its actors are 1 to 24, or all")
+        actors += [f"{n:02d}" for n in (range(1, 25) if text == "all" else [number])]
+    return list(dict.fromkeys(actors))
+
+
+def _ravdess_unpack(archive: Path, root: Path, parts: Sequence[Part]) -> dict[str, int]:
+    """Recordings of speech with sound and picture, whose names begin 01-01, or their landmarks; others are left out."""
+    del parts
+
+    def place(member: PurePosixPath) -> PurePosixPath | None:
+        if not member.name.startswith("01-01-") or "__MACOSX" in member.parts or not _is_inside(member):
+            return _refuse_outside(member)
+        if member.suffix.lower() == ".csv":
+            return PurePosixPath("landmarks", member.name)
+        return PurePosixPath(f"Actor_{member.stem[-2:]}", member.name) if member.suffix.lower() == ".mp4" else None
+
+    return unpack(archive, root, place)
+
+
 def _is_inside(member: PurePosixPath) -> bool:
     return not member.is_absolute() and ".." not in member.parts
 
@@ -120,6 +154,8 @@ def _refuse_outside(member: PurePosixPath) -> PurePosixPath | None:
     """None (leave it out) for a harmless member; one that points outside goes on, for the archive to be refused."""
     return None if _is_inside(member) else member
 
+
+_CC_BY_NC_SA = "CC BY-NC-SA 4.0, not for commercial use (https://creativecommons.org/licenses/by-nc-sa/4.0/)"
 
 ZENODO_RECORDS: dict[str, ZenodoRecord] = {
     "grid": ZenodoRecord(
@@ -131,5 +167,29 @@ ZENODO_RECORDS: dict[str, ZenodoRecord] = {
         unpack=_grid_unpack,
         kept=("alignments.zip",),
     ),
+    "ravdess": ZenodoRecord(
+        record=1188976,
+        title="The Ryerson Audio-Visual Database of Emotional Speech and Song (Livingstone and Russo, 2018)",
+        licence=_CC_BY_NC_SA,
+        files=lambda parts: [f"Video_Speech_Actor_{actor}.zip" for actor in ravdess_actors(parts)],
+        layout="Actor_01/01-01-01-01-01-01-01.mp4 ..., one folder per actor; those without sound are left out",
+        unpack=_ravdess_unpack,
+        extras={
+            "landmarks": ZenodoRecord(
+                record=3255102,
+                title="RAVDESS Facial Landmark Tracking (Swanson, Livingstone and Russo, 2019)",
+                licence=_CC_BY_NC_SA,
+                files=lambda parts: ["FacialTracking_Actors_01-24.zip"],
+                layout="landmarks/01-01-01-01-01-01-01.csv ..., of all actors",
+                unpack=_ravdess_unpack,
+            )
+        },
+    ),
 }
 """Name -> record."""
+
+ELSEWHERE = {
+    "cremad": "Get it from its repository, github.com/CheyneyComputerScience/CREMA-D (Open Database Licence), with "
+    "Git LFS: `git lfs install`, then `git clone`; without Git LFS the clips are pointers of a few bytes"
+}
+"""Datasets that cannot be downloaded by this library -> where they are to be had."""

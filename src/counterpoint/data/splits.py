@@ -97,15 +97,21 @@ def shared_note(sides: Mapping[str, str], groups: Mapping[str, str | None], grou
     )
 
 
+def check_share(option: str, share: object) -> None:
+    """Raise a ConfigError unless `share` is a number of at least 0 and below 1."""
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < 1:
+        raise ConfigError(f"{option} is {share!r}; it must be a share, 0 <= {option} < 1")
+
+
 def _check_shares(val: float, test: float) -> None:
-    for key, share in (("val", val), ("test", test)):
-        if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < 1:
-            raise ConfigError(f"{key} is {share!r}; it must be a share of the clips, 0 <= {key} < 1")
+    check_share("val", val)
+    check_share("test", test)
     if val + test >= 1:
         raise ConfigError(f"val + test is {val + test:g}; it must be below 1, so that something is left for training")
 
 
-def _rank(seed: int, *names: Hashable) -> bytes:
+def rank(seed: int, *names: Hashable) -> bytes:
+    """What names are sorted by to be drawn from: equal seeds give equal orders, whatever else is there."""
     return hashlib.sha256(repr((seed, *names)).encode("utf-8", "surrogatepass")).digest()
 
 
@@ -124,7 +130,7 @@ def _stratify(name: str, labels: Mapping[str, str], shares: Mapping[str, float],
                 f"{', '.join(f'{side}={share:g}' for side, share in shares.items())}. Add clips, leave the class out, "
                 "or lower the shares"
             )
-        clips.sort(key=lambda clip: (_rank(seed, clip), clip))
+        clips.sort(key=lambda clip: (rank(seed, clip), clip))
         for side in ("test", "val"):
             for _ in range(wanted.get(side, 0)):
                 sides[clips.pop(0)] = side
@@ -193,7 +199,7 @@ def _assign_groups(
     trials = max(1, min(_TRIALS, 20_000 // len(counts)))
     best: tuple[tuple[int, float], dict[Hashable, str]] | None = None
     for trial in range(_TRIALS):
-        order = sorted(counts, key=lambda group: (_rank(seed, trial, group), str(group)))
+        order = sorted(counts, key=lambda group: (rank(seed, trial, group), str(group)))
         side_of, cost = _fill(order, counts, totals, shares)
         if best is None or cost < best[0]:
             best = (cost, side_of)
