@@ -24,7 +24,7 @@ class MediaSpec:
         crop: part of the upright picture that is kept before resizing, as fractions ``(left, top, right, bottom)``; of
             clips with landmarks the face is kept instead.
         frames: this many frames instead of `fps`, spread evenly over what a clip has, its first `seconds` at most: the
-            times ``(k + 1/2) / frames`` of it, so that no frame is repeated to fill up a short clip.
+            times ``(k + 1/2) / frames`` of it, so that a short clip is not filled up with its last frame.
         sound_start: where the sound begins, seconds into the clip.
         sound_seconds: length of the sound, seconds; None: to the end of `seconds`. It must end by then.
         face_margin: how far the face's box is widened to each side, as a share of its width and height, for clips with

@@ -22,7 +22,8 @@ _STD = {1: (0.226,), 3: (0.229, 0.224, 0.225)}
 class Frames(nn.Module):
     """uint8 ``(B, T, H, W, C)`` to floating point ``(B, C, T, H, W)``, ``(x / 255 - mean) / std``.
 
-    In ``train()`` with `augment` each clip is seen through one random view, the same for all of its frames.
+    In ``train()`` with `augment` each clip is seen through one random view, the same for all of its frames unless
+    `per_frame`.
 
     Args:
         spec: shape of the clips.
@@ -32,6 +33,8 @@ class Frames(nn.Module):
         flip: turn half of the clips left to right.
         min_area: smallest share of the picture that a view shows, enlarged to full size; 1: views are not enlarged.
             0.08 is the usual random resized crop (with square views).
+        per_frame: draw a view for each frame by itself, as the released code of CFN-SR does. The picture then jumps
+            and turns over from frame to frame, and takes the motion along.
 
     Raises:
         ConfigError: a value outside its range.
@@ -50,6 +53,7 @@ class Frames(nn.Module):
         shift: float = 0.06,
         flip: bool = True,
         min_area: float = 1.0,
+        per_frame: bool = False,
     ) -> None:
         super().__init__()
         channels = spec.channels
@@ -61,7 +65,7 @@ class Frames(nn.Module):
             raise ConfigError(f"frames: shift is {shift}; it must be a share from 0 to 1")
         if not 0 < min_area <= 1:
             raise ConfigError(f"frames: min_area is {min_area}; it must be above 0 and at most 1")
-        self.channels, self.augment = channels, augment
+        self.channels, self.augment, self.per_frame = channels, augment, per_frame
         self.shift, self.flip, self.min_area = round(shift * spec.size), flip, min_area
         dtype = torch.get_default_dtype()
         std_, mean_ = torch.tensor(std, dtype=dtype), torch.tensor(mean, dtype=dtype)
@@ -79,6 +83,9 @@ class Frames(nn.Module):
                 f"frames got pictures of shape {tuple(pictures.shape)}; it needs (B, T, H, W, {self.channels})"
             )
         random = self.augment and self.training
+        batch, frames = pictures.shape[:2]
+        if random and self.per_frame:  # each frame is a clip of its own until the end
+            pictures = pictures.flatten(0, 1)[:, None]
         if random and self.min_area == 1:
             pictures = self._moved(pictures)
         width = pictures.shape[3]
@@ -87,7 +94,11 @@ class Frames(nn.Module):
         # In place where the conversion has made a copy: these are the largest tensors of a batch.
         out = rows * scale if rows.is_floating_point() else rows.to(scale.dtype).mul_(scale)
         out = out.add_(bias).view_as(pictures).permute(0, 4, 1, 2, 3)
-        return self._enlarged(out) if random and self.min_area < 1 else out
+        if random and self.min_area < 1:
+            out = self._enlarged(out)
+        if random and self.per_frame:  # (B T, C, 1, H, W)
+            out = out.view(batch, frames, *out.shape[1:]).squeeze(3).transpose(1, 2)
+        return out
 
     def _moved(self, pictures: Tensor) -> Tensor:
         """Shift and flip in whole pixels, on the bytes: each row is cut out of the widened clip or its mirror image."""
