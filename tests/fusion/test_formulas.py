@@ -226,3 +226,23 @@ def test_gmu_with_a_number_comes_apart():
     out = fusion(x)
     close(sum(out.unimodal_logits.values()), array(out.logits))
     assert out.unimodal_logits["audio"].requires_grad
+
+
+def test_concatenation_with_fully_connected_layers():
+    dims = {"audio": 4, "visual": 7}
+    x, fusion = features(dims), Concat(dims, C, hidden=[5, 3])
+    first, _, _, second, _, _ = fusion.hidden
+    both = np.concatenate([array(x["audio"]), array(x["visual"])], 1)
+    fused = np.maximum(linear(second, np.maximum(linear(first, both), 0)), 0)
+    out = fusion(x)
+    close(out.fused, fused)
+    close(out.logits, fused @ array(fusion.head.weights()["fused"]).T + array(fusion.head.bias))
+    close(out.unimodal_logits["audio"], array(fusion.silenced(x, "audio")))
+    assert not out.unimodal_logits["audio"].requires_grad
+
+
+def test_concatenation_with_fully_connected_layers_has_the_papers_parameters():
+    """Table 1 of CFN-SR: 26.87M, less both trunks."""
+    fusion = Concat({"audio": 1664, "visual": 2048}, 8, hidden=[256, 128])
+    assert sum(p.numel() for p in fusion.parameters()) == 26_870_824 - 25_865_664 - 20_704
+    assert [type(layer).__name__ for layer in Concat({"audio": 4}, C, hidden=3).hidden] == ["Linear", "ReLU", "Dropout"]

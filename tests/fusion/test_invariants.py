@@ -24,9 +24,10 @@ THREE = {"audio": 16, "visual": 16, "text": 16}
 CLASSES = 5
 # Forms beside a fusion's default one.
 FORMS = {
-    "concat": [{}],
+    "concat": [{}, {"hidden": [8, 6], "dropout": 0.2}],
     "film": [{}, {"two_stream": True}],
     "gated": [{}, {"two_stream": True}, {"form": "gmu"}],
+    "mcb": [{"size": 37}, {"size": 64}],
     "sum": [{}, {"sum_at": "features"}],
 }
 

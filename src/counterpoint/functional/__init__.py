@@ -1,5 +1,6 @@
 """The papers' mathematics as pure functions of tensors: no state, no modules, one file per idea."""
 
+from counterpoint.functional.count_sketch import compact_bilinear, count_sketch
 from counterpoint.functional.mmcosine import (
     cosine_logits,
     mmcosine_logits,
@@ -21,7 +22,9 @@ from counterpoint.functional.superposition import superpose
 from counterpoint.functional.zeta import zeta_spread
 
 __all__ = [
+    "compact_bilinear",
     "cosine_logits",
+    "count_sketch",
     "log_complement",
     "logit_scores",
     "mmcosine_logits",

@@ -7,6 +7,7 @@ from counterpoint.fusion.film import FiLM
 from counterpoint.fusion.gate import ZetaGate
 from counterpoint.fusion.gated import Gated
 from counterpoint.fusion.late import Late
+from counterpoint.fusion.mcb import MCB
 from counterpoint.fusion.multiplicative import Multiplicative
 from counterpoint.fusion.output import FusionOutput
 from counterpoint.fusion.product import Product
@@ -15,6 +16,7 @@ from counterpoint.fusion.sum import Sum
 
 __all__ = [
     "FUSIONS",
+    "MCB",
     "Average",
     "Concat",
     "FiLM",

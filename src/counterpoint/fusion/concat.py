@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from counterpoint.errors import ConfigError
-from counterpoint.fusion.base import FUSIONS, Fusion, Joined, total
+from counterpoint.fusion.base import FUSED, FUSIONS, Fusion, Joined, total
 from counterpoint.fusion.superposition import Superposition
 from counterpoint.heads import create_head
 
@@ -20,8 +20,11 @@ class Concat(Fusion):
     """Concatenates the features and classifies them; with one modality, the unimodal baseline.
 
     SimAM² sees a concatenation as Eq. (4) of streams that are padded with zeros, X_1 = [x_1; 0] and X_2 = [0; x_2];
-    their population is the concatenated vector. The head's blocks always tell the modalities' logits apart, so these
-    are never silenced; and `weights` is None always, as the paper keeps the decoupled ratio for concatenation (Sec. 4).
+    their population is the concatenated vector. `weights` is None always, as the paper keeps the decoupled ratio for
+    concatenation (Sec. 4).
+
+    Without hidden layers the head's blocks tell the modalities' logits apart. Behind hidden layers, "Concat + FC" of
+    CFN-SR, Table 1 (``hidden=[256, 128]`` for its 26.87M parameters), unimodal logits come from silencing.
 
     Args:
         dims: per modality the width of its features; M >= 1.
@@ -33,6 +36,9 @@ class Concat(Fusion):
         zeta: None concatenates plainly (with attention: equal weights); else the weights of the padded streams, a
             number or ``"learned"`` as in :class:`Sum`; needs M >= 2.
         gate_hidden: width of the hidden layer behind a learned zeta; None for a single linear layer.
+        hidden: width of a fully connected layer with ReLU between concatenation and head, or widths of several; None
+            for none. The last one's output is `fused` then.
+        dropout: share of the hidden layers' outputs that training sets to zero, from 0 to below 1.
 
     Raises:
         ConfigError: an option outside its range, or zeta or attention for one modality.
@@ -49,14 +55,19 @@ class Concat(Fusion):
         attention_options: Mapping[str, Any] | None = None,
         zeta: float | str | None = None,
         gate_hidden: int | None = 128,
+        hidden: int | Sequence[int] | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__(dims, num_classes, minimum=1)
         if len(dims) == 1 and (attention is not None or zeta is not None):
             raise ConfigError(
                 f"attention and zeta weigh modalities against each other, but {next(iter(dims))!r} is alone"
             )
-        self.head = create_head(head, dims, num_classes, **(head_options or {}))
         width = sum(dims.values())
+        widths = [] if hidden is None else [hidden] if isinstance(hidden, int) else list(hidden)
+        self.hidden = _fully_connected(width, widths, dropout)
+        head_dims = {FUSED: widths[-1]} if widths else dims
+        self.head = create_head(head, head_dims, num_classes, **(head_options or {}))
         self.superposition = Superposition(
             len(dims),
             width,
@@ -74,6 +85,9 @@ class Concat(Fusion):
         if not self.superposition.plain:
             fused, _, extras = self.superposition(self._padded(parts), parts, update=update)
             parts = list(fused.split(list(self.dims.values()), -1))
+        if len(self.hidden):
+            fused = self.hidden(fused)
+            return Joined(self.head({FUSED: fused})[FUSED], fused, None, extras)
         logits: dict[str, Tensor] = self.head(dict(zip(self.modalities, parts, strict=True)))
         return Joined(total(logits), fused, None, extras, logits)
 
@@ -85,3 +99,15 @@ class Concat(Fusion):
             padded.append(F.pad(part, (before, width - before - size)))
             before += size
         return padded
+
+
+def _fully_connected(width: int, widths: Sequence[int], dropout: float) -> nn.Sequential:
+    """Linear layers of these widths, each with ReLU and dropout; without widths, nothing."""
+    if any(size < 1 for size in widths):
+        raise ConfigError(f"hidden layers must be 1 or more wide, got {list(widths)}")
+    if not 0 <= dropout < 1 or (dropout and not widths):
+        raise ConfigError(f"dropout is a share from 0 to below 1 of hidden layers' outputs, got {dropout}")
+    layers: list[nn.Module] = []
+    for before, size in zip([width, *widths], widths, strict=False):
+        layers += [nn.Linear(before, size), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers)
