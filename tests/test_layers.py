@@ -12,12 +12,13 @@ import counterpoint
 SOURCE = Path(counterpoint.__file__).parent
 BASE = {"errors", "registry", "distributed", "allocator", "cores"}
 PLUG_IN = BASE | {"functional"}
-MODELS = PLUG_IN | {"heads", "fusion", "balance", "encoders", "metrics"}
+MODELS = PLUG_IN | {"heads", "intermediate", "fusion", "balance", "encoders", "metrics"}
 # What each room may import of the package, beside itself.
 MAY_IMPORT = {
     "functional": BASE,
     "heads": PLUG_IN,
-    "fusion": PLUG_IN | {"heads"},
+    "intermediate": PLUG_IN | {"heads"},
+    "fusion": PLUG_IN | {"heads", "intermediate"},
     "losses": PLUG_IN | {"fusion"},
     "balance": PLUG_IN | {"fusion"},
     "encoders": PLUG_IN,
@@ -28,7 +29,7 @@ MAY_IMPORT = {
     "training": MODELS | {"losses", "models", "media", "data", "recipes"},
     "analysis": MODELS | {"losses", "models", "media", "data", "training", "recipes"},
 }
-PLUG_IN_ROOMS = ("functional", "heads", "fusion", "losses", "balance", "encoders", "models")
+PLUG_IN_ROOMS = ("functional", "heads", "intermediate", "fusion", "losses", "balance", "encoders", "models")
 
 
 def imported_rooms(path: Path) -> set[str]:

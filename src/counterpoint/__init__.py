@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from counterpoint.errors import CounterpointError
 
 if TYPE_CHECKING:
-    from counterpoint import balance, encoders, functional, fusion, heads, losses, metrics, models
+    from counterpoint import balance, encoders, functional, fusion, heads, intermediate, losses, metrics, models
     from counterpoint.fusion import FusionOutput
     from counterpoint.models import MultimodalModel, create_model, from_pretrained, list_models
 
@@ -29,6 +29,7 @@ __all__ = [
     "functional",
     "fusion",
     "heads",
+    "intermediate",
     "list_models",
     "losses",
     "metrics",

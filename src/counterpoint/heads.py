@@ -16,12 +16,11 @@ from counterpoint.functional import cosine_logits, mmcosine_scale_bound
 from counterpoint.registry import Registry, check_options, did_you_mean
 
 
-def check_dims(owner: str, dims: Mapping[str, int], num_classes: int) -> None:
+def check_dims(owner: str, dims: Mapping[str, int], num_classes: int | None = None) -> None:
     """Raise a ConfigError for a size below 1, or for a modality after which torch cannot name a module."""
-    if not dims or min(*dims.values(), num_classes) < 1:
-        raise ConfigError(
-            f"{owner} needs modalities and sizes of 1 or more, got {dict(dims)} and {num_classes} classes"
-        )
+    if not dims or min(dims.values()) < 1 or (num_classes is not None and num_classes < 1):
+        classes = "" if num_classes is None else f" and {num_classes} classes"
+        raise ConfigError(f"{owner} needs modalities and sizes of 1 or more, got {dict(dims)}{classes}")
     modules, parameters = nn.ModuleDict(), nn.ParameterDict()
     for name in dims:
         if not isinstance(name, str) or not name or "." in name or hasattr(modules, name) or hasattr(parameters, name):
