@@ -16,7 +16,12 @@ from invariants import (
     check_state_dict,
 )
 
-SHAPES = {"audio_cnn": (1, 24, 40), "visual_cnn": (1, 9, 24, 20)}
+SHAPES = {
+    "audio_cnn": (1, 24, 40),
+    "visual_cnn": (1, 9, 24, 20),
+    "resnet18_3d": (3, 3, 36, 32),
+    "resnext50_3d": (3, 3, 36, 32),
+}
 PICTURE = (3, 40, 36)
 
 
@@ -126,4 +131,4 @@ def test_names_and_options_are_proposed():
         create_encoder("resnet_18")
     with pytest.raises(ConfigError, match="Did you mean 'in_channels'"):
         create_encoder("resnet18", in_chanels=1)
-    assert list_encoders("resnet*") == ["resnet18", "resnet34", "resnet50"]
+    assert list_encoders("resnet*") == ["resnet18", "resnet18_3d", "resnet34", "resnet50"]

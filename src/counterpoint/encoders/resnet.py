@@ -1,113 +1,177 @@
-"""ResNet 18, 34 and 50 without their classifier; parameters carry torchvision's names."""
+"""ResNets without their classifier: over pictures (18, 34, 50) and over clips (18, ResNeXt-50), from the same blocks.
+
+Parameters carry the names of torchvision and, over clips, of the usual 3-D ResNet release.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from counterpoint.encoders.base import Encoder, Stage, per_frame
+from counterpoint.encoders.published import load_published
+from counterpoint.encoders.recompute import recomputed
 from counterpoint.encoders.registry import ENCODERS
-from counterpoint.errors import ConfigError
+from counterpoint.registry import check_choice
 
 
-# The only two places that know over how many axes a convolution runs; blocks and stages do not.
-def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Module:
-    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+class Axes:
+    """Makes layers that run over 2 axes (pictures) or 3 (clips); blocks and stages do not know over how many."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def conv(
+        self, inputs: int, outputs: int, kernel: int, stride: int | tuple[int, ...] = 1, groups: int = 1
+    ) -> nn.Module:
+        """Convolution without bias that keeps the size but for its stride."""
+        make: type[nn.Conv2d | nn.Conv3d] = nn.Conv2d if self.count == 2 else nn.Conv3d
+        return make(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False)  # type: ignore[arg-type]
+
+    def norm(self, channels: int) -> nn.Module:
+        """Batch normalisation."""
+        return nn.BatchNorm2d(channels) if self.count == 2 else nn.BatchNorm3d(channels)
+
+    def shortcut(self, inputs: int, outputs: int, stride: int) -> nn.Module | None:
+        """Type B: a convolution of width 1 where shapes change, else nothing."""
+        if stride == 1 and inputs == outputs:
+            return None
+        return nn.Sequential(self.conv(inputs, outputs, 1, stride), self.norm(outputs))
 
 
-def _norm(channels: int) -> nn.Module:
-    return nn.BatchNorm2d(channels)
+class Block(nn.Module):
+    """What a stage repeats: some convolutions beside a shortcut, ``Block(axes, inputs, width, stride)``."""
+
+    first_width: ClassVar[int] = 64
+    """Width of the blocks of the first stage; it doubles from stage to stage."""
+    expansion: ClassVar[int]
+    """How many times as many channels come out."""
+
+    relu: nn.Module
+    downsample: nn.Module | None
+
+    def residual(self, x: Tensor) -> Tensor:
+        """What is added to the shortcut."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, inputs, ...) -> (N, expansion * width, ... / stride)``."""
+        y = self.residual(x)
+        y += x if self.downsample is None else self.downsample(x)
+        out: Tensor = self.relu(y)
+        return out
 
 
-class BasicBlock(nn.Module):
+class BasicBlock(Block):
     """Two 3-wide convolutions beside a shortcut."""
 
     expansion = 1
+    norm_after: ClassVar = {"conv1": "bn1", "conv2": "bn2"}
 
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
+    def __init__(self, axes: Axes, inputs: int, width: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = _conv(inputs, width, 3, stride)
-        self.bn1 = _norm(width)
-        self.conv2 = _conv(width, width, 3)
-        self.bn2 = _norm(width)
+        self.conv1 = axes.conv(inputs, width, 3, stride)
+        self.bn1 = axes.norm(width)
+        self.conv2 = axes.conv(width, width, 3)
+        self.bn2 = axes.norm(width)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = _shortcut(inputs, width * self.expansion, stride)
+        self.downsample = axes.shortcut(inputs, width, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, inputs, ...) -> (N, width, ... / stride)``."""
+    def residual(self, x: Tensor) -> Tensor:
+        """Both convolutions."""
         y = self.relu(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        y += x if self.downsample is None else self.downsample(x)
-        out: Tensor = self.relu(y)
+        out: Tensor = self.bn2(self.conv2(y))
         return out
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(Block):
     """1, 3 and 1-wide convolutions beside a shortcut; the stride is at the 3-wide one, as torchvision has it."""
 
     expansion = 4
+    groups: ClassVar[int] = 1
+    norm_after: ClassVar = {"conv1": "bn1", "conv2": "bn2", "conv3": "bn3"}
 
-    def __init__(self, inputs: int, width: int, stride: int) -> None:
+    def __init__(self, axes: Axes, inputs: int, width: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = _conv(inputs, width, 1)
-        self.bn1 = _norm(width)
-        self.conv2 = _conv(width, width, 3, stride)
-        self.bn2 = _norm(width)
-        self.conv3 = _conv(width, width * self.expansion, 1)
-        self.bn3 = _norm(width * self.expansion)
+        self.conv1 = axes.conv(inputs, width, 1)
+        self.bn1 = axes.norm(width)
+        self.conv2 = axes.conv(width, width, 3, stride, self.groups)
+        self.bn2 = axes.norm(width)
+        self.conv3 = axes.conv(width, width * self.expansion, 1)
+        self.bn3 = axes.norm(width * self.expansion)
         self.relu = nn.ReLU(inplace=True)
-        self.downsample = _shortcut(inputs, width * self.expansion, stride)
+        self.downsample = axes.shortcut(inputs, width * self.expansion, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(N, inputs, ...) -> (N, 4 width, ... / stride)``."""
+    def residual(self, x: Tensor) -> Tensor:
+        """The three convolutions."""
         y = self.relu(self.bn1(self.conv1(x)))
         y = self.relu(self.bn2(self.conv2(y)))
-        y = self.bn3(self.conv3(y))
-        y += x if self.downsample is None else self.downsample(x)
-        out: Tensor = self.relu(y)
+        out: Tensor = self.bn3(self.conv3(y))
         return out
 
 
-def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module | None:
-    if stride == 1 and inputs == outputs:
-        return None
-    return nn.Sequential(_conv(inputs, outputs, 1, stride), _norm(outputs))
+class ResNeXtBottleneck(Bottleneck):
+    """A bottleneck twice as wide whose 3-wide convolution runs in 32 groups (cardinality 32)."""
+
+    first_width = 128
+    expansion = 2
+    groups = 32
 
 
 class ResNet(Encoder):
     """A ResNet that ends after its average pooling.
 
-    Spectrograms and pictures are ``(B, C, H, W)``. Frames, ``(B, C, T, H, W)``, are read one by one as pictures, and
-    pooled over T, H and W together (as OGM-GE does). Weights start as OGM-GE's: convolutions normal with variance
-    2 / fan-out (Kaiming), batch normalisations 1 and 0.
+    Over 2 axes, spectrograms and pictures are ``(B, C, H, W)``; frames, ``(B, C, T, H, W)``, are read one by one as
+    pictures, and pooled over T, H and W together (as OGM-GE does). Over 3 axes, clips ``(B, C, T, H, W)`` are read
+    whole; the first convolution steps by two over H and W, but not over T. Weights start as OGM-GE's: convolutions
+    normal with variance 2 / fan-out (Kaiming), batch normalisations 1 and 0.
 
     Args:
         block: what a stage repeats.
         depths: how often, for each of the four stages.
         in_channels: C.
+        axes: 2 or 3.
+        checkpoint: keep only what goes into each block and run the block again in the backward pass: the same numbers
+            in less memory, for about a quarter more time.
+        stem_relu: False leaves out the ReLU between the first batch normalisation and the pooling.
     """
+
+    norm_after: ClassVar = {"conv1": "bn1"}
 
     layer1: nn.Module
     layer2: nn.Module
     layer3: nn.Module
     layer4: nn.Module
 
-    def __init__(self, block: type[BasicBlock | Bottleneck], depths: Sequence[int], in_channels: int) -> None:
-        channels = {"conv1": 64} | {f"layer{k + 1}": 64 * 2**k * block.expansion for k in range(4)}
-        super().__init__(in_channels, 512 * block.expansion, ("B, C, H, W", "B, C, T, H, W"), channels)
-        self.conv1 = _conv(in_channels, 64, 7, 2)
-        self.bn1 = _norm(64)
-        self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
+    def __init__(
+        self,
+        block: type[Block],
+        depths: Sequence[int],
+        in_channels: int,
+        *,
+        axes: int = 2,
+        checkpoint: bool = False,
+        stem_relu: bool = True,
+    ) -> None:
+        widths = [block.first_width * 2**k for k in range(4)]
+        channels = {"conv1": 64} | {f"layer{k}": width * block.expansion for k, width in enumerate(widths, 1)}
+        layouts = ("B, C, H, W", "B, C, T, H, W")[axes - 2 :]
+        super().__init__(in_channels, channels["layer4"], layouts, channels)
+        self.checkpoint = checkpoint
+        make = Axes(axes)
+        self.axes = axes
+        self.conv1 = make.conv(in_channels, 64, 7, (1, 2, 2)[-axes:])
+        self.bn1 = make.norm(64)
+        self.relu = nn.ReLU(inplace=True) if stem_relu else nn.Identity()
+        self.maxpool = (nn.MaxPool2d if axes == 2 else nn.MaxPool3d)(3, stride=2, padding=1)
         inputs = 64
-        for stage, depth in enumerate(depths):
-            width = 64 * 2**stage
+        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             blocks: list[nn.Module] = []
             for k in range(depth):
-                blocks.append(block(inputs, width, stride=2 if k == 0 and stage > 0 else 1))
+                blocks.append(block(make, inputs, width, 2 if k == 0 and stage > 0 else 1))
                 inputs = width * block.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         self.reset_parameters()
@@ -115,73 +179,89 @@ class ResNet(Encoder):
     def reset_parameters(self) -> None:
         """Draw the weights anew."""
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d | nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            elif isinstance(module, nn.BatchNorm2d):
+            elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
                 module.reset_parameters()
 
     def stages(self) -> dict[str, Stage]:
         """``conv1`` with the pooling behind it, and ``layer1`` to ``layer4``; maps have as many axes as the input."""
-        parts: list[Stage] = [self._stem, self.layer1, self.layer2, self.layer3, self.layer4]
-        return {name: partial(per_frame, part) for name, part in zip(self.stage_channels, parts, strict=True)}
+        layers = (self.layer1, self.layer2, self.layer3, self.layer4)
+        parts: list[Stage] = [self._stem, *(partial(self._layer, layer) for layer in layers)]
+        if self.axes == 2:
+            parts = [partial(per_frame, part) for part in parts]
+        return dict(zip(self.stage_channels, parts, strict=True))
 
     def _stem(self, x: Tensor) -> Tensor:
         out: Tensor = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return out
 
-    def load_torchvision(self, state_dict: Mapping[str, Tensor]) -> None:
-        """Start from a checkpoint that torchvision published for the ResNet of the same depth, e.g. on ImageNet.
+    def _layer(self, layer: nn.Module, x: Tensor) -> Tensor:
+        for block in layer.children():
+            x = recomputed(block, x) if self.checkpoint else block(x)
+        return x
 
-        The classifier ``fc`` is left out. Where the checkpoint's first convolution reads another number of channels,
-        its kernels are summed over theirs and shared out evenly among C: a grey picture, given in all channels, is
-        seen as before.
+    def load_checkpoint(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Start from published weights of the same architecture, e.g. of ImageNet or Kinetics.
+
+        They may be torchvision's (pictures) or of the usual 3-D ResNet release (clips). The classifier ``fc`` and the
+        prefix ``module.`` are left out, and another number of input channels is made to fit: see `load_published`.
 
         Args:
-            state_dict: names to tensors, as ``torch.load(path, weights_only=True)`` gives them.
+            state_dict: names to tensors; of a file with more in it, that is its entry ``"state_dict"``.
 
         Raises:
             ConfigError: the checkpoint is of another architecture; nothing is changed then.
         """
-        theirs = {name: tensor for name, tensor in state_dict.items() if not name.startswith("fc.")}
-        first = theirs.get("conv1.weight")
-        if first is not None and first.ndim == 4 and first.shape[1] != self.in_channels:
-            spread = first.sum(1, keepdim=True) / self.in_channels
-            theirs["conv1.weight"] = spread.expand(-1, self.in_channels, -1, -1)
-        own = self.state_dict()
-        # Checkpoints older than PyTorch 0.4.1 do not count batches.
-        missing = [n for n in own if n not in theirs and not n.endswith("num_batches_tracked")]
-        strange = [n for n in theirs if n not in own]
-        unequal = [n for n, tensor in theirs.items() if n in own and tensor.shape != own[n].shape]
-        for what, names in (("lacks", missing), ("has the unknown", strange), ("has other shapes for", unequal)):
-            if names:
-                raise ConfigError(
-                    f"the checkpoint {what} {', '.join(names[:3])}{' ...' if len(names) > 3 else ''}: it is not "
-                    f"torchvision's of {type(self).__name__}"
-                )
-        with torch.no_grad():
-            for name, tensor in theirs.items():
-                own[name].copy_(tensor)
+        load_published(self, state_dict)
 
 
 @ENCODERS.register("resnet18")
 class ResNet18(ResNet):
     """ResNet-18: 11.2 M parameters, 512 features."""
 
-    def __init__(self, *, in_channels: int = 3) -> None:
-        super().__init__(BasicBlock, (2, 2, 2, 2), in_channels)
+    def __init__(self, *, in_channels: int = 3, checkpoint: bool = False) -> None:
+        super().__init__(BasicBlock, (2, 2, 2, 2), in_channels, checkpoint=checkpoint)
 
 
 @ENCODERS.register("resnet34")
 class ResNet34(ResNet):
     """ResNet-34: 21.3 M parameters, 512 features."""
 
-    def __init__(self, *, in_channels: int = 3) -> None:
-        super().__init__(BasicBlock, (3, 4, 6, 3), in_channels)
+    def __init__(self, *, in_channels: int = 3, checkpoint: bool = False) -> None:
+        super().__init__(BasicBlock, (3, 4, 6, 3), in_channels, checkpoint=checkpoint)
 
 
 @ENCODERS.register("resnet50")
 class ResNet50(ResNet):
     """ResNet-50: 23.5 M parameters, 2048 features."""
 
-    def __init__(self, *, in_channels: int = 3) -> None:
-        super().__init__(Bottleneck, (3, 4, 6, 3), in_channels)
+    def __init__(self, *, in_channels: int = 3, checkpoint: bool = False) -> None:
+        super().__init__(Bottleneck, (3, 4, 6, 3), in_channels, checkpoint=checkpoint)
+
+
+@ENCODERS.register("resnet18_3d")
+class ResNet18In3D(ResNet):
+    """ResNet-18 over clips: 33.2 M parameters, 512 features."""
+
+    def __init__(self, *, in_channels: int = 3, checkpoint: bool = False) -> None:
+        super().__init__(BasicBlock, (2, 2, 2, 2), in_channels, axes=3, checkpoint=checkpoint)
+
+
+@ENCODERS.register("resnext50_3d")
+class ResNeXt50In3D(ResNet):
+    """ResNeXt-50 over clips, Eq. (4) of CFN-SR: 25.9 M parameters, 2048 features.
+
+    Args:
+        in_channels: C.
+        checkpoint: less memory for more time; see :class:`ResNet`.
+        variant: ``"paper"``: the published network; ``"released"``: without the ReLU between the first batch
+            normalisation and the pooling, which the fused networks that were released with CFN-SR and MSAF leave out,
+            though the checkpoints they start from were trained with it.
+    """
+
+    def __init__(self, *, in_channels: int = 3, checkpoint: bool = False, variant: str = "paper") -> None:
+        check_choice("variant", variant, ("paper", "released"))
+        depths = (3, 4, 6, 3)
+        relu = variant == "paper"
+        super().__init__(ResNeXtBottleneck, depths, in_channels, axes=3, checkpoint=checkpoint, stem_relu=relu)
