@@ -101,21 +101,22 @@ class Frames(nn.Module):
         return out
 
     def _moved(self, pictures: Tensor) -> Tensor:
-        """Shift and flip in whole pixels, on the bytes: each row is cut out of the widened clip or its mirror image."""
+        """Shift and flip in whole pixels, on the bytes: frames are cut out of the widened clip or its mirror image."""
         batch, frames, height, width, channels = pictures.shape
         device = pictures.device
         wide = _with_edges(_with_edges(pictures, 2, self.shift), 3, self.shift)
         both = torch.stack([wide, wide.flip(3)]) if self.flip else wide[None]
 
-        by = torch.randint(0, 2 * self.shift + 1, (2, batch, 1, 1), device=device)
-        picked = torch.randint(0, len(both), (batch, 1, 1), device=device) * batch
-        picked = picked + torch.arange(batch, device=device).view(-1, 1, 1)
-        picked = picked * frames + torch.arange(frames, device=device).view(-1, 1)
-        row = picked * wide.shape[2] + by[0] + torch.arange(height, device=device)  # (B, T, H)
-        begin = (row * wide.shape[3] + by[1]) * channels
-        # A view of all runs of a row's length that memory holds; picking from it copies whole rows at once.
-        runs = both.flatten().unfold(0, width * channels, 1)
-        return runs.index_select(0, begin.flatten()).view_as(pictures)
+        by = torch.randint(0, 2 * self.shift + 1, (2, batch, 1), device=device)
+        picked = torch.randint(0, len(both), (batch, 1), device=device) * batch
+        picked = picked + torch.arange(batch, device=device).view(-1, 1)
+        frame = picked * frames + torch.arange(frames, device=device)
+        run, stride = width * channels, wide.shape[3] * channels
+        begin = frame * wide[0, 0].numel() + by[0] * stride + by[1] * channels
+        # A view of all windows of a picture's size that memory holds; picking from it copies whole pictures at once.
+        windows = both.numel() - (height - 1) * stride - run + 1
+        views = both.view(-1).as_strided((windows, height, run), (1, stride, 1))
+        return views.index_select(0, begin.flatten()).view_as(pictures)
 
     def _enlarged(self, pictures: Tensor) -> Tensor:
         """Show a random square window of each ``(C, T, H, W)``, enlarged to full size, with linear interpolation."""

@@ -10,6 +10,9 @@ from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms import augment as random
 from counterpoint.media.transforms.stft import wave
 
+# Clips transformed together on a CPU: the spectra of more of them leave its cache.
+_TOGETHER = 4
+
 
 class SoundTransform(nn.Module):
     """Base: ``(B, samples)`` int16, or floating point in [-1, 1], to ``(B, 1, F, T)``.
@@ -56,12 +59,17 @@ class SoundTransform(nn.Module):
         if audio.ndim != 2:
             raise ShapeError(f"{type(self).__name__} got audio of shape {tuple(audio.shape)}; it needs (B, samples)")
         with torch.autocast(audio.device.type, enabled=False):
-            signal = self.prepare(wave(audio, self.window.dtype))
-            if not (self.augment and self.training):
-                return self.spectrum(signal)[:, None]
-            signal = random.gain(random.shift(signal, self.shift), self.gain_db)
-            spectrum = self.spectrum(signal)[:, None]
-            return random.mask(random.mask(spectrum, 2, self.freq_mask), 3, self.time_mask)
+            if audio.device.type != "cpu" or len(audio) <= _TOGETHER:
+                return self._transform(audio)
+            return torch.cat([self._transform(part) for part in audio.split(_TOGETHER)])
+
+    def _transform(self, audio: Tensor) -> Tensor:
+        signal = self.prepare(wave(audio, self.window.dtype))
+        if not (self.augment and self.training):
+            return self.spectrum(signal)[:, None]
+        signal = random.gain(random.shift(signal, self.shift), self.gain_db)
+        spectrum = self.spectrum(signal)[:, None]
+        return random.mask(random.mask(spectrum, 2, self.freq_mask), 3, self.time_mask)
 
     def prepare(self, signal: Tensor) -> Tensor:
         """The signal ``(B, samples)`` before anything random."""
