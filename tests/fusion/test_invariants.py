@@ -24,6 +24,7 @@ THREE = {"audio": 16, "visual": 16, "text": 16}
 CLASSES = 5
 # Forms beside a fusion's default one.
 FORMS = {
+    "average": [{}, {"of": "logits"}],
     "concat": [{}, {"hidden": [8, 6], "dropout": 0.2}],
     "film": [{}, {"two_stream": True}],
     "gated": [{}, {"two_stream": True}, {"form": "gmu"}],

@@ -39,6 +39,15 @@ def test_averaging_is_the_mean_of_probabilities(dims):
     close(fusion(x).logits.exp(), np.mean(probabilities(fusion, x), axis=0))
 
 
+def test_averaging_may_be_of_logits():
+    fusion, x = Average(THREE, C, of="logits").double(), features(THREE)
+    logs = [np.log(p) for p in probabilities(fusion, x)]
+    expected = np.exp(np.mean(logs, axis=0))  # the geometric mean of probabilities, but for its sum
+    close(fusion(x).logits.softmax(-1), expected / expected.sum(-1, keepdims=True))
+    out = fusion(x)
+    close(out.logits, sum(z.detach().numpy() for z in out.unimodal_logits.values()) / 3)
+
+
 @pytest.mark.parametrize("dims", [TWO, THREE])
 def test_multiplication_is_the_normalised_product_of_probabilities(dims):
     fusion, x = Product(dims, C).double(), features(dims)
@@ -112,6 +121,7 @@ def test_a_cosine_head_is_scaled_for_one_modality():
     [
         (lambda: Multiplicative(TWO, C, beta=-0.1), "beta must be 0 or more"),
         (lambda: Multiplicative(TWO, 1), "needs two or more"),
+        (lambda: Average(TWO, C, of="logit"), "Did you mean 'logits'"),
         (lambda: Average({"audio": 3}, C), "Average joins 2 modalities or more"),
         (lambda: create_fusion("multiplicative", TWO, C, bta=1), "Did you mean 'beta'"),
         (lambda: create_fusion("product", TWO, C, head_options={"scale": 1}), "Head 'linear' has no option 'scale'"),

@@ -1,15 +1,17 @@
-"""Late fusion by the mean of probabilities."""
+"""Late fusion by the mean of probabilities, or of logits."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from counterpoint.fusion.base import FUSIONS
+from counterpoint.fusion.base import FUSIONS, total
 from counterpoint.fusion.late import Late
+from counterpoint.registry import check_choice
 
 
 @FUSIONS.register("average")
@@ -18,8 +20,37 @@ class Average(Late):
 
     The joint logits are ``log p``, computed as the logarithm of a sum of exponentials, so that no probability
     underflows. Where modalities are to be trained alone and only judged together, train with the loss ``"unimodal"``.
+
+    Args:
+        dims: per modality the width of its features; M >= 2.
+        num_classes: C.
+        head: registered head; every modality gets one.
+        head_options: its keyword options.
+        of: ``"probabilities"``; or ``"logits"`` for ``mean_m z_m``, with which MMTM's code ends.
+
+    Raises:
+        ConfigError: an option outside its range.
     """
 
+    def __init__(
+        self,
+        dims: Mapping[str, int],
+        num_classes: int,
+        *,
+        head: str = "linear",
+        head_options: Mapping[str, Any] | None = None,
+        of: str = "probabilities",
+    ) -> None:
+        super().__init__(dims, num_classes, head=head, head_options=head_options)
+        check_choice("of", of, ("probabilities", "logits"))
+        self.of = of
+
     def _combine(self, logits: Mapping[str, Tensor]) -> Tensor:
+        if self.of == "logits":
+            return total(logits) / len(logits)
         each = torch.stack([one.log_softmax(-1) for one in logits.values()])
         return each.logsumexp(0) - math.log(len(logits))
+
+    def extra_repr(self) -> str:
+        """Sizes and what is averaged, for ``print(model)``."""
+        return f"{super().extra_repr()}, of={self.of!r}"
