@@ -21,6 +21,8 @@ from counterpoint.data import Clip, ClipTable, collate, decode_worker, prepare
 from counterpoint.data import shards as shards_module
 from counterpoint.errors import ConfigError, CounterpointError, DataError
 from counterpoint.media.spec import MediaSpec
+from face_tables import face_table
+from made_clips import pcm_file, video_file
 
 HERE = [str(Path(__file__).parent), str(Path(fake_readers.__file__).parent)]
 prepare_module = importlib.import_module("counterpoint.data.prepare")  # the name in the package is the function
@@ -401,3 +403,119 @@ def test_fields_added_to_the_spec_leave_older_caches_where_they_are(tmp_path):
     others = [MediaSpec(), MediaSpec(frames=75), MediaSpec(sound_start=0.1), MediaSpec(face_margin=0.1)]
     others.append(MediaSpec(sound_seconds=3.0))
     assert len({shards_module.ShardFolder(tmp_path, spec).folder for spec in others}) == len(others)
+
+
+# ---- clips of several files
+
+
+@pytest.fixture
+def real(monkeypatch):
+    monkeypatch.setattr(decode_worker, "READER", "counterpoint.media.decode:read_clip")
+
+
+FACE = (8.0, 8.0, 24.0, 24.0)
+MEDIA = MediaSpec(sample_rate=8000, seconds=0.4, fps=10, size=8)
+
+
+def several_files(root, count=16):
+    """Each clip a video without sound, its sound in a file of its own, and the landmarks of a white face on black."""
+    root.mkdir()
+    frames = np.zeros((4, 32, 32, 3), np.uint8)
+    frames[:, 8:24, 8:24] = 255
+    clips = []
+    for k in range(count):
+        video = video_file(root / f"{k}.mp4", frames, fps=10)
+        sound = pcm_file(root / f"{k}.wav", np.full((1, 3200), k / 40), rate=8000)
+        table = face_table(root / f"{k}.csv", [FACE] * 4, fps=10)
+        side = ("train", "train", "val", "test")[k % 4]
+        clips.append(Clip(f"c{k}", video, 0, side, sound=sound, landmarks=table))
+    return ClipTable("several", ("a",), tuple(clips), MEDIA)
+
+
+def seen_and_heard(prepared):
+    found = {}
+    for split in ("train", "val", "test"):
+        data = prepared.split(split)
+        for k, clip in enumerate(data.clips):
+            found[clip.id] = round(data[k]["audio"].double().mean().item() / 32767 * 40)
+            assert data[k]["visual"][:, 1:-1, 1:-1].min() > 200  # nothing but the face
+    return found
+
+
+@pytest.mark.usefixtures("real")
+def test_sound_and_landmarks_beside_a_clip_are_used_and_watched(tmp_path):
+    table = several_files(tmp_path / "d")
+    first = prepare(table, cache=tmp_path / "c", jobs=0)
+    assert first.decoded == 16 and seen_and_heard(first) == {f"c{k}": k for k in range(16)}
+    assert prepare(table, cache=tmp_path / "c", jobs=0).decoded == 0
+    assert prepare(table, cache=tmp_path / "c", jobs=0, modalities=["visual"]).decoded == 0
+    pcm_file(tmp_path / "d" / "3.wav", np.full((1, 3200), 30 / 40), rate=8000)
+    with (tmp_path / "d" / "4.csv").open("a") as file:
+        file.write("\n")
+    changed = prepare(table, cache=tmp_path / "c", jobs=0)
+    assert changed.decoded == 2 and seen_and_heard(changed)["c3"] == 30
+    clips = list(table.clips)
+    clips[5] = replace(clips[5], landmarks_size=(32, 32))
+    clips[6] = replace(clips[6], landmarks=None)
+    assert prepare(replace(table, clips=tuple(clips)), cache=tmp_path / "c", jobs=0).decoded == 2
+
+
+@pytest.mark.usefixtures("real")
+@pytest.mark.parametrize("jobs", [0, 1])
+def test_a_clip_that_lacks_one_of_its_files_is_set_aside_with_its_reason(tmp_path, jobs):
+    table = several_files(tmp_path / "d")
+    root = tmp_path / "d"
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    (root / "0.wav").unlink()
+    (root / "1.csv").unlink()
+    (root / "2.wav").write_text(pointer)
+    (root / "3.csv").write_text(pointer)
+    (root / "4.mp4").write_text(pointer)
+    (root / "5.wav").write_bytes(b"")
+    (root / "6.csv").write_text("timestamp,x_0,y_0\n0,1\n")
+    (root / "7.wav").write_bytes((root / "7.mp4").read_bytes())
+    face_table(root / "8.csv", [(50, 50, 60, 60)] * 4)
+    face_table(root / "9.csv", [None] * 4)
+    clips = list(table.clips)
+    clips[10] = replace(clips[10], sound=None)
+    table = replace(table, clips=tuple(clips))
+    lfs = "it is a Git LFS pointer, not the file itself; run `git lfs pull`"
+    seen = {
+        "c1": "its landmarks 1.csv: the file is missing",
+        "c3": f"its landmarks 3.csv: {lfs}",
+        "c4": lfs,
+        "c6": "6.csv: line 2 has 2 cells, the first line has 3",
+        "c8": "8.csv: the face lies outside the picture of 32 x 32 pixels; the landmarks are of another video, or "
+        "of one of another size (landmarks_size)",
+        "c9": "9.csv: no frame of it has a face",
+    }
+    heard = {
+        "c0": "its sound 0.wav: the file is missing",
+        "c2": f"its sound 2.wav: {lfs}",
+        "c5": "its sound 5.wav: the file is empty",
+        "c7": "7.wav: has no sound",
+        "c10": "has no sound",
+    }
+    for modalities, reasons in ((["audio"], heard), (["visual"], seen), (["audio", "visual"], {**seen, **heard})):
+        for _ in range(2):  # what is known to be unreadable is told again
+            prepared = prepare(table, cache=tmp_path / "c", jobs=jobs, max_bad=0.8, modalities=modalities)
+            assert prepared.set_aside == reasons
+        assert prepared.decoded == 0
+
+
+def test_keys_of_one_file_are_stored_as_before():
+    plain = shards_module.Key("a.mp4", 10, 20, 0.5, None)
+    assert plain.as_row() == ["a.mp4", 10, 20, 0.5, None]
+    full = plain._replace(
+        sound=shards_module.File("a.wav", 1, 2), landmarks=shards_module.File("a.csv", -1, 0), landmarks_size=(4, 3)
+    )
+    for key in (plain, full, full._replace(sound=None), full._replace(landmarks=None, landmarks_size=None)):
+        assert shards_module.Key.of_row(json.loads(json.dumps(key.as_row()))) == key
+
+
+@pytest.mark.parametrize("size", [(0, 10), (1280,), "1280x720", (1280.0, 720)])
+def test_a_clip_refuses_a_wrong_size_of_its_landmarks(size):
+    with pytest.raises(DataError, match=r"'c': landmarks_size is .*; it must be \(width, height\)"):
+        Clip("c", Path("a.mp4"), 0, "train", landmarks=Path("a.csv"), landmarks_size=size)
+    with pytest.raises(DataError, match="but no landmarks"):
+        Clip("c", Path("a.mp4"), 0, "train", landmarks_size=(4, 3))

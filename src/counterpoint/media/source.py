@@ -150,7 +150,10 @@ def _own_span(source: Source, stream: Stream) -> tuple[float, float] | None:
     tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # as Matroska has it
     if tag:
         hours, minutes, seconds = (float(part) for part in tag.groups())
-        return start, start + 3600 * hours + 60 * minutes + seconds
+        moment = 3600 * hours + 60 * minutes + seconds
+        # MKVToolNix, which marks its tags so, writes the length; FFmpeg writes the time of the end.
+        end = start + moment if "_STATISTICS_TAGS" in stream.metadata else moment - source.origin
+        return (start, end) if end > start else None
     return None
 
 

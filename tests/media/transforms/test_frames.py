@@ -91,6 +91,28 @@ def test_enlarged_views_show_part_of_the_picture():
     assert out.min() >= 0 and out.max() <= 31
 
 
+@pytest.mark.parametrize("options", [{}, {"min_area": 0.3}], ids=["moved", "enlarged"])
+def test_views_per_frame_are_those_of_clips_of_one_frame(options):
+    x = pictures(COLOUR, batch=3, frames=5)
+    make = {"spec": COLOUR, "augment": True, **options}
+    torch.manual_seed(0)
+    out = create_transform("frames", per_frame=True, **make).train()(x)
+    torch.manual_seed(0)
+    single = create_transform("frames", **make).train()(x.flatten(0, 1)[:, None])
+    assert out.shape == (3, 3, 5, 32, 32)
+    for clip in range(3):
+        for frame in range(5):
+            assert torch.equal(out[clip, :, frame], single[clip * 5 + frame, :, 0])
+    still = x[:, :1].expand(-1, 5, -1, -1, -1)
+    torch.manual_seed(0)
+    out = create_transform("frames", per_frame=True, **make).train()(still)
+    assert not torch.equal(out[:, :, 0], out[:, :, 1])
+    once = create_transform("frames", **make).train()(still)
+    assert torch.equal(once[:, :, 0], once[:, :, 4])  # the default
+    module = create_transform("frames", per_frame=True, **make)
+    assert torch.equal(module.eval()(x), create_transform("frames", spec=COLOUR)(x))
+
+
 def test_random_in_training_only_and_by_the_seed():
     x = pictures(COLOUR)
     for options in ({}, {"min_area": 0.3}):
