@@ -21,6 +21,8 @@ SHAPES = {
     "visual_cnn": (1, 9, 24, 20),
     "resnet18_3d": (3, 3, 36, 32),
     "resnext50_3d": (3, 3, 36, 32),
+    "mfcc_cnn": (1, 13, 212),
+    "erann": (1, 32, 21),
 }
 PICTURE = (3, 40, 36)
 
@@ -95,7 +97,7 @@ def test_dtypes(name):
     torch.testing.assert_close(single.double(), exact, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(turned.double(), exact, rtol=1e-4, atol=1e-4)
     # Each convolution rounds its activations anew: the errors of a deep network add up.
-    layers = sum(isinstance(m, torch.nn.Conv2d | torch.nn.Conv3d) for m in encoder.modules())
+    layers = sum(isinstance(m, torch.nn.modules.conv._ConvNd) for m in encoder.modules())
     for rounded in (half, mixed):
         assert (rounded.double() - exact).norm() <= layers * torch.finfo(torch.bfloat16).eps * exact.norm()
 

@@ -1,12 +1,17 @@
 """Encoders: one modality in, one vector per sample out."""
 
 from counterpoint.encoders.base import Encoder, Stage
+from counterpoint.encoders.erann import ERANN
+from counterpoint.encoders.fold import fold_batch_norms
+from counterpoint.encoders.mfcc import MFCCCNN
 from counterpoint.encoders.registry import ENCODERS, create_encoder, list_encoders
 from counterpoint.encoders.resnet import ResNet, ResNet18, ResNet18In3D, ResNet34, ResNet50, ResNeXt50In3D
 from counterpoint.encoders.small import AudioCNN, VisualCNN
 
 __all__ = [
     "ENCODERS",
+    "ERANN",
+    "MFCCCNN",
     "AudioCNN",
     "Encoder",
     "ResNeXt50In3D",
@@ -18,5 +23,6 @@ __all__ = [
     "Stage",
     "VisualCNN",
     "create_encoder",
+    "fold_batch_norms",
     "list_encoders",
 ]

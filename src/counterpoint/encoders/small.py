@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -73,6 +74,8 @@ class VisualCNN(Encoder):
         width: channels of the first convolution; the third has four times as many.
         grid: how many cells a frame keeps in each direction after the convolutions.
     """
+
+    norm_after: ClassVar = {"stem": "stem_bn"}
 
     def __init__(self, *, in_channels: int = 1, out_features: int = 256, width: int = 16, grid: int = 3) -> None:
         channels = {"conv1": width, "conv2": 2 * width, "conv3": 4 * width, "temporal": out_features // 2}
