@@ -61,7 +61,7 @@ class SoundTransform(nn.Module):
         with torch.autocast(audio.device.type, enabled=False):
             if audio.device.type != "cpu" or len(audio) <= _TOGETHER:
                 return self._transform(audio)
-            return torch.cat([self._transform(part) for part in audio.split(_TOGETHER)])
+            return torch.cat([self._transform(part) for part in torch.split(audio, _TOGETHER)])
 
     def _transform(self, audio: Tensor) -> Tensor:
         signal = self.prepare(wave(audio, self.window.dtype))
