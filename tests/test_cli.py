@@ -12,7 +12,7 @@ import yaml
 
 from counterpoint import cli
 from counterpoint.commands.options import explicit_wins, lists_of_words
-from counterpoint.recipes import load_recipe
+from counterpoint.recipes import load_recipe, load_table
 from tiny_clips import tiny_data, write_tiny_clips
 
 VERBS = ("train", "evaluate", "compare", "list", "prepare", "download")
@@ -91,6 +91,9 @@ def test_version(run):
         (["evaluate", "nowhere"], "There is no run at nowhere"),
         (["compare", "--methods", "sum,filmm"], "No recipe is called 'filmm'. Did you mean 'film'?"),
         (["compare", "--base.epoch", "3"], "Did you mean '--base.epochs'?"),
+        (["compare", "--table", "cfn-sr-tabel1"], "No table is called 'cfn-sr-tabel1'. Did you mean 'cfn-sr-table1'?"),
+        (["compare", "--config", '{"table": "cfn-sr-table1"}'], "give it as --table cfn-sr-table1"),
+        (["train", "--loss.name", "unimodel"], "No loss is called 'unimodel'. Did you mean 'unimodal'?"),
         (["list", "fusion"], "There is no list of 'fusion'. Did you mean 'fusions'?"),
         (["list", "fusions", "summ"], "No fusions match 'summ'. Did you mean 'sum'?"),
         (["prepare", "--data.name", "grd"], "No dataset is called 'grd'. Did you mean 'grid'?"),
@@ -181,6 +184,21 @@ def test_explicit_options_win_over_recipe_and_file_wherever_they_stand(run, tmp_
     assert (config["epochs"], config["seed"]) == (2, 3)
     assert config["fusion"] == {"name": "sum", "attention": "simam2", "zeta": 0.25, "options": {}}
     assert config["balance"] == load_recipe("sum-df-simam2").composition()["balance"]
+
+
+def test_a_recipe_that_changes_the_model_leaves_the_rest_of_it(run):
+    config = printed(run, "--model.name", "resnet18_av", "--recipe", "audio-alone")
+    assert (config["model"]["name"], config["model"]["modalities"]) == ("resnet18_av", ["audio"])
+
+
+@pytest.mark.parametrize("option", [["--table", "cfn-sr-table2"], ["--table=cfn-sr-table2"]])
+def test_a_table_is_a_comparison_in_which_explicit_options_win(run, option):
+    code, out, err = run("compare", "--base.epochs", "2", *option, "--seeds", "7", "--folds", "1,3", "--print_config")
+    assert code == 0, err
+    config = yaml.safe_load(out)
+    assert config["methods"] == load_table("cfn-sr-table2").compare["methods"]
+    assert (config["seeds"], config["folds"], config["base"]["epochs"]) == ([7], [1, 3], 2)
+    assert config["base"]["data"]["options"] == {"folds": "paper"}
 
 
 def test_the_later_of_two_files_wins():

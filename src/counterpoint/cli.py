@@ -161,11 +161,15 @@ def compare(words: list[str]) -> None:
 
     parser = Parser("compare", compare.__doc__)
     parser.add_config()
-    parser.add_place("comparison", "compare")
+    parser.add_argument("--table", type=str, help="a paper's table, all of its rows: counterpoint list tables")
+    parser.add_place("comparison", "the table's, or compare")
     parser.add_class_arguments(CompareConfig, None)
-    words = explicit_wins(lists_of_words(words, ("--methods", "--seeds")))
+    table = last_value(words, "--table")
+    words = explicit_wins(lists_of_words(words, ("--methods", "--seeds", "--folds")))
     options = parser.parse(words)
-    folder = Path(options["runs"]) / (options["name"] or "compare")
+    if options["table"] is not None:
+        raise ConfigError(f"table: {options['table']} stands in a file; give it as --table {options['table']}")
+    folder = Path(options["runs"]) / (options["name"] or table or "compare")
     if options["resume"]:
         options = parser.parse(explicit_wins(["--config", str(_config_to_resume(folder, COMPARISON)), *words]))
     config = from_dict(CompareConfig, leave_out_plumbing(options))
@@ -181,7 +185,7 @@ def compare(words: list[str]) -> None:
 
 
 def list_parts(words: list[str]) -> None:
-    """List what may be named: models, encoders, fusions, heads, balancers, datasets, recipes, transforms."""
+    """List what may be named: models, encoders, fusions, heads, balancers, datasets, recipes ..."""
     parser = Parser("list", list_parts.__doc__)
     parser.add_argument("kind", type=str, nargs="?", help="one of these; none: an overview")
     parser.add_argument("pattern", type=str, nargs="?", default="*", help="names that match, e.g. '*simam2'")

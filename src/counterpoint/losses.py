@@ -37,7 +37,7 @@ LOSSES: Registry[type[Loss]] = Registry("loss")
 
 @LOSSES.register("cross_entropy")
 class CrossEntropy(Loss):
-    """Cross entropy of the joint logits; Eq. (10) of CFN-SR, and the vanilla loss of every paper here."""
+    """Cross entropy of the joint logits, the vanilla loss of every paper here; see Eq. (10) of CFN-SR."""
 
     def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
         """See :class:`Loss`."""
@@ -59,10 +59,10 @@ class Unimodal(Loss):
 
 @LOSSES.register("multiplicative")
 class Multiplicative(Loss):
-    """``-sum_m q_m log p_m`` of the true class (Liu et al. 2018): a modality need not learn what others are sure of.
+    """Each modality's own cross entropy, less where others are sure of the class already.
 
-    q_m is taken for a constant; see :func:`functional.multiplicative_scores`. Goes with the late fusion of the same
-    name.
+    ``-sum_m q_m log p_m`` of the true class, where q_m is taken for a constant (Liu et al. 2018); see
+    :func:`functional.multiplicative_scores`. Goes with the late fusion of the same name.
 
     Args:
         beta: how strongly a modality gives way to surer ones, at least 0; at 0 this is the loss ``"unimodal"``.

@@ -4,15 +4,17 @@ import pytest
 
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.recipes import list_recipes, load_recipe
-from counterpoint.training.config import COMPOSITION, TrainConfig
+from counterpoint.training.config import COMPOSITION, TrainConfig, from_dict
 
 
 def test_every_row_of_the_papers_tables_has_its_recipe():
-    """Table 1 of SimAM² but for concat without decoupling, which the paper itself advises against; of MMCosine all."""
+    """All of them but concat without decoupling, which SimAM² itself advises against."""
     rows = [
         *(base + more for base in ("concat", "sum", "film") for more in ("", "-simam2", "-ogm-ge", "-ogm-ge-simam2")),
         *("sum-df-simam2", "film-df-simam2"),
         *("film-two-stream", "gated-two-stream", "mmcosine", "film-mmcosine", "gated-mmcosine", "mmcosine-ogm-ge"),
+        *("visual-alone", "audio-alone", "average", "multiplicative", "product", "concat-fc", "mcb", "mmtm", "msaf"),
+        *("erann", "cfn-sr", "cfn-sr-no-self-attention", "cfn-sr-no-residual", "cfn-sr-video-into-audio"),
     ]
     for name in rows:
         assert load_recipe(name).paper, name
@@ -27,6 +29,9 @@ def test_every_row_of_the_papers_tables_has_its_recipe():
         ("film-ogm-ge-simam2", "SimAM² Table 1", "VGGSound", "mAP", 53.1),
         ("gated-mmcosine", "MMCosine Table 1", "CREMA-D", "accuracy", 66.40),
         ("mmcosine-ogm-ge", "MMCosine Table 3", "SSW60", "accuracy", 74.30),
+        ("multiplicative", "CFN-SR Table 1", "RAVDESS", "accuracy", 70.35),
+        ("concat", "CFN-SR Table 2", "RAVDESS", "accuracy", 73.50),
+        ("cfn-sr", "CFN-SR Table 2", "RAVDESS", "accuracy", 75.76),
     ],
 )
 def test_the_papers_numbers(name, source, dataset, metric, value):
@@ -47,6 +52,13 @@ def test_a_recipe_replaces_the_whole_composition_and_leaves_its_argument_alone()
     assert load_recipe("sum-df-simam2").balance.options["alpha"] != 5
 
 
+def test_a_recipe_may_change_the_model():
+    base = from_dict(TrainConfig, {"model": {"name": "resnet18_av", "options": {"visual": {"in_channels": 1}}}})
+    config = load_recipe("audio-alone").apply(base)
+    assert (config.model.name, config.model.modalities) == ("resnet18_av", ["audio"])
+    assert config.model.options == base.model.options and base.model.modalities is None
+
+
 def test_search_names_only_options_that_the_method_uses():
     for name in list_recipes():
         recipe = load_recipe(name)
@@ -57,6 +69,8 @@ def test_search_names_only_options_that_the_method_uses():
                 assert recipe.balance.name is not None
             if part == "head":
                 assert recipe.head.name == "cosine"
+            if part == "intermediate":
+                assert recipe.intermediate.name is not None
 
 
 def test_a_wrong_name_gets_the_nearest():

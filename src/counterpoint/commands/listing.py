@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from fnmatch import filter as matching
 from typing import Any
@@ -23,8 +24,8 @@ def _of_registry(registry: Registry[Any], pattern: str) -> Rows:
 def _first_sentence(text: str) -> str:
     """The first sentence of a docstring, on one line."""
     paragraph = " ".join(text.split("\n\n")[0].split())
-    end = paragraph.find(". ")
-    return paragraph if end < 0 else paragraph[: end + 1]
+    end = re.search(r"(?<!\bEq)(?<!\bEqs)(?<!\bal)\. ", paragraph)  # not the dot of an abbreviation
+    return paragraph if end is None else paragraph[: end.start() + 1]
 
 
 def _models(pattern: str) -> Rows:
@@ -82,6 +83,12 @@ def _recipes(pattern: str) -> Rows:
     return [(name, load_recipe(name).title) for name in matching(list_recipes(), pattern)]
 
 
+def _tables(pattern: str) -> Rows:
+    from counterpoint.recipes import list_tables, load_table
+
+    return [(name, load_table(name).title) for name in list_tables(pattern)]
+
+
 KINDS: dict[str, Callable[[str], Rows]] = {
     "models": _models,
     "encoders": _encoders,
@@ -91,6 +98,7 @@ KINDS: dict[str, Callable[[str], Rows]] = {
     "balancers": _balancers,
     "datasets": _datasets,
     "recipes": _recipes,
+    "tables": _tables,
     "transforms": _transforms,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,7 +15,7 @@ from counterpoint.errors import ConfigError
 from counterpoint.registry import did_you_mean
 from counterpoint.training.yamlfile import read_yaml
 
-PLUMBING = ("config", "recipe", "name", "runs", "resume", "overwrite", "output")
+PLUMBING = ("config", "recipe", "table", "name", "runs", "resume", "overwrite", "output")
 """Options that say where, and whence; all others make up the configuration."""
 
 
@@ -77,9 +77,10 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 def explicit_wins(words: list[str]) -> list[str]:
-    """Bring ``--config`` and ``--recipe`` to the front, in their order: explicit options win wherever they stand.
+    """Bring files to the front, in their order, so that explicit options win wherever they stand.
 
-    A recipe becomes a configuration of its fusion, head and balance, spelt out whole.
+    Files are given by ``--config``, ``--recipe`` and ``--table``. A recipe becomes a configuration of its composition,
+    spelt out whole, and of what it changes in the model; a table becomes the configuration of its comparison.
     """
     front: list[str] = []
     rest: list[str] = []
@@ -87,9 +88,8 @@ def explicit_wins(words: list[str]) -> list[str]:
     while todo:
         word = todo.pop(0)
         option, equals, value = word.partition("=")
-        if option in ("--config", "--recipe") and (equals or todo):
-            value = value if equals else todo.pop(0)
-            front += ["--config", _readable(value) if option == "--config" else _composition(value)]
+        if option in _FILES and (equals or todo):
+            front += ["--config", _FILES[option](value if equals else todo.pop(0))]
         else:
             rest.append(word)
     return front + rest
@@ -105,7 +105,17 @@ def _readable(config: str) -> str:
 def _composition(name: str) -> str:
     from counterpoint.recipes import load_recipe
 
-    return json.dumps(load_recipe(name).composition())
+    recipe = load_recipe(name)
+    return json.dumps({**({"model": recipe.model} if recipe.model else {}), **recipe.composition()})
+
+
+def _comparison(name: str) -> str:
+    from counterpoint.recipes import load_table
+
+    return json.dumps(load_table(name).compare)
+
+
+_FILES: dict[str, Callable[[str], str]] = {"--config": _readable, "--recipe": _composition, "--table": _comparison}
 
 
 def last_value(words: Sequence[str], option: str) -> str | None:

@@ -51,11 +51,12 @@ class Sketch(nn.Module):
 
 @FUSIONS.register("mcb")
 class MCB(Fusion):
-    """Multimodal compact bilinear pooling (Fukui et al. 2016); "MCBP" of CFN-SR, Table 1.
+    """Multimodal compact bilinear pooling: all products of features, sketched; "MCBP" of CFN-SR, Table 1.
 
-    The outer product of all modalities' features in a count sketch of `size` dimensions, its signed square root,
-    brought to length one, and classified. The result does not depend on the features' lengths, which are brought to
-    one first, so that products neither overflow nor vanish; the transforms run in float32 at least.
+    By Fukui et al. 2016: the outer product of all modalities' features in a count sketch of `size` dimensions, its
+    signed square root, brought to length one, and classified. The result does not depend on the features' lengths,
+    which are brought to one first, so that products neither overflow nor vanish; the transforms run in float32 at
+    least.
 
     The fused vector is a product of all modalities: with one of them at zero it is zero, so that the unimodal logits,
     which come from silencing, are those of the head's bias and the same for every modality.

@@ -15,10 +15,10 @@ from counterpoint.fusion.late import Late
 
 @FUSIONS.register("multiplicative")
 class Multiplicative(Late):
-    """Multiplicative late fusion (Liu et al. 2018); "Multiplicative beta = 0.3" of CFN-SR, Table 1.
+    """Late fusion in which a sure modality makes the others give way; "Multiplicative beta = 0.3" of CFN-SR, Table 1.
 
-    The joint logits are the scores of :func:`functional.multiplicative_scores`, whose greatest is the prediction. The
-    paper trains with the loss of the same name, ``"multiplicative"``, and the same `beta`.
+    By Liu et al. 2018: the joint logits are the scores of :func:`functional.multiplicative_scores`, whose greatest is
+    the prediction. The paper trains with the loss of the same name, ``"multiplicative"``, and the same `beta`.
 
     Args:
         dims: per modality the width of its features; M >= 2.

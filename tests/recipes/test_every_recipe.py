@@ -1,0 +1,56 @@
+"""Every recipe can be built from its names, and trains."""
+
+import pytest
+import torch
+
+from counterpoint.analysis.config import CompareConfig
+from counterpoint.media.spec import MediaSpec
+from counterpoint.recipes import list_recipes, list_tables, load_recipe, load_table
+from counterpoint.training.build import build_balancer, build_loss, build_parts, check_names
+from counterpoint.training.config import TrainConfig, from_dict
+from counterpoint.training.module import CounterpointModule
+
+SPEC = MediaSpec(sample_rate=16000, seconds=1.0, fps=4, size=32, gray=True)
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_a_step_of_a_small_model(name):
+    torch.manual_seed(0)
+    config = load_recipe(name).apply(TrainConfig(precision="32-true"))
+    check_names(config)
+    parts = build_parts(config, 3, SPEC)
+    balancer = build_balancer(config, parts.model)
+    module = CounterpointModule(
+        parts.model, parts.transforms, balancer=balancer, loss=build_loss(config, balancer), optim=config.optim
+    )
+    sound = torch.randint(-9999, 9999, (4, SPEC.num_samples), dtype=torch.int16)
+    sight = torch.randint(0, 255, (4, SPEC.num_frames, SPEC.size, SPEC.size, 1), dtype=torch.uint8)
+    clips = {m: {"audio": sound, "visual": sight}[m] for m in parts.modalities}
+    target = torch.tensor([0, 1, 2, 1])
+    output = module(clips)
+    loss = module.objective(output, target)
+    loss.backward()
+    assert loss.isfinite()
+    for modality, encoder in parts.model.encoders.items():
+        gradients = [p.grad for p in encoder.parameters() if p.grad is not None]
+        assert gradients and any(g.abs().sum() > 0 for g in gradients), modality
+        assert all(g.isfinite().all() for g in gradients), modality
+    if balancer is not None:
+        balancer.step(output, target)
+    torch.optim.SGD(parts.model.parameters(), lr=0.1).step()
+    assert module.eval()(clips).logits.isfinite().all()
+
+
+@pytest.mark.parametrize("table", list_tables())
+def test_every_row_of_a_table_can_be_made_with_its_own_model(table):
+    """On no device: the shapes are the paper's."""
+    compare = from_dict(CompareConfig, load_table(table).compare)
+    spec = MediaSpec(
+        sample_rate=44100, seconds=6.0, frames=30, size=224, gray=False, sound_start=0.5, sound_seconds=2.45
+    )
+    for method in compare.methods:
+        config = load_recipe(method).apply(compare.base)
+        check_names(config)
+        with torch.device("meta"):
+            parts = build_parts(config, 8, spec)
+        assert set(parts.modalities) <= {"audio", "visual"}
