@@ -22,6 +22,7 @@ from counterpoint.training.config import TrainConfig, flatten, from_dict, to_dic
 from counterpoint.training.yamlfile import read_yaml
 
 CONFIG = "config.yaml"
+COMPARISON = "compare.yaml"
 ENVIRONMENT = "environment.json"
 METRICS = "metrics.csv"
 STEPS = "steps.csv"
@@ -31,6 +32,8 @@ BEST = "best.ckpt"
 RESULT = "result.json"
 WEIGHTS = "model.safetensors"
 MODEL = "config.json"
+
+_KINDS = {CONFIG: "run", COMPARISON: "comparison"}
 
 FREE_TO_CHANGE = ("data.workers", "data.cache", "data.root", "accelerator")
 """Options that say where and how, not what: a resumed run may have others."""
@@ -125,6 +128,23 @@ def require_one_intent(resume: bool, overwrite: bool) -> None:
     """
     if resume and overwrite:
         raise ConfigError("resume goes on with what is there and overwrite removes it; give one of the two")
+
+
+def require_no_other(folder: Path, what: str, marker: str) -> None:
+    """Refuse a place that is taken by a file, or by the folder of something else.
+
+    Args:
+        folder: the place.
+        what: is to go there, for the message.
+        marker: the file that a folder of the other kind has, `CONFIG` or `COMPARISON`.
+
+    Raises:
+        RunError: says what is there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RunError(f"{folder} is a file; give the {what} another name")
+    if (folder / marker).exists():
+        raise RunError(f"{folder} holds a {_KINDS[marker]} (it has a {marker}); give the {what} another name")
 
 
 def require_removable(folder: Path, marker: str = CONFIG) -> None:

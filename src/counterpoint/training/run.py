@@ -245,8 +245,7 @@ def evaluate(run: Run | str | Path, split: str = "test", *, data: DataConfig | N
 
 def _require_place(folder: Path, config: TrainConfig, resume: bool) -> None:
     """Nothing is overwritten: a new run needs a place without one, a resumed run one of the same configuration."""
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file; give the run another name")
+    files.require_no_other(folder, "run", files.COMPARISON)
     if not (folder / files.CONFIG).exists():
         return
     if resume:
