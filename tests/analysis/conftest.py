@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from counterpoint.analysis.config import CompareConfig
-from counterpoint.analysis.results import Comparison, Failure, MethodResult, ModalityScores, RunResult, Scores, Trial
+from counterpoint.analysis.results import (
+    Comparison,
+    Failure,
+    MethodResult,
+    ModalityScores,
+    RunResult,
+    Scores,
+    SeedResult,
+    Trial,
+)
 from counterpoint.analysis.statistics import compare_paired, correct_holm, mean_interval
 from counterpoint.analysis.traces import Trace, save_trace
 from counterpoint.analysis.worker import TRACE
@@ -120,6 +129,7 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
                 mAP=mean_interval([r.test.mAP for r in runs]),
                 modalities=abilities,
                 difference=None,
+                seeds=tuple(SeedResult(r.seed, r.test, r.modalities) for r in runs),
                 runs=tuple(runs),
                 setting={"optim.lr": 0.002},
                 trials=(Trial({"optim.lr": 0.001}, 0.5), Trial({"optim.lr": 0.002}, 0.6)),
@@ -142,6 +152,8 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
             alone=alone,
             failures=(Failure("film", 1, "film/seed1", "ConfigError: alpha is -1; it must be greater than 0"),),
             protocol={
+                "folds": [],
+                "searched_on_test_clips": 0,
                 "dataset": "talkers/syllable",
                 "clips": {"train": 480, "val": 120, "test": 120},
                 "classes": len(classes),

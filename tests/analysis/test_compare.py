@@ -15,14 +15,15 @@ from counterpoint.analysis.traces import load_trace
 from counterpoint.cli import main
 from counterpoint.errors import ConfigError, CounterpointError, RunError
 from counterpoint.training.config import from_dict
-from counterpoint.training.run import load_run
+from counterpoint.training.run import fit, load_run
 from tiny_clips import tiny_data, write_tiny_clips
 
-FAILING = """
-title: A method that cannot be built
-fusion: {name: concat}
-balance: {name: ogm_ge, options: {alpha: -3}}
-"""
+SECOND = "title: Concatenation once more\nfusion: {name: concat}\n"
+
+
+def obstruct(run: Path) -> None:
+    """Let a run fail as it begins: where its configuration is to go there is a folder."""
+    (run / "config.yaml").mkdir(parents=True)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,9 @@ def test_a_comparison_is_not_overwritten_or_changed(done, clips):
 
 def test_search_gives_all_the_same_budget_and_a_failing_method_ends_nothing(clips, tmp_path, monkeypatch):
     recipe = tmp_path / "hopeless.yaml"
-    recipe.write_text(FAILING)
+    recipe.write_text(SECOND)
+    for trial in range(2):
+        obstruct(tmp_path / "searched" / "hopeless" / "search" / f"trial{trial}")
     base = {"data": tiny_data(clips), "epochs": 1}
     asked = config(
         clips,
@@ -136,7 +139,7 @@ def test_search_gives_all_the_same_budget_and_a_failing_method_ends_nothing(clip
     found = compare(asked, tmp_path / "searched", progress=False)
     assert set(found.methods) == {"concat", "concat-ogm-ge"}
     assert {f.name for f in found.failures} == {"hopeless"}
-    assert "alpha" in found.failures[0].error
+    assert "config.yaml" in found.failures[0].error
     assert (found.folder / found.failures[0].folder / "error.txt").is_file()
     for method in (*found.methods.values(), *found.alone.values()):
         assert len(method.trials) == 2
@@ -154,7 +157,8 @@ def test_search_gives_all_the_same_budget_and_a_failing_method_ends_nothing(clip
 
 
 def test_the_command_line_says_so_when_a_run_failed(clips, tmp_path, capsys):
-    (tmp_path / "hopeless.yaml").write_text(FAILING)
+    (tmp_path / "hopeless.yaml").write_text(SECOND)
+    obstruct(tmp_path / "compare" / "hopeless" / "seed0")
     (tmp_path / "base.json").write_text(json.dumps({"base": {"data": tiny_data(clips), "epochs": 1}, "alone": False}))
     words = ["compare", "--config", str(tmp_path / "base.json"), "--runs", str(tmp_path), "--jobs", "2"]
     words += ["--methods", "concat", str(tmp_path / "hopeless.yaml"), "--seeds", "0"]
@@ -170,8 +174,10 @@ def test_wrong_asks_are_refused_before_anything_is_trained(clips, tmp_path):
         ({"methods": []}, "methods is empty"),
         ({"seeds": [1, 1]}, "more than once"),
         ({"baseline": "film"}, "not among the methods"),
+        ({"folds": [0, 1]}, "folds is .*folder takes no option 'fold'"),
+        ({"folds": [1, 1]}, "folds has 1 more than once"),
         ({"search_metric": "acuracy"}, "Did you mean 'accuracy'"),
-        ({"search_trials": 2, "search_space": {"optm.lr": [1, 2]}}, "Did you mean 'optim'"),
+        ({"search_trials": 2, "search_space": {"optm.lr": [1, 2]}}, "Did you mean 'optim.lr'"),
         ({"search_trials": 2, "search_space": {"optim.lr": {"low": "a", "high": "b", "log": True}}}, "list of choices"),
         ({"search_trials": 9, "search_space": {"optim.lr": [0.1, 0.2]}}, "lower search_trials to 3"),
     ):
@@ -188,3 +194,17 @@ def test_a_single_run_has_its_page(done):
     for words in ("Test results", "visual, silenced", "Accuracy over epochs", "Discrepancy ratio", "Every option"):
         assert words in page
     assert "//" not in page.replace("</", "")
+
+
+def test_a_run_and_a_comparison_do_not_share_a_folder(done, clips, tmp_path):
+    base = config(clips).base
+    for more in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(RunError, match="comparison|something else"):
+            fit(base, done.folder, progress=False, **more)
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text("epochs: 1\n")
+    for more in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(RunError, match="holds a run|something else"):
+            compare(config(clips), run, progress=False, **more)
+    assert [path.name for path in run.iterdir()] == ["config.yaml"]

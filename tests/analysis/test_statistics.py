@@ -45,6 +45,10 @@ def test_permutation_is_exact_for_few_clips(differences):
     assert sign_flip_p(differences) == pytest.approx(extreme / len(signs))
 
 
+def test_a_difference_on_a_single_clip_proves_nothing():
+    assert sign_flip_p([0.0, 0.0, -0.5, 0.0]) == 1.0
+
+
 def test_equal_methods_have_p_of_one_and_no_verdict():
     correct = np.tile([1, 0, 1, 1], (2, 1))
     difference = compare_paired(correct, correct)

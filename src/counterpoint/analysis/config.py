@@ -27,6 +27,8 @@ class CompareConfig:
         methods: names of recipes (``counterpoint list recipes``) or paths of recipe files; each gives fusion, head
             and balance.
         seeds: every method is trained once with each of them.
+        folds: of a dataset with an option ``fold``: every method is trained once with each seed on each of them, and
+            judged on their test clips pooled; the search runs on the first. Empty: the data have one split.
         baseline: the method that the others are tested against; None: the first.
         base: what all methods share: data, model, optimizer, epochs, precision. Its `seed` gives way to `seeds`.
         probe: fit a linear probe on each frozen encoder.
@@ -42,6 +44,7 @@ class CompareConfig:
 
     methods: list[str] = field(default_factory=lambda: list(DEFAULT_METHODS))
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    folds: list[int] = field(default_factory=list)
     baseline: str | None = None
     base: TrainConfig = field(default_factory=TrainConfig)
     probe: bool = True

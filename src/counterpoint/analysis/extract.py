@@ -113,8 +113,14 @@ def _inputs_of(head: nn.Module) -> Iterator[dict[str, Tensor]]:
         handle.remove()
 
 
-def trace(run: Run, extraction: Extraction) -> Trace:
-    """What is kept of an extraction, with the lengths of class weights and the angles to them."""
+def trace(run: Run, extraction: Extraction, probe: Mapping[str, Array] | None = None) -> Trace:
+    """What is kept of an extraction, with the lengths of class weights and the angles to them.
+
+    Args:
+        run: whose model it was.
+        extraction: of its test split.
+        probe: modality -> log-probabilities of a linear probe, ``(N, C)``; None: none was fitted.
+    """
     weights = {m: w.detach().float().cpu() for m, w in run.module.model.fusion.head.weights().items()}
     return Trace(
         ids=np.array(extraction.ids),
@@ -128,6 +134,7 @@ def trace(run: Run, extraction: Extraction) -> Trace:
             for m, w in weights.items()
             if m in extraction.head_inputs and w.shape[1] == extraction.head_inputs[m].shape[1]
         },
+        probe=probe or {},
         zeta={
             m: np.histogram(v.numpy(), ZETA_BINS, (0, 1))[0].astype(np.float64)
             for m, v in (extraction.zeta or {}).items()

@@ -103,8 +103,8 @@ def accuracy_over_epochs(histories: Histories, modalities: Sequence[str]) -> str
         return ""
     return figure(
         "Accuracy over epochs",
-        "Validation top-1 of the joint logits and of each modality's own share of them. Lines are means over seeds, "
-        "bands reach from the lowest to the highest seed.",
+        "Validation top-1 of the joint logits and of each modality's own share of them. Lines are means over runs, "
+        "bands reach from the lowest to the highest run.",
         panels,
         legend((label, colour, dash) for label, _, colour, dash in lines),
     )
@@ -139,7 +139,7 @@ def balance_over_steps(histories: Histories, modalities: Sequence[str]) -> str:
     return figure(
         "Discrepancy ratio and coefficients over steps",
         "A ratio above one means that the modality runs ahead of the others; the coefficient is what its gradient is "
-        "multiplied by. Means over seeds; long runs are averaged over stretches of steps. Methods that do not modulate "
+        "multiplied by. Means over runs; long runs are averaged over stretches of steps. Methods that do not modulate "
         "gradients have none.",
         panels,
         _modalities_legend(modalities),
@@ -182,7 +182,7 @@ def class_norms(traces: Traces, modalities: Sequence[str], classes: Sequence[str
         "Weight norms per class and modality",
         "How long the head's weight vector of each class is in each modality, at the chosen epoch. Under a linear "
         "head, the modality with the longer weights rules the joint logits; under cosine logits (MMCosine) the length "
-        "has no say. Means over seeds. Methods whose head does not keep modalities apart are left out.",
+        "has no say. Means over runs. Methods whose head does not keep modalities apart are left out.",
         panels,
         _modalities_legend(modalities, solid=True),
     )
@@ -230,7 +230,7 @@ def angle_distributions(traces: Traces, modalities: Sequence[str]) -> str:
         return ""
     return figure(
         "Angles to the class centres",
-        "Distribution over test clips and seeds of the angle between a modality's features and the head's weight "
+        "Distribution over test clips and runs of the angle between a modality's features and the head's weight "
         "vector of the true class; the upright line is the median. Smaller and narrower is more distinct; 90 "
         "degrees is no relation. Methods whose head has no weights for the modality's own features are left out.",
         panels,
@@ -265,7 +265,7 @@ def zeta_distributions(traces: Traces, modalities: Sequence[str]) -> str:
     return figure(
         "Distribution of zeta",
         f"The learned weight of {' and '.join(shown)} in the superposition{other}, over test clips, channels and "
-        "seeds. The dotted line is an even share.",
+        "runs. The dotted line is an even share.",
         panels,
         _modalities_legend(shown, solid=True),
     )

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from counterpoint.analysis.config import CompareConfig
+from counterpoint.analysis.folds import Fold, complete_seeds, seed_result, seed_trace
 from counterpoint.analysis.plan import Entry
 from counterpoint.analysis.results import Comparison, MethodResult, RunResult
 from counterpoint.analysis.statistics import Difference, compare_paired, correct_holm, mean_interval
-from counterpoint.analysis.traces import load_trace
-from counterpoint.analysis.worker import TRACE
-from counterpoint.data import PreparedClips
+from counterpoint.analysis.traces import Trace
+from counterpoint.data import SPLITS, PreparedClips
 from counterpoint.errors import RunError
 from counterpoint.training import folder as files
 from counterpoint.training.config import to_dict
 
 
 def collect(
-    kind: str, entries: Sequence[Entry], runs: dict[tuple[str, str], list[RunResult]], modalities: Sequence[str]
+    kind: str,
+    entries: Sequence[Entry],
+    runs: dict[tuple[str, str], list[RunResult]],
+    modalities: Sequence[str],
+    folder: Path,
+    folds: Sequence[Fold],
 ) -> dict[str, MethodResult]:
     """Finished runs of one kind, method by method, in the order of the entries.
 
@@ -30,12 +36,16 @@ def collect(
         entries: all of the comparison.
         runs: (kind, name) -> finished runs.
         modalities: names, in order.
+        folder: of the comparison.
+        folds: all that a seed needs to count.
     """
     results = {}
     for entry in entries:
-        done = runs.get((entry.kind, entry.name))
-        if entry.kind != kind or not done:
+        complete = complete_seeds(runs.get((entry.kind, entry.name), ()), folds)
+        if entry.kind != kind or not complete:
             continue
+        done = [seed_result(folder, of_seed) for of_seed in complete.values()]
+        of_folds = [seed.fold_accuracy for seed in done if seed.fold_accuracy is not None]
         abilities = {
             m: {
                 ability: mean_interval([s.accuracy for r in done if (s := getattr(r.modalities[m], ability))])
@@ -51,9 +61,11 @@ def collect(
             mAP=mean_interval([r.test.mAP for r in done]),
             modalities=abilities,
             difference=None,
-            runs=tuple(done),
+            seeds=tuple(done),
+            runs=tuple(run for of_seed in complete.values() for run in of_seed),
             setting=entry.setting,
             trials=entry.trials,
+            fold_accuracy=mean_interval(of_folds) if of_folds else None,
         )
     return results
 
@@ -67,12 +79,12 @@ def with_differences(comparison: Comparison) -> Comparison:
     baseline = comparison.methods.get(comparison.baseline)
     if baseline is None:
         return comparison
-    theirs = {run.seed: load_trace(comparison.folder / run.folder / TRACE) for run in baseline.runs}
+    theirs = _traces(comparison, baseline)
     differences: dict[str, Difference] = {}
     for name, method in comparison.methods.items():
         if name == comparison.baseline:
             continue
-        ours = {run.seed: load_trace(comparison.folder / run.folder / TRACE) for run in method.runs}
+        ours = _traces(comparison, method)
         seeds = [seed for seed in theirs if seed in ours]
         for seed in seeds:
             if not np.array_equal(ours[seed].ids, theirs[seed].ids):
@@ -89,16 +101,32 @@ def with_differences(comparison: Comparison) -> Comparison:
     return replace(comparison, methods=tested)
 
 
-def protocol(config: CompareConfig, clips: PreparedClips, seconds: float) -> dict[str, Any]:
-    """What a reader of the numbers must know, as plain values."""
-    table = clips.table
+def _traces(comparison: Comparison, method: MethodResult) -> dict[int, Trace]:
+    """Seed -> its test clips, of all folds together."""
+    complete = complete_seeds(method.runs, comparison.folds or (None,))
+    return {seed: seed_trace(comparison.folder, runs) for seed, runs in complete.items()}
+
+
+def protocol(config: CompareConfig, clips: Mapping[Fold, PreparedClips], seconds: float) -> dict[str, Any]:
+    """What a reader of the numbers must know, as plain values.
+
+    Args:
+        config: what was compared.
+        clips: by fold; one None where the data have the one split of their own.
+        seconds: that it took.
+    """
+    first, *others = clips.values()
+    counts = [{split: len(part.clips(split)) for split in SPLITS} for part in clips.values()]
+    tested_elsewhere = {clip.id for other in others for clip in other.clips("test")}
     return {
-        "dataset": table.name,
-        "clips": {split: len(clips.clips(split)) for split in ("train", "val", "test")},
-        "classes": len(table.classes),
-        "shared_groups": len(table.shared_groups()),
-        "notes": list(table.notes),
-        "set_aside": dict(clips.set_aside),
+        "dataset": first.table.name,
+        "clips": {"test": sum(count["test"] for count in counts)} if config.folds else counts[0],
+        "folds": [{"fold": fold, **count} for fold, count in zip(config.folds, counts, strict=False)],
+        "searched_on_test_clips": sum(clip.id in tested_elsewhere for clip in first.clips("val")),
+        "classes": len(first.table.classes),
+        "shared_groups": len(set().union(*(part.table.shared_groups() for part in clips.values()))),
+        "notes": list(dict.fromkeys(note for part in clips.values() for note in part.table.notes)),
+        "set_aside": {clip: reason for part in clips.values() for clip, reason in part.set_aside.items()},
         "config": to_dict(config),
         "environment": files.environment(),
         "seconds": round(seconds, 1),

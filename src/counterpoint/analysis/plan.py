@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.analysis.config import CompareConfig
+from counterpoint.analysis.folds import check_folds
 from counterpoint.analysis.results import Trial
 from counterpoint.analysis.search import draw_settings, get_setting, with_setting
 from counterpoint.errors import ConfigError
 from counterpoint.recipes import load_recipe
+from counterpoint.recipes.space import check_space
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import COMPOSITION, METRICS, TrainConfig
 
@@ -49,10 +51,10 @@ def check(config: CompareConfig) -> None:
     """Refuse values outside their range.
 
     Raises:
-        ConfigError: says which value, and what it may be.
+        CounterpointError: says which value, and what it may be.
     """
-    for name, values in (("methods", config.methods), ("seeds", config.seeds)):
-        if not values:
+    for name, values in (("methods", config.methods), ("seeds", config.seeds), ("folds", config.folds)):
+        if not values and name != "folds":
             raise ConfigError(f"{name} is empty; give at least one")
         twice = [value for i, value in enumerate(values) if value in values[:i]]
         if twice:
@@ -61,6 +63,8 @@ def check(config: CompareConfig) -> None:
         raise ConfigError(f"search_metric is {config.search_metric!r}.{did_you_mean(config.search_metric, METRICS)}")
     if config.search_trials < 0 or config.jobs < 1:
         raise ConfigError("search_trials must be 0 or more, and jobs at least 1")
+    check_space(config.search_space, "search_space")
+    check_folds(config)
     for seed in config.seeds:
         replace(config.base, seed=seed).check()
 
@@ -112,7 +116,7 @@ def plan_search(entry: Entry, config: CompareConfig) -> list[dict[str, Any]]:
     """The settings that an entry tries; none without a search.
 
     Raises:
-        ConfigError: a space of another form, with an unknown name, or with too few settings.
+        ConfigError: a space with too few settings.
     """
     if not config.search_trials:
         return []

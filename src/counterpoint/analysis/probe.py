@@ -23,12 +23,14 @@ class ProbeResult:
         mAP: one-vs-rest mean average precision on test, 0 to 1.
         val_accuracy: top-1 on validation of the strength that was chosen.
         C: inverse strength of the L2 penalty, chosen on validation data.
+        logits: log-probabilities on test, ``(N, num_classes)``; -inf for a class without training clips.
     """
 
     accuracy: float
     mAP: float
     val_accuracy: float
     C: float
+    logits: NDArray[np.float64]
 
 
 def linear_probe(
@@ -74,12 +76,13 @@ def linear_probe(
         if val > best_val:
             best, best_val = classifier, val
     assert best is not None
-    scores = np.zeros((len(x["test"]), num_classes))
-    scores[:, best.classes_] = best.predict_proba(x["test"])
+    logits = np.full((len(x["test"]), num_classes), -np.inf)
+    logits[:, best.classes_] = best.predict_log_proba(x["test"])
     target = torch.from_numpy(np.asarray(targets["test"], dtype=np.int64))
     return ProbeResult(
         accuracy=float(best.score(x["test"], targets["test"])),
-        mAP=float(mean_average_precision(torch.from_numpy(scores), target)),
+        mAP=float(mean_average_precision(torch.from_numpy(np.exp(logits)), target)),
         val_accuracy=best_val,
         C=float(best.C),
+        logits=logits,
     )

@@ -15,6 +15,7 @@ from counterpoint.analysis.results import Comparison, MethodResult
 from counterpoint.analysis.tables import (
     Column,
     Table,
+    folds_table,
     methods_table,
     modalities_table,
     percent,
@@ -22,6 +23,7 @@ from counterpoint.analysis.tables import (
 )
 from counterpoint.analysis.traces import Trace, load_trace
 from counterpoint.analysis.worker import TRACE
+from counterpoint.data import SPLITS
 from counterpoint.training import folder as files
 from counterpoint.training.config import flatten
 
@@ -48,6 +50,7 @@ def write_report(comparison: Comparison) -> Path:
         html.heading(f"Comparison on {comparison.dataset}", 1),
         html.paragraph(
             f"{_count(len(comparison.methods), 'method')}, {_count(len(protocol['config']['seeds']), 'seed')}, "
+            f"{_count(len(comparison.folds), 'fold') + ', ' if comparison.folds else ''}"
             f"{_count(protocol['clips']['test'], 'test clip')}, {_count(len(comparison.classes), 'class', 'classes')}. "
             "Epochs and settings were chosen on validation data; test data were used once per run.",
             "soft",
@@ -59,6 +62,7 @@ def write_report(comparison: Comparison) -> Path:
         body += [
             html.heading("Which method helps?"),
             html.result_table(methods_table(comparison)),
+            *([html.result_table(folds_table(comparison))] if comparison.folds else []),
             html.heading("What can each modality do alone?"),
             html.result_table(modalities_table(comparison)),
             figures.abilities(comparison),
@@ -164,7 +168,7 @@ def _methods(comparison: Comparison) -> str:
     for name, method in (*comparison.methods.items(), *((f"{m} alone", r) for m, r in comparison.alone.items())):
         chosen = ", ".join(f"{key} = {value}" for key, value in method.setting.items()) or "the recipe as it stands"
         seconds = sum(run.seconds for run in method.runs)
-        rows.append((name, method.title, chosen, ", ".join(str(r.seed) for r in method.runs), f"{seconds:.0f} s"))
+        rows.append((name, method.title, chosen, ", ".join(str(s.seed) for s in method.seeds), f"{seconds:.0f} s"))
     return html.text_table(
         "What was run", ("Method", "What it is", "Setting", "Seeds finished", "Time, all seeds"), rows
     )
@@ -206,7 +210,14 @@ def _protocol(comparison: Comparison) -> str:
         if trials
         else "None: every method ran with its recipe as it stands."
     )
-    items = _data(protocol["dataset"], protocol["clips"]) | {
+    if trials and protocol["searched_on_test_clips"]:
+        search += (
+            f" It ran on fold {comparison.folds[0]}; {protocol['searched_on_test_clips']} of its validation clips are "
+            "test clips of other folds, so figures under the chosen settings may be a little too good."
+        )
+    items = {
+        **_data(protocol["dataset"], protocol["clips"]),
+        **_folds(comparison),
         "Seeds": ", ".join(map(str, config["seeds"])),
         "Encoders": base["model"]["name"],
         "Training": f"{base['epochs']} epochs of {base['optim']['name']}, lr {base['optim']['lr']:g} unless searched, "
@@ -219,6 +230,20 @@ def _protocol(comparison: Comparison) -> str:
         "Time": f"{protocol['seconds']:.0f} s for the last call of compare",
     }
     return html.definitions(items) + html.bullets(protocol["notes"])
+
+
+def _folds(comparison: Comparison) -> dict[str, str]:
+    if not comparison.folds:
+        return {}
+    counts = "; ".join(
+        f"fold {part['fold']}: " + ", ".join(f"{part[split]} {split}" for split in SPLITS)
+        for part in comparison.protocol["folds"]
+    )
+    return {
+        "Folds": f"{len(comparison.folds)}, each trained with every seed. {counts}. Each test clip is judged once per "
+        "seed, by the model of the fold that tests it; figures, intervals and tests are over these clips together. A "
+        "seed counts once all its folds are finished."
+    }
 
 
 def _data(name: str, clips: Mapping[str, int]) -> dict[str, str]:
@@ -249,10 +274,10 @@ def _set_aside(clips: Mapping[str, str]) -> list[str]:
 def _failures(comparison: Comparison) -> list[str]:
     if not comparison.failures:
         return []
-    rows = [(f.name, str(f.seed), f.error, f"{f.folder}/error.txt") for f in comparison.failures]
+    rows = [(f.run, f.error, f"{f.folder}/error.txt") for f in comparison.failures]
     return [
         html.heading("Runs that failed"),
-        html.text_table("Their figures are missing above", ("Method", "Seed", "Error", "Traceback"), rows),
+        html.text_table("Their figures are missing above", ("Run", "Error", "Traceback"), rows),
     ]
 
 

@@ -42,6 +42,7 @@ class RunResult:
         folder: of the run.
         seed: of the run.
         epoch: that validation data chose, counted from 0.
+        fold: of the data; None where they have one split.
         val: scores on validation data at that epoch.
         test: scores on test data, looked at once.
         modalities: what each can do alone.
@@ -57,6 +58,24 @@ class RunResult:
     modalities: dict[str, ModalityScores]
     set_aside: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    fold: int | None = None
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """One seed of a method: its run, or its runs on all folds judged as one.
+
+    Attributes:
+        seed: of the runs.
+        test: scores on the test clips, of all folds together where there are folds.
+        modalities: what each can do alone, on the same clips.
+        fold_accuracy: mean over folds of each fold's top-1, as papers report it; None where there are no folds.
+    """
+
+    seed: int
+    test: Scores
+    modalities: dict[str, ModalityScores]
+    fold_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,12 +93,14 @@ class MethodResult:
     Attributes:
         name: as the tables call it.
         title: one line about it.
-        accuracy, mAP: over seeds, on test.
+        accuracy, mAP: over seeds, on test; clips of all folds together.
         modalities: per modality ``"decoupled"``, ``"silenced"`` and ``"probe"``: accuracy over seeds.
         difference: to the baseline; None for the baseline itself and where either did not finish.
-        runs: one per finished seed.
+        seeds: one per finished seed; the figures above are over them.
+        runs: of these seeds, one each, or one per fold each.
         setting: what the search chose; empty without a search.
         trials: all settings that the search tried.
+        fold_accuracy: over seeds, the mean over folds of each fold's top-1; None where there are no folds.
     """
 
     name: str
@@ -88,9 +109,11 @@ class MethodResult:
     mAP: Estimate
     modalities: dict[str, dict[str, Estimate]]
     difference: Difference | None
+    seeds: tuple[SeedResult, ...]
     runs: tuple[RunResult, ...]
     setting: dict[str, Any] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
+    fold_accuracy: Estimate | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +124,12 @@ class Failure:
     seed: int
     folder: str
     error: str
+    fold: int | None = None
+
+    @property
+    def run(self) -> str:
+        """Which run it was, e.g. ``"film seed 1 fold 2"``."""
+        return f"{self.name} seed {self.seed}" + ("" if self.fold is None else f" fold {self.fold}")
 
 
 @dataclass(frozen=True)
@@ -117,6 +146,7 @@ class Comparison:
         alone: modality -> result of training on it alone.
         failures: runs that ended with an error.
         protocol: what a reader of the numbers must know: splits, notes, search, command, environment.
+        folds: of the data, in order; empty where they have one split.
     """
 
     folder: Path
@@ -128,6 +158,7 @@ class Comparison:
     alone: dict[str, MethodResult]
     failures: tuple[Failure, ...]
     protocol: dict[str, Any]
+    folds: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as JSON has them."""

@@ -109,8 +109,8 @@ def sign_flip_p(differences: ArrayLike, *, seed: int = 0) -> float:
 
     values = np.asarray(differences, dtype=np.float64)
     values = values[values != 0]  # a zero keeps the mean under either sign; without them small samples are exact
-    if values.size == 0:
-        return 1.0
+    if values.size < 2:
+        return 1.0  # with the other sign, one value is as far from zero
     result = stats.permutation_test(
         (values,),
         lambda x, axis: np.mean(x, axis=axis),

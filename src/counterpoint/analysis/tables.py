@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.analysis.results import Comparison, MethodResult, ModalityScores
-from counterpoint.analysis.statistics import UNCLEAR, Difference, Estimate
+from counterpoint.analysis.results import Comparison, MethodResult, ModalityScores, RunResult, SeedResult
+from counterpoint.analysis.statistics import UNCLEAR, Difference, Estimate, mean_interval
 from counterpoint.training import folder as files
 
 if TYPE_CHECKING:
@@ -68,7 +67,8 @@ def methods_table(comparison: Comparison) -> Table:
         Column(
             "Top-1",
             f"Share of test clips whose highest joint logit is the true class, in percent: mean over {seeds} and 95 % "
-            "interval of that mean (Student's t; n/a with one seed).",
+            "interval of that mean (Student's t; n/a with one seed)."
+            + (f" The test clips of all {len(comparison.folds)} folds count together." if comparison.folds else ""),
         ),
         Column(
             "mAP",
@@ -96,7 +96,26 @@ def methods_table(comparison: Comparison) -> Table:
         rows.append((name, with_interval(method.accuracy), with_interval(method.mAP), *last))
     for name, alone in comparison.alone.items():
         rows.append((f"{name} alone", with_interval(alone.accuracy), with_interval(alone.mAP), "", "", ""))
-    return Table(f"Test results on {comparison.dataset}", columns, tuple(rows))
+    pooled = f", {len(comparison.folds)} folds pooled" if comparison.folds else ""
+    return Table(f"Test results on {comparison.dataset}{pooled}", columns, tuple(rows))
+
+
+def folds_table(comparison: Comparison) -> Table:
+    """Top-1 of each fold, for those who compare with papers that average over folds."""
+    over_seeds = "mean over seeds and 95 % interval"
+    one = f"Top-1 on the fold's test clips, in percent: {over_seeds}."
+    columns = (
+        Column("Method", "The recipe; below the methods, each modality trained alone under the same protocol."),
+        *(Column(f"fold {fold}", one) for fold in comparison.folds),
+        Column("mean over folds", f"Mean of the folds' top-1, each counting the same whatever its size: {over_seeds}."),
+        Column("pooled", "Top-1 over the test clips of all folds together, as in the first table."),
+    )
+    rows = []
+    for name, result in _everything(comparison).items():
+        by_fold = [mean_interval([r.test.accuracy for r in result.runs if r.fold == fold]) for fold in comparison.folds]
+        cells = (*by_fold, result.fold_accuracy, result.accuracy)
+        rows.append((name, *(with_interval(cell) for cell in cells)))
+    return Table("Test top-1, fold by fold", columns, tuple(rows))
 
 
 def modalities_table(comparison: Comparison) -> Table:
@@ -155,12 +174,13 @@ def summary(comparison: Comparison) -> list[str]:
                 f"The best modality trained alone, {name}, reaches {with_interval(best.accuracy)} %, "
                 f"{relation} the joint baseline."
             )
-    if any(len(m.runs) == 1 for m in comparison.methods.values()):
+    if any(len(m.seeds) == 1 for m in comparison.methods.values()):
         sentences.append("With one seed, nothing is known of how much another seed would change.")
     if comparison.failures:
         count = len(comparison.failures)
         sentences.append(
-            f"{count} run{'s' if count > 1 else ''} failed and {'are' if count > 1 else 'is'} missing here."
+            f"{count} run{'s' if count > 1 else ''} failed and {'are' if count > 1 else 'is'} missing here"
+            + (", with the other folds of the same seed." if comparison.folds else ".")
         )
     return sentences
 
@@ -195,22 +215,35 @@ def to_rich(comparison: Comparison) -> RenderableType:
     parts.append(Text(" ".join(summary(comparison))))
     for failure in comparison.failures:
         where = comparison.folder / failure.folder / "error.txt"
-        parts.append(Text(f"failed: {failure.name} seed {failure.seed}: {failure.error} (see {where})", style="red"))
+        parts.append(Text(f"failed: {failure.run}: {failure.error} (see {where})", style="red"))
     return Group(*parts)
 
 
 def write_csv(comparison: Comparison, folder: Path) -> None:
-    """``results.csv`` (a row per method) and ``results_per_seed.csv`` (a row per run); values from 0 to 1."""
-    everything = {**comparison.methods, **{f"{m} alone": r for m, r in comparison.alone.items()}}
+    """``results.csv`` (a row per method) and ``results_per_seed.csv`` (a row per method and seed); values from 0 to 1.
+
+    With folds the figures are of their pooled clips, and ``results_per_fold.csv`` has those of each fold.
+    """
+    everything = _everything(comparison)
     methods = [_method_row(name, r, comparison) for name, r in everything.items()]
-    runs = [row for name, result in everything.items() for row in _run_rows(name, result, comparison)]
-    for name, rows in (("results.csv", methods), ("results_per_seed.csv", runs)):
+    runs = [_run_row(name, run, comparison) for name, r in everything.items() for run in r.runs]
+    tables = {"results.csv": methods, "results_per_seed.csv": runs}
+    if comparison.folds:
+        seeds = [_seed_row(name, seed, comparison) for name, r in everything.items() for seed in r.seeds]
+        tables |= {"results_per_seed.csv": seeds, "results_per_fold.csv": runs}
+    for name, rows in tables.items():
         files.write_csv(folder / name, rows, None if rows else ["method"])
 
 
+def _everything(comparison: Comparison) -> dict[str, MethodResult]:
+    return {**comparison.methods, **{f"{m} alone": r for m, r in comparison.alone.items()}}
+
+
 def _method_row(name: str, result: MethodResult, comparison: Comparison) -> dict[str, Any]:
-    row: dict[str, Any] = {"method": name, "seeds": len(result.runs)}
+    row: dict[str, Any] = {"method": name, "seeds": len(result.seeds)}
     estimates = {"accuracy": result.accuracy, "mAP": result.mAP}
+    if result.fold_accuracy is not None:
+        estimates["fold_accuracy"] = result.fold_accuracy
     for modality in comparison.modalities:
         for key in ("decoupled", "silenced", "probe"):
             estimates[f"{modality}_{key}"] = result.modalities.get(modality, {}).get(key, Estimate(None, None))
@@ -222,24 +255,33 @@ def _method_row(name: str, result: MethodResult, comparison: Comparison) -> dict
     return row
 
 
-def _run_rows(name: str, result: MethodResult, comparison: Comparison) -> Iterable[dict[str, Any]]:
-    for run in result.runs:
-        row: dict[str, Any] = {"method": name, "seed": run.seed, "epoch": run.epoch}
-        row |= {"val_accuracy": run.val.accuracy, "val_mAP": run.val.mAP}
-        row |= {"accuracy": run.test.accuracy, "mAP": run.test.mAP}
-        for modality in comparison.modalities:
-            scores: ModalityScores | None = run.modalities.get(modality)
-            for key in ("decoupled", "silenced", "probe"):
-                value = getattr(scores, key) if scores else None
-                row |= {
-                    f"{modality}_{key}_accuracy": value and value.accuracy,
-                    f"{modality}_{key}_mAP": value and value.mAP,
-                }
-        yield {**row, "folder": run.folder}
+def _run_row(name: str, run: RunResult, comparison: Comparison) -> dict[str, Any]:
+    row: dict[str, Any] = {"method": name, "seed": run.seed}
+    if run.fold is not None:
+        row["fold"] = run.fold
+    row |= {"epoch": run.epoch, "val_accuracy": run.val.accuracy, "val_mAP": run.val.mAP}
+    return {**row, **_test_cells(run, comparison), "folder": run.folder}
+
+
+def _seed_row(name: str, seed: SeedResult, comparison: Comparison) -> dict[str, Any]:
+    return {"method": name, "seed": seed.seed, "fold_accuracy": seed.fold_accuracy, **_test_cells(seed, comparison)}
+
+
+def _test_cells(result: RunResult | SeedResult, comparison: Comparison) -> dict[str, float | None]:
+    cells: dict[str, float | None] = {"accuracy": result.test.accuracy, "mAP": result.test.mAP}
+    for modality in comparison.modalities:
+        scores: ModalityScores | None = result.modalities.get(modality)
+        for key in ("decoupled", "silenced", "probe"):
+            value = getattr(scores, key) if scores else None
+            cells |= {
+                f"{modality}_{key}_accuracy": value and value.accuracy,
+                f"{modality}_{key}_mAP": value and value.mAP,
+            }
+    return cells
 
 
 def _seeds(comparison: Comparison) -> str:
-    counts = {len(m.runs) for m in comparison.methods.values()}
+    counts = {len(m.seeds) for m in comparison.methods.values()}
     if len(counts) != 1:
         return "the seeds that finished"
     count = counts.pop()

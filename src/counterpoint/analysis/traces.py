@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,7 @@ class Trace:
         norms: modality -> ``(C,)`` lengths of class weights; empty where the head has no weights per modality.
         angles: modality -> ``(N,)`` degrees to the true class's weights; empty where the fusion hands the head no
             features of the modality.
+        probe: modality -> ``(N, C)`` log-probabilities of the linear probe; empty where none was fitted.
         zeta: modality -> ``(50,)`` counts over clips and channels of zeta in equal bins of 0 to 1; empty where the
             fusion has none or zeta is the same for all clips.
     """
@@ -39,6 +40,7 @@ class Trace:
     silenced: Mapping[str, Array] = field(default_factory=dict)
     norms: Mapping[str, Array] = field(default_factory=dict)
     angles: Mapping[str, Array] = field(default_factory=dict)
+    probe: Mapping[str, Array] = field(default_factory=dict)
     zeta: Mapping[str, Array] = field(default_factory=dict)
 
     @property
@@ -48,7 +50,35 @@ class Trace:
         return hits
 
 
-_PER_MODALITY = ("decoupled", "silenced", "norms", "angles", "zeta")
+_PER_CLIP = ("decoupled", "silenced", "angles", "probe")
+_PER_MODALITY = (*_PER_CLIP, "norms", "zeta")
+
+
+def pool_traces(traces: Sequence[Trace]) -> Trace:
+    """Several models, each on clips of its own, as one; what is a model's and not a clip's is left out.
+
+    A modality's figures are kept where every model has them.
+
+    Args:
+        traces: at least one; a single one is given back as it is.
+    """
+    first = traces[0]
+    if len(traces) == 1:
+        return first
+    pooled = {
+        kind: {
+            name: np.concatenate([getattr(trace, kind)[name] for trace in traces])
+            for name in getattr(first, kind)
+            if all(name in getattr(trace, kind) for trace in traces)
+        }
+        for kind in _PER_CLIP
+    }
+    return Trace(
+        np.concatenate([trace.ids for trace in traces]),
+        np.concatenate([trace.target for trace in traces]),
+        np.concatenate([trace.logits for trace in traces]),
+        **pooled,
+    )
 
 
 def save_trace(trace: Trace, path: Path) -> None:

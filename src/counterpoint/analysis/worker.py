@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from counterpoint.analysis.extract import Extraction
+    from counterpoint.analysis.probe import ProbeResult
     from counterpoint.training.run import Run
 
 ANALYSIS, TRACE = "analysis.json", "trace.npz"
@@ -31,6 +32,7 @@ class RunTask:
         folder: of the run.
         config: of the run.
         probe: fit linear probes.
+        fold: of the data; None where they have one split.
     """
 
     name: str
@@ -38,6 +40,7 @@ class RunTask:
     folder: Path
     config: TrainConfig
     probe: bool = False
+    fold: int | None = None
 
     @property
     def seed(self) -> int:
@@ -47,8 +50,9 @@ class RunTask:
     @property
     def label(self) -> str:
         """For progress and messages."""
-        place = self.folder.name.replace("seed", "seed ").replace("trial", "trial ")
-        return f"{self.name}{' alone' if self.kind == 'alone' else ''} {place}"
+        place = self.folder.name.replace("trial", "trial ") if self.kind == "search" else f"seed {self.seed}"
+        fold = "" if self.fold is None else f" fold {self.fold}"
+        return f"{self.name}{' alone' if self.kind == 'alone' else ''} {place}{fold}"
 
 
 def run_task(task: RunTask) -> RunResult | dict[str, float]:
@@ -78,24 +82,25 @@ def analyse(run: Run, *, probe: bool, began: float | None = None) -> RunResult:
     device = pick_device(run.config.accelerator)
     test = extract(run, "test", device)
     probes = _probes(run, test, device) if probe else {}
+    probe_scores = {m: Scores(found.accuracy, found.mAP) for m, found in probes.items()}
     result = RunResult(
         folder=str(run.folder),
         seed=run.config.seed,
         epoch=run.epoch,
         val=Scores(float(run.result["val"]["accuracy"]), float(run.result["val"]["mAP"])),
-        test=_scores(test.logits, test.target),
+        test=scores(test.logits, test.target),
         modalities={
             m: ModalityScores(
-                decoupled=_scores(test.unimodal_logits[m], test.target),
-                silenced=_scores(test.silenced[m], test.target),
-                probe=probes.get(m),
+                decoupled=scores(test.unimodal_logits[m], test.target),
+                silenced=scores(test.silenced[m], test.target),
+                probe=probe_scores.get(m),
             )
             for m in test.features
         },
         set_aside=dict(run.data.clips.set_aside),
         seconds=round(time.perf_counter() - began, 2),
     )
-    save_trace(trace(run, test), run.folder / TRACE)
+    save_trace(trace(run, test, {m: found.logits for m, found in probes.items()}), run.folder / TRACE)
     files.write_json(run.folder / ANALYSIS, {"config": to_dict(run.config), "result": asdict(result)})
     return result
 
@@ -122,24 +127,25 @@ def _val(result: dict[str, Any]) -> dict[str, float]:
 
 
 def _read(values: dict[str, Any]) -> RunResult:
-    def scores(found: dict[str, float] | None) -> Any:
+    def read(found: dict[str, float] | None) -> Any:
         return None if found is None else Scores(**found)
 
     modalities = {
-        name: ModalityScores(**{kind: scores(found) for kind, found in by.items()})
+        name: ModalityScores(**{kind: read(found) for kind, found in by.items()})
         for name, by in values["modalities"].items()
     }
-    splits = {split: scores(values[split]) for split in ("val", "test")}
+    splits = {split: read(values[split]) for split in ("val", "test")}
     return RunResult(**{**values, **splits, "modalities": modalities})
 
 
-def _scores(logits: Tensor, target: Tensor) -> Scores:
+def scores(logits: Tensor, target: Tensor) -> Scores:
+    """Top-1 and mean average precision of ``(N, C)`` logits."""
     from counterpoint.metrics import accuracy, mean_average_precision
 
     return Scores(float(accuracy(logits, target)), float(mean_average_precision(logits.softmax(1), target)))
 
 
-def _probes(run: Run, test: Extraction, device: Any) -> dict[str, Scores]:
+def _probes(run: Run, test: Extraction, device: Any) -> dict[str, ProbeResult]:
     from counterpoint.analysis.extract import extract
     from counterpoint.analysis.probe import linear_probe
 
@@ -148,6 +154,5 @@ def _probes(run: Run, test: Extraction, device: Any) -> dict[str, Scores]:
     probes = {}
     for modality in test.features:
         features = {split: made.features[modality].numpy() for split, made in splits.items()}
-        found = linear_probe(features, targets, len(run.classes))
-        probes[modality] = Scores(found.accuracy, found.mAP)
+        probes[modality] = linear_probe(features, targets, len(run.classes))
     return probes

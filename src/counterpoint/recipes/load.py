@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.errors import ConfigError, UnknownNameError
+from counterpoint.recipes.space import check_space
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import (
     COMPOSITION,
@@ -20,7 +21,6 @@ from counterpoint.training.config import (
     LossConfig,
     ModelConfig,
     TrainConfig,
-    flatten,
     from_dict,
     to_dict,
 )
@@ -144,16 +144,7 @@ def _model(changes: Any) -> dict[str, Any]:
 
 
 def _search(space: Any) -> dict[str, Any]:
-    if not isinstance(space, Mapping):
-        raise ConfigError(f"search is {space!r}; it must map dotted names to choices")
-    known = flatten(TrainConfig())
-    for key, choices in space.items():
-        leaf = key.split(".options.")[0] + ".options" if ".options." in key else key
-        if leaf not in known:
-            raise ConfigError(f"search: there is no option {key!r}.{did_you_mean(key, known)}")
-        is_range = isinstance(choices, Mapping) and {"low", "high"} <= set(choices) <= {"low", "high", "log"}
-        if not is_range and not (isinstance(choices, list) and choices):
-            raise ConfigError(f"search.{key} is {choices!r}; it must be a list of choices or {{low, high, log}}")
+    check_space(space, "search")
     return dict(space)
 
 

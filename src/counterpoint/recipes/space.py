@@ -1,0 +1,44 @@
+"""The one check of search spaces, of recipes and of comparisons alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from counterpoint.errors import ConfigError
+from counterpoint.registry import did_you_mean
+from counterpoint.training.config import TrainConfig, flatten
+
+
+def check_space(space: Any, where: str) -> None:
+    """Refuse a search space that names what is no option, or does not say what to choose from.
+
+    Args:
+        space: dotted name in `TrainConfig` -> a list of choices, or ``{"low": , "high": , "log": false}``.
+        where: what the space is called, for messages.
+
+    Raises:
+        ConfigError: names the entry; for an unknown name the nearest one is proposed.
+    """
+    if not isinstance(space, Mapping):
+        raise ConfigError(f"{where} is {space!r}; it must map dotted names to choices")
+    known = flatten(TrainConfig())
+    for name, choices in space.items():
+        inside = any(str(name).startswith(f"{leaf}.") for leaf, value in known.items() if isinstance(value, dict))
+        if name not in known and not inside:
+            raise ConfigError(f"{where}: there is no option {name!r}.{did_you_mean(str(name), known)}")
+        if not _is_range(choices) and not (isinstance(choices, (list, tuple)) and choices):
+            raise ConfigError(
+                f"{where}: {name} is {choices!r}; it must be a list of choices, or a range like "
+                "{low: 0.0001, high: 0.01, log: true} with low < high, and low > 0 where log is true"
+            )
+
+
+def _is_range(choices: Any) -> bool:
+    return (
+        isinstance(choices, Mapping)
+        and {"low", "high"} <= set(choices) <= {"low", "high", "log"}
+        and all(isinstance(choices[end], (int, float)) for end in ("low", "high"))
+        and choices["low"] < choices["high"]
+        and (choices["low"] > 0 or not choices.get("log"))
+    )
