@@ -17,8 +17,8 @@ from counterpoint.errors import ConfigError, DownloadError, UnknownNameError
 class Zenodo:
     """A record on loopback, with the ways a connection can fail."""
 
-    def __init__(self, record: int) -> None:
-        self.record = record
+    def __init__(self, *records: int) -> None:
+        self.records = records
         self.files: dict[str, bytes] = {}
         self.requests: list[tuple[str, str | None]] = []
         self.ranges = True
@@ -44,14 +44,14 @@ class Zenodo:
             return "0" * 32 if self.wrong_md5 else hashlib.md5(body).hexdigest()
 
         return {
-            "id": self.record,
+            "id": self.records[0],
             "metadata": {"license": {"id": "cc-by-4.0"}},
             "files": [
                 {
                     "key": key,
                     "size": len(body),
                     "checksum": f"md5:{md5(body)}",
-                    "links": {"self": f"{self.url}/api/records/{self.record}/files/{key}/content"},
+                    "links": {"self": f"{self.url}/api/records/{self.records[0]}/files/{key}/content"},
                 }
                 for key, body in self.files.items()
             ],
@@ -62,7 +62,7 @@ class Zenodo:
         if self.statuses:
             request.send_error(self.statuses.pop(0))
             return
-        if request.path == f"/api/records/{self.record}":
+        if request.path in [f"/api/records/{record}" for record in self.records]:
             body, start = json.dumps(self.listing()).encode(), 0
         elif (key := request.path.removesuffix("/content").rpartition("/")[2]) in self.files:
             body, start = self.files[key], 0
@@ -306,6 +306,67 @@ def test_damaged_archives(tmp_path: Path) -> None:
     archive.write_bytes(b"no zip at all")
     with pytest.raises(DownloadError, match="not a readable zip"):
         unpack.unpack(archive, tmp_path / "out")
+
+
+@pytest.fixture
+def ravdess(monkeypatch: pytest.MonkeyPatch) -> Iterator[Zenodo]:
+    """Both records of RAVDESS, on one server: the files of each are listed for either."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    server = Zenodo(1188976, 3255102)
+    for actor in ("01", "02"):
+        speech = f"01-03-01-01-01-{actor}"
+        server.files[f"Video_Speech_Actor_{actor}.zip"] = zipped(
+            {
+                f"Actor_{actor}/01-{speech}.mp4": b"sound and picture" * 100,
+                f"Actor_{actor}/02-{speech}.mp4": b"picture" * 100,
+                f"__MACOSX/Actor_{actor}/01-{speech}.mp4": b"?",
+            }
+        )
+    names = ("01-01-03-01-01-01-01", "01-01-03-01-01-01-02", "01-02-03-01-01-01-01")
+    server.files["FacialTracking_Actors_01-24.zip"] = zipped(
+        {f"FacialTracking_Actors_01-24/{name}.csv": b"frame, x_0" for name in names}
+    )
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
+
+
+def test_ravdess_makes_the_layout_that_is_read(ravdess: Zenodo, tmp_path: Path) -> None:
+    said: list[str] = []
+    result = download("ravdess", tmp_path, parts=[1], extras=["landmarks"], base_url=ravdess.url, announce=said.append)
+    assert result.fetched == ("Video_Speech_Actor_01.zip", "FacialTracking_Actors_01-24.zip")
+    assert files_of(tmp_path) == {
+        "Actor_01/01-01-03-01-01-01-01.mp4",
+        "landmarks/01-01-03-01-01-01-01.csv",
+        "landmarks/01-01-03-01-01-01-02.csv",
+        "archives/unpacked.json",
+    }
+    assert ["1188976" in said[0], "3255102" in said[1]] == [True, True]
+    assert all("CC BY-NC-SA 4.0" in line for line in (*said, result.licence))
+    again = download("ravdess", tmp_path, parts=["Actor_01", "02"], extras=["landmarks"], base_url=ravdess.url)
+    assert again.fetched == ("Video_Speech_Actor_02.zip",) and len(again.skipped) == 2
+
+
+def test_ravdess_landmarks_alone(ravdess: Zenodo, tmp_path: Path) -> None:
+    assert download("ravdess", tmp_path, extras=["landmarks"], base_url=ravdess.url).fetched == (
+        "FacialTracking_Actors_01-24.zip",
+    )
+    assert len(ravdess.requests) == 2  # one listing, one file
+
+
+def test_ravdess_actors() -> None:
+    assert records.ravdess_actors(["all"]) == [f"{n:02d}" for n in range(1, 25)]
+    assert records.ravdess_actors([3, "03", "Actor_24"]) == ["03", "24"]
+    for bad in ([], [0], [25], ["x"], [""]):
+        with pytest.raises(ConfigError, match="actor"):
+            records.ravdess_actors(bad)
+
+
+def test_what_is_not_on_zenodo_is_said_to_be_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match=r"cremad cannot be downloaded .*CheyneyComputerScience/CREMA-D.*Git LFS"):
+        download("cremad", tmp_path)
+    with pytest.raises(UnknownNameError, match="grid has no 'landmarks' to download"):
+        download("grid", tmp_path, parts=[1], extras=["landmarks"])
 
 
 def test_another_record_needs_only_an_entry(zenodo: Zenodo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

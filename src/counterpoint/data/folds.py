@@ -37,7 +37,7 @@ def draw_fold(
         fold: which one, from 0.
         kinds: group -> what validation keeps in balance, e.g. the gender of an actor; None: nothing.
         val: share of the groups of each kind that are not tested in this fold, which are held out for validation: one
-            at least, never all; 0 for no validation.
+            at least, never all (of kinds with one group each, one of them); 0 for no validation.
         seed: of who is held out.
         group_word: what a group is called in the notes.
 
@@ -73,11 +73,13 @@ def draw_fold(
 
 
 def _hold_out(groups: set[str], kinds: Mapping[str, str], share: float, seed: int) -> set[str]:
+    if share == 0:
+        return set()
+    order = sorted(groups, key=lambda group: (rank(seed, group), group))
     by_kind: dict[str, list[str]] = defaultdict(list)
-    for group in groups:
+    for group in order:
         by_kind[kinds.get(group, "")].append(group)
     held_out: set[str] = set()
-    for members in by_kind.values() if share > 0 else ():
-        members.sort(key=lambda group: (rank(seed, group), group))
+    for members in by_kind.values():
         held_out.update(members[: min(max(1, int(len(members) * share + 0.5)), len(members) - 1)])
-    return held_out
+    return held_out or set(order[: len(order) > 1])  # one of each kind is left: there is no balance to keep
