@@ -487,7 +487,7 @@ def test_a_clip_that_lacks_one_of_its_files_is_set_aside_with_its_reason(tmp_pat
         "c6": "6.csv: line 2 has 2 cells, the first line has 3",
         "c8": "8.csv: the face lies outside the picture of 32 x 32 pixels; the landmarks are of another video, or "
         "of one of another size (landmarks_size)",
-        "c9": "9.csv: no face in any of its frames",
+        "c9": "9.csv: no frame of it has a face",
     }
     heard = {
         "c0": "its sound 0.wav: the file is missing",

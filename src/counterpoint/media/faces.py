@@ -90,7 +90,7 @@ def read_landmarks(path: str | Path, size: tuple[int, int] | None = None) -> Fac
                 if time not in found or found[time][0] < confidence:
                     found[time] = (confidence, box)
     if not found:
-        raise MediaError(path, "no face in any of its frames")
+        raise MediaError(path, "no frame of it has a face")
     times = sorted(found)
     return FaceTrack(path, np.array(times), np.stack([found[time][1] for time in times]), size)
 
