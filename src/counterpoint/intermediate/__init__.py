@@ -2,7 +2,7 @@
 
 from counterpoint.intermediate.base import INTERMEDIATES, Intermediate, create_intermediate, list_intermediates
 from counterpoint.intermediate.cross_modal import CrossModal
-from counterpoint.intermediate.interleave import Interleaved, Route, Staged
+from counterpoint.intermediate.interleave import Interleaved, Place, Route, Staged
 from counterpoint.intermediate.mmtm import MMTM
 from counterpoint.intermediate.msaf import MSAF
 
@@ -13,6 +13,7 @@ __all__ = [
     "CrossModal",
     "Interleaved",
     "Intermediate",
+    "Place",
     "Route",
     "Staged",
     "create_intermediate",

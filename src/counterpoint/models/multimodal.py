@@ -1,33 +1,41 @@
-"""Encoders, fusion and head as one module."""
+"""Encoders, what acts between them, fusion and head as one module."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from counterpoint.errors import ConfigError, ShapeError
+from counterpoint.errors import ConfigError
 from counterpoint.fusion import Fusion, FusionOutput
-from counterpoint.heads import check_modalities
+from counterpoint.intermediate import Place, Route
 
 
 class MultimodalModel(nn.Module):
-    """One encoder per modality, and a fusion of their features.
+    """One encoder per modality, parts between their layers if any, and a fusion of their features.
 
     Args:
         encoders: per modality a module ``(B, ...) -> (B, D_m)``, in the order of the fusion's modalities.
         fusion: takes those features.
+        places: where the encoders' maps act on each other, see :class:`~counterpoint.intermediate.Interleaved`; none:
+            nowhere.
         config: how :func:`create_model` makes this model again; None for one that was put together by hand, which
             cannot be saved by :meth:`save_pretrained`.
 
     Raises:
         ConfigError: encoders and fusion are of different modalities, or of different widths.
+        UnknownNameError: a place at a layer that is not there.
     """
 
     def __init__(
-        self, encoders: Mapping[str, nn.Module], fusion: Fusion, *, config: Mapping[str, Any] | None = None
+        self,
+        encoders: Mapping[str, nn.Module],
+        fusion: Fusion,
+        *,
+        places: Sequence[Place] = (),
+        config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if tuple(encoders) != fusion.modalities:
@@ -42,6 +50,8 @@ class MultimodalModel(nn.Module):
                     f"the {name} encoder gives {width} features, but the fusion takes {fusion.dims[name]}"
                 )
         self.encoders = nn.ModuleDict(encoders)
+        self.intermediate = nn.ModuleList(part for _, part in places)
+        self.route = Route(encoders, places)
         self.fusion = fusion
         self.config: dict[str, Any] = dict(config or {})
 
@@ -60,11 +70,7 @@ class MultimodalModel(nn.Module):
             UnknownNameError: a modality is missing, or was never declared.
             ShapeError: batches of different sizes, or a shape that the encoder does not take.
         """
-        check_modalities("the model", inputs, self.modalities)
-        sizes = {name: inputs[name].shape[0] for name in self.modalities}
-        if len(set(sizes.values())) > 1:
-            raise ShapeError(f"all modalities need the same number of samples, got {sizes}")
-        return {name: encoder(inputs[name]) for name, encoder in self.encoders.items()}
+        return self.route.run(dict(self.encoders.items()), list(self.intermediate), inputs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> FusionOutput:
         """Encode and fuse; see :meth:`encode`."""

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
-
-from counterpoint.encoders import create_encoder
+from counterpoint.encoders import Encoder, create_encoder
 from counterpoint.errors import ConfigError
 from counterpoint.fusion import create_fusion
 from counterpoint.models.multimodal import MultimodalModel
+from counterpoint.models.places import Layers, create_places
 from counterpoint.registry import Registry, did_you_mean
 
 Options = Mapping[str, Any]
@@ -40,6 +39,9 @@ def create_model(
     *,
     num_classes: int,
     modalities: Sequence[str] | None = None,
+    intermediate: str | None = None,
+    intermediate_layers: Layers | None = None,
+    intermediate_options: Options | None = None,
     fusion: str = "concat",
     fusion_options: Options | None = None,
     head: str = "linear",
@@ -52,6 +54,11 @@ def create_model(
         name: e.g. ``"small_av"``; see :func:`list_models`.
         num_classes: C.
         modalities: these alone; one trains a unimodal baseline. None: all.
+        intermediate: registered intermediate fusion; None: the encoders know nothing of each other.
+        intermediate_layers: where it acts, one entry per place: ``"late"`` (the encoders' last maps), ``"mid"`` (those
+            before), or per modality the name of a stage, ``{"audio": "conv2", "visual": "layer3"}``; None: where its
+            paper has it.
+        intermediate_options: its keyword options.
         fusion: registered fusion.
         fusion_options: its keyword options.
         head: registered head.
@@ -60,7 +67,7 @@ def create_model(
             ``visual={"name": "resnet34"}`` for another one.
 
     Raises:
-        UnknownNameError: no such model, encoder, fusion or head.
+        UnknownNameError: no such model, encoder, stage, intermediate fusion, fusion or head.
         ConfigError: modalities that the model does not have, or options that do not fit.
     """
     entry = MODELS.get(name)
@@ -72,6 +79,13 @@ def create_model(
         if not isinstance(changes, Mapping):
             raise ConfigError(f"{modality}={changes!r}: changes to an encoder are a mapping such as {{'width': 16}}")
     made = {m: _create_encoder({**chosen[m]}, encoders.get(m, {})) for m in chosen}
+    if intermediate is None and (intermediate_layers or intermediate_options):
+        raise ConfigError("intermediate layers and options need an intermediate fusion; name one")
+    places = (
+        []
+        if intermediate is None
+        else create_places(intermediate, made, intermediate_layers, intermediate_options or {})
+    )
     joined = create_fusion(
         fusion,
         {m: encoder.out_features for m, encoder in made.items()},
@@ -83,13 +97,16 @@ def create_model(
     options = {
         "num_classes": num_classes,
         "modalities": None if modalities is None else list(modalities),
+        "intermediate": intermediate,
+        "intermediate_layers": [p if isinstance(p, str) else dict(p) for p in intermediate_layers or ()],
+        "intermediate_options": dict(intermediate_options or {}),
         "fusion": fusion,
         "fusion_options": dict(fusion_options or {}),
         "head": head,
         "head_options": dict(head_options or {}),
         **{m: dict(changes) for m, changes in encoders.items()},
     }
-    return MultimodalModel(made, joined, config={"name": name, "options": options})
+    return MultimodalModel(made, joined, places=places, config={"name": name, "options": options})
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -108,12 +125,11 @@ def _subset(name: str, encoders: Mapping[str, Options], modalities: Sequence[str
     return {m: options for m, options in encoders.items() if m in modalities}
 
 
-def _create_encoder(options: dict[str, Any], changes: Options) -> Any:
+def _create_encoder(options: dict[str, Any], changes: Options) -> Encoder:
     if changes.get("name", options["name"]) != options["name"]:
         options = {"in_channels": options["in_channels"]} if "in_channels" in options else {}
     options = {**options, **changes}
-    encoder: nn.Module = create_encoder(options.pop("name"), **options)
-    return encoder
+    return create_encoder(options.pop("name"), **options)
 
 
 MODELS.register("small_av")(
@@ -128,5 +144,12 @@ MODELS.register("resnet18_av")(
         "two ResNet-18, of spectrograms and of colour frames, as OGM-GE, SimAM² and MMCosine train",
         {"audio": {"name": "resnet18", "in_channels": 1}, "visual": {"name": "resnet18", "in_channels": 3}},
         {"audio": {"name": "log_spectrogram"}, "visual": {"name": "frames"}},
+    )
+)
+MODELS.register("resnext50_mfcc")(
+    ModelEntry(
+        "a 1-D CNN of MFCCs and a 3-D ResNeXt-50 of colour frames, as CFN-SR trains on RAVDESS",
+        {"audio": {"name": "mfcc_cnn"}, "visual": {"name": "resnext50_3d", "in_channels": 3}},
+        {"audio": {"name": "mfcc", "n_mfcc": 13}, "visual": {"name": "frames"}},
     )
 )

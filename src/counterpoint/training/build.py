@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.balance import BALANCERS, Balancer, create_balancer
+from counterpoint.encoders import ENCODERS
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.fusion import FUSIONS
 from counterpoint.heads import HEADS
+from counterpoint.intermediate import INTERMEDIATES
 from counterpoint.losses import LOSSES, create_loss
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms import TRANSFORMS, create_transform
@@ -53,6 +55,8 @@ def check_names(config: TrainConfig) -> None:
         UnknownNameError: the message proposes the nearest name.
     """
     MODELS.get(config.model.name)
+    if config.intermediate.name is not None:
+        INTERMEDIATES.get(config.intermediate.name)
     FUSIONS.get(config.fusion.name)
     HEADS.get(config.head.name)
     LOSSES.get(config.loss.name)
@@ -92,16 +96,22 @@ def build_model(config: TrainConfig, num_classes: int, spec: MediaSpec) -> Multi
         CounterpointError: names, options or values that do not fit.
     """
     options = dict(config.model.options)
-    for modality, transform in _resolve(config).items():
-        if transform.get("name") == "frames":  # as many channels as the pictures have, unless told otherwise
-            options[modality] = {"in_channels": spec.channels, **options.get(modality, {})}
-    fusion = config.fusion
+    inputs = _resolve(config)
+    for modality in config.model.modalities or inputs:
+        if modality in inputs and isinstance(options.get(modality, {}), Mapping):
+            follows = _following(config.model.name, modality, options.get(modality, {}), inputs[modality], spec)
+            if follows:
+                options[modality] = {**follows, **options.get(modality, {})}
+    between, fusion = config.intermediate, config.fusion
     given = {"attention": fusion.attention, "zeta": fusion.zeta}
-    with _wrong_kinds_told("model, fusion or head"):
+    with _wrong_kinds_told("model, intermediate, fusion or head"):
         return create_model(
             config.model.name,
             num_classes=num_classes,
             modalities=config.model.modalities,
+            intermediate=between.name,
+            intermediate_layers=between.layers,
+            intermediate_options=between.options,
             fusion=fusion.name,
             fusion_options={**{k: v for k, v in given.items() if v is not None}, **fusion.options},
             head=config.head.name,
@@ -159,6 +169,22 @@ def build_loss(config: TrainConfig, balancer: Balancer | None) -> Callable[..., 
         return balancer.loss
     with _wrong_kinds_told("loss"):
         return create_loss(config.loss.name, **config.loss.options)
+
+
+def _following(
+    model: str, modality: str, changes: Mapping[str, Any], transform: Mapping[str, Any], spec: MediaSpec
+) -> dict[str, Any]:
+    """Options of an encoder that follow from the clips and from its transform, unless they are told otherwise."""
+    if transform.get("name") == "frames":  # as many channels as the pictures have
+        return {"in_channels": spec.channels}
+    name = changes.get("name", MODELS.get(model).encoders[modality]["name"])
+    takes = inspect.signature(ENCODERS.get(name)).parameters.keys() & {"n_mfcc", "num_frames"}
+    if not takes - changes.keys():
+        return {}
+    with torch.device("cpu"):
+        silence = torch.zeros(1, spec.num_samples)
+        height, width = _transforms({modality: dict(transform)}, spec, augment=False)[modality](silence).shape[-2:]
+    return {option: value for option, value in (("n_mfcc", height), ("num_frames", width)) if option in takes}
 
 
 def _resolve(config: TrainConfig) -> Inputs:
