@@ -23,13 +23,14 @@ MAY_IMPORT = {
     "balance": PLUG_IN | {"fusion"},
     "encoders": PLUG_IN,
     "metrics": PLUG_IN,
+    "localise": PLUG_IN | {"heads", "fusion"},
     "models": MODELS,
     "media": BASE,
     "data": BASE | {"media"},
     "training": MODELS | {"losses", "models", "media", "data", "recipes"},
     "analysis": MODELS | {"losses", "models", "media", "data", "training", "recipes"},
 }
-PLUG_IN_ROOMS = ("functional", "heads", "intermediate", "fusion", "losses", "balance", "encoders", "models")
+PLUG_IN_ROOMS = ("functional", "heads", "intermediate", "fusion", "losses", "balance", "encoders", "models", "localise")
 
 
 def imported_rooms(path: Path) -> set[str]:

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 from counterpoint.errors import CounterpointError
 
 if TYPE_CHECKING:
-    from counterpoint import balance, encoders, functional, fusion, heads, intermediate, losses, metrics, models
+    from counterpoint import (
+        balance,
+        encoders,
+        functional,
+        fusion,
+        heads,
+        intermediate,
+        localise,
+        losses,
+        metrics,
+        models,
+    )
     from counterpoint.fusion import FusionOutput
     from counterpoint.models import MultimodalModel, create_model, from_pretrained, list_models
 
@@ -31,6 +42,7 @@ __all__ = [
     "heads",
     "intermediate",
     "list_models",
+    "localise",
     "losses",
     "metrics",
     "models",

@@ -1,0 +1,125 @@
+"""AVEL: audio-guided visual attention, a recurrent network per modality, and their concatenation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from counterpoint.errors import ConfigError
+from counterpoint.localise.base import AUDIO, BOTH, LOCALISERS, VISUAL, Localiser
+from counterpoint.localise.guided import GuidedAttention
+from counterpoint.localise.heads import SegmentHead
+from counterpoint.localise.join import LateJoin
+from counterpoint.localise.output import LocaliserOutput
+from counterpoint.localise.recurrent import BiLSTM
+
+
+@LOCALISERS.register("avel")
+class AVEL(Localiser):
+    """AVEL (Tian et al. 2018), from its public code: every choice is sure. The network that paper 000 calls AVGA.
+
+    With ``dims={"audio": D_a}`` or ``{"visual": D_v}`` it is the table's audio only and video only; without sound
+    there is nothing to guide attention by, and the positions' mean is taken.
+
+    Weak supervision takes each class's maximum over segments. The released code feeds softmaxed scores to a loss for
+    logits; that is ``loss="segments_soft_margin"`` (weakly ``"video_soft_margin"``), the default is cross entropy.
+
+    SimAM² (Table 2 of paper 000) takes the place of the concatenation, the network's late fusion: ``attention="simam2",
+    zeta="learned"``. For its row with decoupling-free modulation, train it with ``OGMGE(net.encoders(), ratio="zeta",
+    parameters="all")``. As the parameters are no convolutions, OGM-GE needs ``parameters="all"`` too.
+
+    Args:
+        dims: widths of one modality or both.
+        num_classes: C.
+        supervision: ``"fully"`` or ``"weakly"``.
+        loss: see :class:`Localiser`.
+        guided: False for positions' mean instead of attention.
+        hidden: width of the recurrent networks, per direction.
+        inner: of :class:`GuidedAttention`.
+        attention: None or ``"simam2"``.
+        attention_options: keyword options of :class:`SimAM2`.
+        zeta: None, a number in (0, 1) or ``"learned"``.
+        gate_hidden: width of the hidden layer behind a learned zeta.
+
+    Raises:
+        ConfigError: an option outside its range, or fusion options for one modality.
+    """
+
+    modality_sets: ClassVar[tuple[frozenset[str], ...]] = (BOTH, frozenset({AUDIO}), frozenset({VISUAL}))
+
+    def __init__(
+        self,
+        dims: Mapping[str, int],
+        num_classes: int,
+        *,
+        supervision: str = "fully",
+        loss: str | None = None,
+        guided: bool = True,
+        hidden: int = 128,
+        inner: int = 49,
+        attention: str | None = None,
+        attention_options: Mapping[str, Any] | None = None,
+        zeta: float | str | None = None,
+        gate_hidden: int | None = 128,
+    ) -> None:
+        super().__init__(dims, num_classes, supervision=supervision, loss=loss)
+        self.recurrent = nn.ModuleDict({name: BiLSTM(width, hidden) for name, width in dims.items()})
+        self.guide: GuidedAttention | None = None
+        self.join: LateJoin | None = None
+        if len(dims) > 1:
+            if guided:
+                self.guide = GuidedAttention(dims[VISUAL], dims[AUDIO], inner=inner)
+            self.join = LateJoin(
+                self.modalities,
+                2 * hidden,
+                how="concat",
+                attention=attention,
+                attention_options=attention_options,
+                zeta=zeta,
+                gate_hidden=gate_hidden,
+            )
+        elif attention is not None or zeta is not None:
+            raise ConfigError(
+                f"attention and zeta weigh modalities against each other, but {self.modalities[0]!r} is alone"
+            )
+        self.head = SegmentHead(2 * hidden * len(dims), num_classes, supervision=supervision)
+
+    def _locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
+        extras: dict[str, Tensor] = {}
+        pooled = dict(features)
+        if self.guide is not None:
+            pooled[VISUAL], weights = self.guide(features[VISUAL], features[AUDIO])
+            extras["attention"] = weights.detach()
+        elif VISUAL in features:
+            pooled[VISUAL] = features[VISUAL].mean(-2)
+        streams = {name: self.recurrent[name](pooled[name]) for name in self.modalities}
+        if self.join is None:
+            (alone,) = streams.values()
+            return replace(self._classified(alone), extras=extras)
+        fused, zetas, recorded = self.join(streams, update=self.training)
+        output = self._classified(fused)
+        with torch.no_grad():
+            each = {name: self._classified(x) for name, x in self.join.alone(streams).items()}
+        return replace(
+            output,
+            unimodal_logits={name: self._trained(one) for name, one in each.items()},
+            weights=None if zetas is None else dict(zip(self.modalities, zetas, strict=True)),
+            extras={**extras, **recorded},
+        )
+
+    def _classified(self, fused: Tensor) -> LocaliserOutput:
+        output: LocaliserOutput = self.head(F.relu(fused))
+        return output
+
+    def encoders(self) -> dict[str, nn.Module]:
+        """Each modality's recurrent network, and its side of the attention."""
+        sides = {} if self.guide is None else {AUDIO: self.guide.audio, VISUAL: self.guide.visual_part()}
+        return {
+            name: nn.ModuleList([*([sides[name]] if name in sides else []), self.recurrent[name]])
+            for name in self.modalities
+        }

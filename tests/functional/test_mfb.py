@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+import torch
+
+from counterpoint.errors import ShapeError
+from counterpoint.functional.mfb import folded_sum_pool, mfb, power_normalise, sum_pool
+
+
+def test_mfb_is_equation_2():
+    x, y = torch.randn(3, 4, 12, dtype=torch.float64), torch.randn(3, 1, 12, dtype=torch.float64)
+    expected = np.empty((3, 4, 4))
+    for n in range(3):
+        for position in range(4):
+            product = x[n, position].numpy() * y[n, 0].numpy()
+            pooled = np.array([sum(product[j * 3 + k] for k in range(3)) for j in range(4)])
+            root = np.sign(pooled) * np.sqrt(np.abs(pooled))
+            expected[n, position] = root / np.sqrt((root**2).sum())
+    np.testing.assert_allclose(mfb(x, y, 3).numpy(), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_folded_pooling_is_the_same_and_has_the_same_gradients(with_bias):
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 7, 16, requires_grad=True)
+    weight = torch.randn(20, 16, requires_grad=True)
+    bias = torch.randn(20) if with_bias else None
+    y = torch.randn(2, 3, 20, requires_grad=True)
+    plain = sum_pool(torch.nn.functional.linear(x, weight, bias) * y.unsqueeze(-2), 5)
+    folded = folded_sum_pool(x, weight, bias, y, 5)
+    assert folded.shape == (2, 3, 7, 4)
+    assert (folded - plain).abs().max() <= 1e-5 * plain.abs().max()
+    probe = torch.randn_like(plain)
+    ones = torch.autograd.grad((plain * probe).sum(), (x, weight, y))
+    others = torch.autograd.grad((folded * probe).sum(), (x, weight, y))
+    for one, other in zip(ones, others, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_zeros_stay_zero_and_receive_no_gradient():
+    x = torch.tensor([[0.0, 4.0, 0.0, -9.0], [0.0, 0.0, 0.0, 0.0]], requires_grad=True)
+    out = power_normalise(x)
+    torch.testing.assert_close(out[0], torch.tensor([0.0, 2.0, 0.0, -3.0]) / 13**0.5)
+    assert (out[1] == 0).all()
+    out[:, 1].sum().backward()
+    assert x.grad.isfinite().all() and x.grad[0, 1] != 0 and (x.grad[0, [0, 2]] == 0).all() and (x.grad[1] == 0).all()
+
+
+def test_channels_that_do_not_divide_are_refused():
+    with pytest.raises(ShapeError, match="groups of 5"):
+        sum_pool(torch.randn(2, 12), 5)
