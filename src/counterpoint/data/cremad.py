@@ -99,7 +99,8 @@ def load_cremad(
         media=MediaSpec(sample_rate=16000, seconds=3.0, frames=1, size=224, gray=False),
         notes=(
             WHERE + ".",
-            "Frames: 1, from the middle of the clip, whole (as many as the published methods train on).",
+            "Frames: the whole picture; one from the middle of the clip, as the published methods train on one, unless "
+            "media.frames says otherwise.",
             *drawn.notes,
         ),
         refused=found.refused,

@@ -46,13 +46,10 @@ _LANDMARK_FOLDERS = ("landmarks", "FacialTracking_Actors_01-24")
 _FRAME = (1280, 720)  # of the videos, and of those in which the landmarks were found
 _HEAD = (0.275, 0.05, 0.725, 0.85)  # a square of 576 pixels: head and shoulders, wherever the head moves
 _SECONDS = 6.0  # longer than the longest clip
-_FRAMES = (
-    "Frames: 30, spread evenly over the clip (as in the released code; CFN-SR, Sec. 3.2, says consecutive), cropped "
-)
+_FRAMES = "Frames: spread evenly over the clip (as in the released code; CFN-SR, Sec. 3.2, says consecutive), cropped "
 _WITH_FACES = _FRAMES + "to the face by the landmarks that OpenFace found in it (Zenodo record 3255102)."
 _WITHOUT_FACES = (
-    _FRAMES
-    + "to one fixed square around head and shoulders, an approximation: there are no landmarks, by which CFN-SR "
+    _FRAMES + "to one fixed square around head and shoulders, an approximation: no landmarks are used, by which CFN-SR "
     "crops to the face. Numbers will differ from the paper's."
 )
 

@@ -29,7 +29,7 @@ class DataConfig:
     """Which clips.
 
     Attributes:
-        name: registered dataset: ``talkers``, ``grid`` or ``folder``.
+        name: registered dataset: ``talkers``, ``grid``, ``ravdess``, ``cremad`` or ``folder``.
         root: the dataset's folder (talkers: where it is rendered to); None: the dataset's default.
         task: which labels, e.g. ``digit``; None: the dataset's first.
         options: further arguments of the dataset, e.g. ``audio_snr_db`` of talkers.
