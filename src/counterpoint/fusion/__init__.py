@@ -8,6 +8,8 @@ from counterpoint.fusion.gate import ZetaGate
 from counterpoint.fusion.gated import Gated
 from counterpoint.fusion.late import Late
 from counterpoint.fusion.mcb import MCB
+from counterpoint.fusion.mmtm import MMTMFusion
+from counterpoint.fusion.msaf import MSAFFusion
 from counterpoint.fusion.multiplicative import Multiplicative
 from counterpoint.fusion.output import FusionOutput
 from counterpoint.fusion.product import Product
@@ -24,6 +26,8 @@ __all__ = [
     "FusionOutput",
     "Gated",
     "Late",
+    "MMTMFusion",
+    "MSAFFusion",
     "Multiplicative",
     "Product",
     "SimAM2",

@@ -1,0 +1,49 @@
+"""Features that act on each other before every modality is classified by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from counterpoint.fusion.base import Joined
+from counterpoint.fusion.late import Late
+from counterpoint.intermediate import Intermediate
+
+
+class Exchange(Late):
+    """An intermediate fusion of feature vectors with a head per modality behind it; subclasses say how logits join.
+
+    Unimodal logits are those of the heads, as in every late fusion; here a head sees features that others have gated.
+    Features of segments, ``(B, T, D_m)``, act on each other within a segment.
+
+    Args:
+        dims: per modality the width of its features; M >= 2.
+        num_classes: C.
+        part: acts between vectors ``(N, D_m)``.
+        head: registered head; every modality gets one.
+        head_options: its keyword options.
+    """
+
+    def __init__(
+        self,
+        dims: Mapping[str, int],
+        num_classes: int,
+        part: Intermediate,
+        *,
+        head: str = "linear",
+        head_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(dims, num_classes, head=head, head_options=head_options)
+        self.part = part
+
+    def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
+        vectors = {name: x.flatten(0, -2) for name, x in features.items()}
+        training = self.part.training
+        if not update:  # nothing is dropped, and no running statistics move
+            self.part.eval()
+        acted = self.part(vectors)
+        if not update:
+            self.part.train(training)
+        return super()._join({name: acted[name].reshape(x.shape) for name, x in features.items()}, update=update)

@@ -1,0 +1,48 @@
+"""MSAF between feature vectors, as a fusion of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from counterpoint.fusion.base import FUSIONS, total
+from counterpoint.fusion.exchange import Exchange
+from counterpoint.intermediate import MSAF
+
+
+@FUSIONS.register("msaf")
+class MSAFFusion(Exchange):
+    """Features weighed by :class:`~counterpoint.intermediate.MSAF`, a head per modality, and the sum of their logits.
+
+    Args:
+        dims: per modality the width of its features; M >= 2.
+        num_classes: C.
+        head: registered head; every modality gets one.
+        head_options: its keyword options.
+        block_channels, block_dropout, reduction, lowest: see :class:`~counterpoint.intermediate.MSAF`.
+
+    Raises:
+        ConfigError: an option outside its range.
+    """
+
+    def __init__(
+        self,
+        dims: Mapping[str, int],
+        num_classes: int,
+        *,
+        head: str = "linear",
+        head_options: Mapping[str, Any] | None = None,
+        block_channels: int | None = None,
+        block_dropout: float = 0.2,
+        reduction: int = 4,
+        lowest: float = 0.0,
+    ) -> None:
+        part = MSAF(
+            dims, block_channels=block_channels, block_dropout=block_dropout, reduction=reduction, lowest=lowest
+        )
+        super().__init__(dims, num_classes, part, head=head, head_options=head_options)
+
+    def _combine(self, logits: Mapping[str, Tensor]) -> Tensor:
+        return total(logits)
