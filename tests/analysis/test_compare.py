@@ -160,7 +160,7 @@ def test_the_command_line_says_so_when_a_run_failed(clips, tmp_path, capsys):
     (tmp_path / "hopeless.yaml").write_text(SECOND)
     obstruct(tmp_path / "compare" / "hopeless" / "seed0")
     (tmp_path / "base.json").write_text(json.dumps({"base": {"data": tiny_data(clips), "epochs": 1}, "alone": False}))
-    words = ["compare", "--config", str(tmp_path / "base.json"), "--runs", str(tmp_path), "--jobs", "2"]
+    words = ["compare", "--config", str(tmp_path / "base.json"), "--runs", str(tmp_path)]
     words += ["--methods", "concat", str(tmp_path / "hopeless.yaml"), "--seeds", "0"]
     assert main(words) != 0
     told = capsys.readouterr()
@@ -208,3 +208,15 @@ def test_a_run_and_a_comparison_do_not_share_a_folder(done, clips, tmp_path):
         with pytest.raises(RunError, match="holds a run|something else"):
             compare(config(clips), run, progress=False, **more)
     assert [path.name for path in run.iterdir()] == ["config.yaml"]
+
+
+def test_a_method_of_one_modality_stands_beside_the_others(clips, tmp_path):
+    recipe = tmp_path / "heard.yaml"
+    recipe.write_text("title: Sound alone\nmodel: {modalities: [audio]}\n")
+    base = {"data": tiny_data(clips), "epochs": 1}
+    asked = config(clips, base=base, methods=[str(recipe), "concat"], seeds=[0], alone=False, probe=False)
+    found = compare(asked, tmp_path / "mixed", progress=False)
+    assert not found.failures and found.modalities == ("audio", "visual")
+    assert set(found.methods["heard"].modalities) == {"audio"}
+    assert found.methods["concat"].difference.clips == 8
+    assert "heard" in (tmp_path / "mixed" / "report.html").read_text()

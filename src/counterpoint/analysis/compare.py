@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from counterpoint.analysis.gather import collect, protocol, with_differences
 from counterpoint.analysis.plan import (
     ALONE,
     Entry,
-    apply_setting,
     baseline_of,
     check,
     plan_alone,
@@ -25,21 +23,20 @@ from counterpoint.analysis.plan import (
 from counterpoint.analysis.pool import Pool
 from counterpoint.analysis.rehearse import modalities_of, rehearse
 from counterpoint.analysis.report import write_report
-from counterpoint.analysis.results import Comparison, Failure, RunResult, Trial
+from counterpoint.analysis.results import Comparison, Failure, RunResult
+from counterpoint.analysis.runs import failure, final_task, run_all, search_settings
 from counterpoint.analysis.tables import write_csv
 from counterpoint.analysis.watch import Watch
-from counterpoint.analysis.worker import RunTask, finished, run_task
+from counterpoint.analysis.worker import run_task
 from counterpoint.data import SPLITS, PreparedClips, prepare
 from counterpoint.errors import RunError
 from counterpoint.training import folder as files
-from counterpoint.training.config import TrainConfig, flatten, from_dict, to_dict
+from counterpoint.training.config import flatten, from_dict, to_dict
 from counterpoint.training.datamodule import list_clips, media_spec
 from counterpoint.training.progress import Display
 from counterpoint.training.yamlfile import read_yaml
 
-CONFIG, RESULTS, SEARCH = files.COMPARISON, "results.json", "search.json"
-
-Runs = Pool[RunTask, RunResult | dict[str, float]]
+CONFIG, RESULTS = files.COMPARISON, "results.json"
 
 _FREE_TO_CHANGE = {"methods", "seeds", "folds", "baseline", "probe", ALONE, "jobs"}
 _FREE_TO_CHANGE |= {f"base.{name}" for name in (*files.FREE_TO_CHANGE, "seed")}
@@ -106,14 +103,14 @@ def compare(
     at_once = len(entries) * max(config.search_trials, finals)  # more jobs would only take threads away
     with Watch(total, progress) as watch, Pool(run_task, jobs=min(config.jobs, at_once)) as pool:
         if config.search_trials:
-            _search(entries, settings, config, pool, watch, failures)
+            search_settings(entries, settings, config, pool, watch, failures)
         tasks = []
         for seed in config.seeds:
             for fold in clips:
-                tasks += [_task(entry, seed, fold, config) for entry in entries if not entry.failed]
-        for task, result, error in _run(tasks, pool, watch):
+                tasks += [final_task(entry, seed, fold, config) for entry in entries if not entry.failed]
+        for task, result, error in run_all(tasks, pool, watch):
             if error is not None:
-                failures.append(_failure(task, error, folder))
+                failures.append(failure(task, error, folder))
             elif isinstance(result, RunResult):
                 placed = replace(result, folder=str(task.folder.relative_to(folder)), fold=task.fold)
                 runs.setdefault((task.kind, task.name), []).append(placed)
@@ -148,9 +145,6 @@ def read_compare_config(folder: str | Path) -> CompareConfig:
     if not path.is_file():
         raise RunError(f"{folder} is not a comparison: it has no {CONFIG}")
     return from_dict(CompareConfig, read_yaml(path))
-
-
-# ---------------------------------------------------------------------- before the runs
 
 
 def _require_place(folder: Path, config: CompareConfig, resume: bool) -> None:
@@ -214,96 +208,3 @@ def _write_config(folder: Path, config: CompareConfig) -> None:
     import yaml
 
     files.write_text(folder / CONFIG, yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
-
-
-# ---------------------------------------------------------------------- the runs
-
-
-def _task(entry: Entry, seed: int, fold: Fold, config: CompareConfig) -> RunTask:
-    """A run of the chosen setting. If the search's chosen trial was that very run, its folder is taken over."""
-    folder = entry.folder / f"seed{seed}"
-    folder = folder if fold is None else folder / f"fold{fold}"
-    task = RunTask(entry.name, entry.kind, folder, _run_config(entry.config, seed, fold), config.probe, fold)
-    if config.search_trials and (seed, fold) == _of_search(config) and not folder.exists():
-        for trial in sorted((entry.folder / "search").glob("trial*")):
-            if files.read_result(trial) is not None and files.read_config(trial) == task.config:
-                part = folder.with_name(f"{folder.name}.part")
-                shutil.rmtree(part, ignore_errors=True)
-                shutil.copytree(trial, part)
-                part.rename(folder)  # there whole or not at all
-                break
-    return task
-
-
-def _run_config(config: TrainConfig, seed: int, fold: Fold) -> TrainConfig:
-    return replace(with_fold(config, fold), seed=seed)
-
-
-def _of_search(config: CompareConfig) -> tuple[int, Fold]:
-    """Seed and fold that the search runs with."""
-    return config.seeds[0], folds_of(config)[0]
-
-
-def _run(tasks: Sequence[RunTask], pool: Runs, watch: Watch) -> list[tuple[RunTask, Any, str | None]]:
-    """Results in the order of `tasks`; those of finished runs are read, not made again."""
-    found: dict[Path, tuple[RunTask, Any, str | None]] = {}
-    for task in tasks:
-        if (done := finished(task)) is not None:
-            found[task.folder] = (task, done, None)
-            watch.ended(task, "was finished before")
-    waiting = [task for task in tasks if task.folder not in found]
-    for outcome in pool.run(waiting, watch.started):
-        task = outcome.task
-        found[task.folder] = (task, outcome.result, outcome.error)
-        if outcome.error is not None:
-            watch.ended(task, f"failed: {outcome.error}")
-        elif isinstance(outcome.result, RunResult):
-            watch.ended(task, f"test top-1 {100 * outcome.result.test.accuracy:.1f}")
-        else:
-            watch.ended(task, f"val top-1 {100 * outcome.result['accuracy']:.1f}")  # type: ignore[index]
-    return [found[task.folder] for task in tasks]
-
-
-def _search(
-    entries: Sequence[Entry],
-    settings: dict[Path, list[dict[str, Any]]],
-    config: CompareConfig,
-    pool: Runs,
-    watch: Watch,
-    failures: list[Failure],
-) -> None:
-    """Try as many settings for each, with the first seed and fold, and keep the best one on validation data."""
-    seed, fold = _of_search(config)
-    owners: dict[Path, tuple[Entry, dict[str, Any]]] = {}
-    tasks = []
-    for trial in range(config.search_trials):
-        for entry in entries:
-            setting = settings[entry.folder][trial]
-            changed = _run_config(apply_setting(entry.config, setting), seed, fold)
-            task = RunTask(entry.name, "search", entry.folder / "search" / f"trial{trial}", changed, fold=fold)
-            owners[task.folder] = (entry, setting)
-            tasks.append(task)
-    for task, result, error in _run(tasks, pool, watch):
-        entry, setting = owners[task.folder]
-        entry.trials += (Trial(setting, None if error else result[config.search_metric]),)
-        if error:
-            failures.append(_failure(task, error, _root(entry)))
-    for entry in entries:
-        scored = [(trial.score, -i) for i, trial in enumerate(entry.trials) if trial.score is not None]
-        if not scored:
-            entry.failed = True
-            continue
-        best = -max(scored)[1]  # of equals the first, which is the recipe as it stands
-        entry.setting = entry.trials[best].setting
-        entry.config = apply_setting(entry.config, entry.setting)
-        chosen = {"metric": f"val {config.search_metric}", "chosen": best, "trials": [asdict(t) for t in entry.trials]}
-        files.write_json(entry.folder / SEARCH, chosen)
-
-
-def _root(entry: Entry) -> Path:
-    return entry.folder.parents[1] if entry.kind == ALONE else entry.folder.parent
-
-
-def _failure(task: RunTask, error: str, root: Path) -> Failure:
-    name = f"{task.name} alone" if task.kind == ALONE else task.name
-    return Failure(name, task.seed, str(task.folder.relative_to(root)), error, task.fold)
