@@ -207,19 +207,22 @@ def test_weak_supervision_pools_the_joint_scores():
     assert float(loss.detach()) == pytest.approx(-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean())
 
 
-def test_weak_supervision_as_released_multiplies_raw_logits():
+@pytest.mark.parametrize("background", [-5.0, 5.0])
+def test_weak_supervision_as_released_multiplies_raw_logits(background):
     net = made(supervision="weakly", variant="released")
-    out = net(clip())
-    _, head = net.head.event_class.weight.shape, net.head
-    assert head.event_class.out_features == C + 1
+    torch.nn.init.constant_(net.head.event.bias, 1.0)
+    with torch.no_grad():
+        net.head.event_class.bias[C] = background
     raw = {}
-    head.event_class.register_forward_hook(lambda _m, _i, o: raw.update(logits=o))
-    head.event.register_forward_hook(lambda _m, _i, o: raw.update(event=o[..., 0]))
+    net.head.event_class.register_forward_hook(lambda _m, _i, o: raw.update(logits=o))
+    net.head.event.register_forward_hook(lambda _m, _i, o: raw.update(event=o[..., 0]))
     out = net(clip())
     logits, s = array(raw["logits"][0]), sigmoid(array(raw["event"][0]))
+    assert logits.shape == (C + 1,) and (s >= 0.5).any()
     video = (s[:, None] * logits[None]).max(0)
     np.testing.assert_allclose(array(out.video_logits[0]), video, rtol=1e-9)
-    best = logits.argmax()
+    best = logits.argmax()  # a clip that is taken to be background is so throughout
+    assert bool(best == C) is (background > 0)
     assert out.segments()[0].tolist() == [int(best) if score >= 0.5 and best != C else C for score in s]
     p, y = softmax(video), np.eye(C + 1)[1]
     margin = -(y * np.log(sigmoid(p)) + (1 - y) * np.log(1 - sigmoid(p))).mean()
