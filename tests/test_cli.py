@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from counterpoint import cli
+from counterpoint.commands.listing import KINDS
 from counterpoint.commands.options import explicit_wins, lists_of_words
 from counterpoint.recipes import load_recipe, load_table
 from tiny_clips import tiny_data, write_tiny_clips
@@ -295,10 +296,11 @@ def test_prepare_accounts_for_every_clip(run, clips, tmp_path):
     assert (tmp_path / "aside.csv").read_text().splitlines()[1].startswith("high/001.mp4,")
 
 
-def test_list(run):
+def test_list(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")  # one line each
     code, out, _ = run("list")
     assert code == 0
-    for kind in ("models", "encoders", "fusions", "heads", "balancers", "datasets", "recipes", "transforms"):
+    for kind in KINDS:
         assert kind in out
         code, lines, _ = run("list", kind)
         assert code == 0

@@ -185,15 +185,26 @@ def compare(words: list[str]) -> None:
 
 
 def list_parts(words: list[str]) -> None:
-    """List what may be named: models, encoders, fusions, heads, balancers, datasets, recipes ..."""
+    """List what may be named: models, encoders, intermediates, fusions, heads, balancers, datasets, recipes ..."""
     parser = Parser("list", list_parts.__doc__)
     parser.add_argument("kind", type=str, nargs="?", help="one of these; none: an overview")
     parser.add_argument("pattern", type=str, nargs="?", default="*", help="names that match, e.g. '*simam2'")
+    parser.add_argument("--params", action="store_true", help="count parameters, of recipes, models or encoders")
+    parser.add_argument(
+        "--model", type=str, default="resnext50_mfcc", help="with --params: whose encoders recipes join"
+    )
+    parser.add_argument("--classes", type=int, default=8, help="with --params: how many classes")
     options = parser.parse(words)
 
-    from counterpoint.commands.listing import print_kind, print_overview
+    from counterpoint.commands.listing import print_kind, print_overview, rows_of
 
-    if options["kind"] is None:
+    if options["params"]:
+        from counterpoint.commands.parameters import print_parameters
+
+        kind = options["kind"]
+        names = [] if kind is None else [name for name, _ in rows_of(kind, options["pattern"])]
+        print_parameters(kind, names, options["model"], options["classes"])
+    elif options["kind"] is None:
         print_overview()
     else:
         print_kind(options["kind"], options["pattern"])
@@ -255,7 +266,7 @@ def _config_to_resume(folder: Path, file: str) -> Path:
 
 
 def _default_name(config: TrainConfig, recipe: str | None) -> str:
-    parts = [config.fusion.name, config.fusion.attention, config.balance.name]
+    parts = [config.intermediate.name, config.fusion.name, config.fusion.attention, config.balance.name]
     if config.head.name != "linear":
         parts.append(config.head.name)
     method = Path(recipe).stem if recipe else "-".join(part for part in parts if part)

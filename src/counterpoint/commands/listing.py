@@ -46,6 +46,12 @@ def _fusions(pattern: str) -> Rows:
     return _of_registry(FUSIONS, pattern)
 
 
+def _intermediates(pattern: str) -> Rows:
+    from counterpoint.intermediate import INTERMEDIATES
+
+    return _of_registry(INTERMEDIATES, pattern)
+
+
 def _heads(pattern: str) -> Rows:
     from counterpoint.heads import HEADS
 
@@ -92,6 +98,7 @@ def _tables(pattern: str) -> Rows:
 KINDS: dict[str, Callable[[str], Rows]] = {
     "models": _models,
     "encoders": _encoders,
+    "intermediates": _intermediates,
     "fusions": _fusions,
     "heads": _heads,
     "losses": _losses,
@@ -103,8 +110,8 @@ KINDS: dict[str, Callable[[str], Rows]] = {
 }
 
 
-def print_kind(kind: str, pattern: str = "*") -> None:
-    """One line for each part of a kind.
+def rows_of(kind: str, pattern: str = "*") -> Rows:
+    """Name and line of each part of a kind.
 
     Args:
         kind: one of `KINDS`.
@@ -119,10 +126,15 @@ def print_kind(kind: str, pattern: str = "*") -> None:
     if not rows:
         known = [name for name, _ in KINDS[kind]("*")]
         raise UnknownNameError(f"No {kind} match {pattern!r}.{did_you_mean(pattern, known)}")
+    return rows
+
+
+def print_kind(kind: str, pattern: str = "*") -> None:
+    """One line for each part of a kind; see :func:`rows_of`."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="bold")
     table.add_column()
-    for name, line in rows:
+    for name, line in rows_of(kind, pattern):
         table.add_row(name, line)
     Console().print(table)
 

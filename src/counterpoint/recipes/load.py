@@ -37,8 +37,8 @@ class PaperResult:
     Attributes:
         source: paper and table, e.g. ``"SimAM² Table 1"``.
         dataset: e.g. ``"CREMA-D"``.
-        metric: e.g. ``"accuracy"`` or ``"mAP"``.
-        value: as printed, in percent.
+        metric: ``"accuracy"`` or ``"mAP"``, or ``"params"``.
+        value: as printed: in percent, parameters in millions.
     """
 
     source: str

@@ -84,13 +84,13 @@ def build_parts(config: TrainConfig, num_classes: int, spec: MediaSpec) -> Parts
     return Parts(model, _transforms(inputs, spec, augment=config.augment), inputs)
 
 
-def build_model(config: TrainConfig, num_classes: int, spec: MediaSpec) -> MultimodalModel:
+def build_model(config: TrainConfig, num_classes: int, spec: MediaSpec | None = None) -> MultimodalModel:
     """Create the model alone, with fresh weights; under ``torch.device("meta")`` it takes no memory.
 
     Args:
         config: what to create.
         num_classes: C.
-        spec: the shape of the clips.
+        spec: the shape of the clips; None: that for which the model's encoders are made if nobody tells them.
 
     Raises:
         CounterpointError: names, options or values that do not fit.
@@ -98,7 +98,7 @@ def build_model(config: TrainConfig, num_classes: int, spec: MediaSpec) -> Multi
     options = dict(config.model.options)
     inputs = _resolve(config)
     for modality in config.model.modalities or inputs:
-        if modality in inputs and isinstance(options.get(modality, {}), Mapping):
+        if spec is not None and modality in inputs and isinstance(options.get(modality, {}), Mapping):
             follows = _following(config.model.name, modality, options.get(modality, {}), inputs[modality], spec)
             if follows:
                 options[modality] = {**follows, **options.get(modality, {})}
