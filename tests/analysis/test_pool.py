@@ -1,6 +1,8 @@
+import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,3 +65,39 @@ def test_an_interrupt_stops_the_workers(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt), Pool(sleep, jobs=2) as pool:
         list(pool.run(tasks(tmp_path, 2), interrupt))
     assert time.monotonic() - began < 30
+
+
+def note_and_sleep(task: Task) -> None:
+    (task.folder / "worker").write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def run_a_pool(folder: Path) -> None:
+    with Pool(note_and_sleep, jobs=2) as pool:
+        list(pool.run(tasks(folder, 1)))
+
+
+def test_a_worker_does_not_outlive_a_killed_parent(tmp_path: Path):
+    parent = multiprocessing.get_context("spawn").Process(target=run_a_pool, args=(tmp_path,))
+    parent.start()
+    note = tmp_path / "0" / "worker"
+    wait_until(lambda: note.exists() and note.read_text())
+    worker = int(note.read_text())
+    parent.kill()
+    parent.join()
+    wait_until(lambda: not alive(worker), seconds=20)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -147,6 +149,7 @@ class _Worker(Generic[T, R]):
 
 def _serve(connection: Connection, function: Callable[[Any], Any], threads: int) -> None:
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(threads)
@@ -158,6 +161,14 @@ def _serve(connection: Connection, function: Callable[[Any], Any], threads: int)
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
             connection.send(_attempt(function, task))
+
+
+def _leave_with_parent() -> None:
+    """A parent that was killed could be started again, and write where this worker still writes."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)  # fit takes it as Ctrl-C, and keeps what is finished
 
 
 def _attempt(function: Callable[[T], R], task: T) -> tuple[R | None, str | None, str]:
