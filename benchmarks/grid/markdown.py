@@ -44,18 +44,14 @@ def main(folder: str) -> None:
     joint = found["methods"]
     alone = {f"{name} alone": result for name, result in found["alone"].items()}
     rows = [
-        [name, estimate(r["accuracy"]), estimate(r["mAP"]), *difference(r["difference"]), setting(r["setting"])]
+        [name, estimate(r["accuracy"]), estimate(r["mAP"]), *difference(r["difference"])]
         for name, r in {**joint, **alone}.items()
     ]
-    head = [
-        "method",
-        "top-1",
-        "mAP",
-        f"top-1 against {found['baseline']}",
-        "p (Holm)",
-        "verdict",
-        "chosen on validation",
-    ]
+    head = ["method", "top-1", "mAP", f"top-1 against {found['baseline']}", "p (Holm)", "verdict"]
+    settings = [setting(r["setting"]) for r in {**joint, **alone}.values()]
+    if any(settings):  # there was a search
+        head.append("chosen on validation")
+        rows = [[*row, chosen] for row, chosen in zip(rows, settings, strict=True)]
     print(table(head, rows), end="\n\n")
     views = ("decoupled", "silenced", "probe")
     head = ["method", *(f"{m}: {view}" for m in found["modalities"] for view in views)]
