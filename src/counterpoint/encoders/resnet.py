@@ -12,6 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from counterpoint.encoders.base import Encoder, Stage, per_frame
+from counterpoint.encoders.conv3d import Conv3d
 from counterpoint.encoders.published import load_published
 from counterpoint.encoders.recompute import recomputed
 from counterpoint.encoders.registry import ENCODERS
@@ -28,7 +29,7 @@ class Axes:
         self, inputs: int, outputs: int, kernel: int, stride: int | tuple[int, ...] = 1, groups: int = 1
     ) -> nn.Module:
         """Convolution without bias that keeps the size but for its stride."""
-        make: type[nn.Conv2d | nn.Conv3d] = nn.Conv2d if self.count == 2 else nn.Conv3d
+        make: type[nn.Conv2d | nn.Conv3d] = nn.Conv2d if self.count == 2 else Conv3d
         return make(inputs, outputs, kernel, stride, padding=kernel // 2, groups=groups, bias=False)  # type: ignore[arg-type]
 
     def norm(self, channels: int) -> nn.Module:

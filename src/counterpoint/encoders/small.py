@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from counterpoint.encoders.base import Encoder, Stage, per_frame
+from counterpoint.encoders.conv3d import Conv3d
 from counterpoint.encoders.registry import ENCODERS
 from counterpoint.encoders.temporal import TemporalPool, conv_bn_relu
 from counterpoint.errors import ConfigError
@@ -82,7 +83,7 @@ class VisualCNN(Encoder):
         super().__init__(in_channels, out_features, ("B, C, T, H, W",), channels)
         _check_sizes("visual_cnn", width, out_features, grid)
         self.grid = grid
-        self.stem = nn.Conv3d(in_channels, width, (5, 7, 7), (2, 4, 4), (2, 3, 3), bias=False)
+        self.stem = Conv3d(in_channels, width, (5, 7, 7), (2, 4, 4), (2, 3, 3), bias=False)
         self.stem_bn = nn.BatchNorm2d(width)
         self.convs = nn.Sequential(
             conv_bn_relu(width, 2 * width, 3, 2),
