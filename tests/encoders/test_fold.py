@@ -10,7 +10,6 @@ from counterpoint.encoders import create_encoder, fold_batch_norms
 CASES = {
     "resnet18": ((3, 40, 36), 0),
     "resnet50": ((3, 2, 40, 36), 0),
-    "resnet18_3d": ((3, 3, 36, 32), 0),
     "resnext50_3d": ((3, 3, 36, 32), 0),
     "audio_cnn": ((1, 24, 40), 0),
     "visual_cnn": ((1, 9, 24, 20), 0),
