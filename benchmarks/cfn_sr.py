@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import resource
 import subprocess
 import sys
@@ -139,6 +138,10 @@ def memory(batch: int, *, checkpoint: bool) -> dict[str, float]:
 
 def report(allocator: str, seconds: dict[str, float], reference: dict[str, float], batch: int) -> None:
     forward, first = trunk_flops()
+
+    def against_default(plain: str, one: float) -> str:
+        return f", x{reference[plain] / one:.2f} default allocator" if plain in reference else ""
+
     print(f"\nallocator: {allocator}")
     for name, one in seconds.items():
         if name in CEILINGS:
@@ -150,7 +153,7 @@ def report(allocator: str, seconds: dict[str, float], reference: dict[str, float
         rate, best = work / one, CEILING_FLOPS / ceiling
         print(
             f"  {name:<38} {one:>8.3f} s {rate / 1e9:>8.0f} GFLOP/s, {rate / best:>4.0%} of the large convolution; "
-            f"x{seconds[plain] / one:.2f} same allocator, x{reference[plain] / one:.2f} default allocator"
+            f"x{seconds[plain] / one:.2f} same allocator{against_default(plain, one)}"
         )
 
 
@@ -181,7 +184,7 @@ def main() -> None:
     print(machine(), f"batch {given.batch}, medians of {given.rounds} rounds taken in turn", sep="; ")
     forward, first = trunk_flops()
     print(f"trunk: {forward / 1e9:.1f} GFLOP forward per clip, of which the first convolution {first / 1e9:.1f}")
-    reference: dict[str, float] = {EAGER: math.nan, EAGER_INFERENCE: math.nan}
+    reference: dict[str, float] = {}
     for allocator in ("default", "large") if given.allocator == "both" else (given.allocator,):
         words, seconds = child("--allocator", allocator, "--rounds", given.rounds, "--batch", given.batch)
         reference = seconds if allocator == "default" else reference
