@@ -153,6 +153,20 @@ def test_segments_are_centred_on_the_word(layout, request):
         load_table("grid", root, segment=True, segment_seconds=3.5)
 
 
+@pytest.mark.parametrize("layout", ["corpus", "face_crops"])
+def test_events_are_when_the_word_is_said(layout, request):
+    root = request.getfixturevalue(layout)
+    for task, centre in (("command", 0.3), ("digit", 1.1), ("adverb", 1.3)):
+        table = load_table("grid", root, task, events=True)
+        assert table.name == f"grid/{task}/events" and table.segments == 15 and table.media.seconds == 3.0
+        assert {len(table.events[c.id]) for c in table.clips} == {1}
+        for clip in table.clips:
+            (event,) = table.events[clip.id]
+            assert event.label == clip.label and round((event.start + event.end) / 2, 4) == centre
+    with pytest.raises(ConfigError, match="choose one of them"):
+        load_table("grid", root, segment=True, events=True)
+
+
 def test_face_crops_say_that_the_speaker_is_shared(face_crops):
     table = load_table("grid", face_crops, "command")
     assert len(table.clips) == 36 and table.media.num_frames == 75 and table.media.num_samples == 48000

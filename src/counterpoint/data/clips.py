@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from counterpoint.data.events import Event
 from counterpoint.errors import DataError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
+
+if TYPE_CHECKING:
+    from counterpoint.data.features import Features
 
 SPLITS = ("train", "val", "test")
 
@@ -21,7 +26,8 @@ class Clip:
     Attributes:
         id: unique within the table; stands in every report.
         path: the media file.
-        label: index into the table's classes.
+        label: index into the table's classes; their number (the class of background) for a clip in which none of them
+            happens, which only a table with events may hold.
         split: ``"train"``, ``"val"`` or ``"test"``.
         group: speaker (or source video): what must not stand on both sides of a split; None where unknown.
         start, end: the stretch of the file in seconds; `end` None means to the end.
@@ -66,6 +72,9 @@ class ClipTable:
         media: the shape of a decoded clip that suits this dataset.
         notes: what a reader of results must know, e.g. how the split was drawn and that it is synthetic.
         refused: clips known to be unusable before decoding: id -> reason.
+        events: clip id -> what happens in it and when; None: the dataset does not say.
+        segments: into how many equal parts clips are usually cut to say when; None without events.
+        features: clips that are features already, of which nothing is decoded; of `media` only the length counts then.
     """
 
     name: str
@@ -74,6 +83,14 @@ class ClipTable:
     media: MediaSpec
     notes: tuple[str, ...] = ()
     refused: dict[str, str] = field(default_factory=dict)
+    events: Mapping[str, tuple[Event, ...]] | None = None
+    segments: int | None = None
+    features: Features | None = None
+
+    @property
+    def background(self) -> int:
+        """The class of what is none of `classes`: their number."""
+        return len(self.classes)
 
     def __post_init__(self) -> None:
         twice = [clip for clip, count in Counter(c.id for c in self.clips).items() if count > 1]

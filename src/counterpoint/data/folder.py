@@ -9,6 +9,7 @@ from pathlib import Path
 
 from counterpoint.data.clips import SPLITS, Clip, ClipTable
 from counterpoint.data.csvfile import Row, parse_csv, read_text
+from counterpoint.data.events import Event, read_events
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits import describe, draw_split, shared_note
 from counterpoint.errors import DataError, DatasetNotFoundError
@@ -47,7 +48,9 @@ _LAYOUT = """the folder must look like this:
                         clip   dog/0001.mp4, or 0001.mp4 with the class beside it
                         class  optional; the name of the folder
                         split  optional; train, val or test; where absent, the split is drawn
-                        group  optional; speaker or source video, kept on one side of a drawn split"""
+                        group  optional; speaker or source video, kept on one side of a drawn split
+    events.csv        to learn when something happens; columns clip, start, end (seconds), class"""
+_SEGMENTS = 10
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,16 @@ class _Listed:
     group: str | None
 
 
-@dataset("folder", tasks=("class",), where="your own clips, under your own licence")
+@dataset("folder", tasks=("class",), event_tasks=("class",), where="your own clips, under your own licence")
 def load_folder(
-    root: Path | None, task: str, seed: int, *, val: float = 0.1, test: float = 0.2, disjoint: bool = True
+    root: Path | None,
+    task: str,
+    seed: int,
+    *,
+    val: float = 0.1,
+    test: float = 0.2,
+    disjoint: bool = True,
+    events: bool = False,
 ) -> ClipTable:
     """List the clips of a folder with one folder per class.
 
@@ -75,9 +85,11 @@ def load_folder(
         seed: of a drawn split.
         val, test: share of validation and test clips in a drawn split.
         disjoint: keep groups on one side of a drawn split.
+        events: read ``events.csv``, which says what happens when; a clip that it does not name is all background.
 
     Raises:
-        DatasetNotFoundError: there is no such folder, or it has not two classes with clips.
+        DatasetNotFoundError: there is no such folder, it has not two classes with clips, or no ``events.csv`` where it
+            is needed.
         DataError: a row of ``split.csv`` that does not fit, or a class with too few clips to be split.
     """
     if root is None:
@@ -115,7 +127,16 @@ def load_folder(
         ),
         media=MediaSpec(size=96),
         notes=(*notes, *how),
+        events=_events(root, on_disk, classes) if events else None,
+        segments=_SEGMENTS if events else None,
     )
+
+
+def _events(root: Path, on_disk: Mapping[str, str], classes: Sequence[str]) -> dict[str, tuple[Event, ...]]:
+    path = root / "events.csv"
+    if not path.is_file():
+        raise DatasetNotFoundError(f"{root} has no events.csv to say what happens when; {_LAYOUT}")
+    return read_events(path, lambda row: _named(row, row["clip"], on_disk), classes)
 
 
 def _find(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
@@ -173,10 +194,15 @@ def _which(row: Row, on_disk: Mapping[str, str]) -> str:
                 "clip", f"{name!r} does not say its folder; write class/{name}, or fill in the column class"
             )
         name = f"{label}/{name}"
-    if name not in on_disk:
-        raise row.error("clip", f"there is no clip {name!r}.{_near(name, on_disk)}")
+    name = _named(row, name, on_disk)
     if label and on_disk[name] != label:
         raise row.error("class", f"{label!r}, but the clip is in the folder {on_disk[name]!r}")
+    return name
+
+
+def _named(row: Row, name: str, on_disk: Mapping[str, str]) -> str:
+    if name not in on_disk:
+        raise row.error("clip", f"there is no clip {name!r}.{_near(name, on_disk)}")
     return name
 
 

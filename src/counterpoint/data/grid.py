@@ -9,6 +9,7 @@ from pathlib import Path
 
 from counterpoint.data.clips import Clip, ClipTable
 from counterpoint.data.csvfile import read_text
+from counterpoint.data.events import Event
 from counterpoint.data.grid_words import TASKS, WORDS, Word, find_word, parse_align, parse_words, sentence
 from counterpoint.data.places import default_root
 from counterpoint.data.registry import dataset
@@ -20,13 +21,14 @@ from counterpoint.registry import did_you_mean
 WHERE = "GRID audio-visual sentence corpus (Cooke et al. 2006), Zenodo record 3625687, CC BY 4.0"
 _SECONDS = 3.0
 _FPS = 25.0
+_SEGMENTS = 15  # of 0.2 s: the shortest words last one of them
 
 _LAYOUT = """its folder must look like one of these:
   the corpus as distributed               prepared face crops of one speaker
     s1/bbaf2n.mpg                           clips/bbaf2n.mp4
     alignments/s1/bbaf2n.align (or align/)  words.csv   (clip,index,word,start_s,end_s)
     s2/...
-Alignments and words.csv are needed for segment=True alone."""
+Alignments and words.csv are needed for segment=True and for events alone."""
 
 # Where the mouth is, as fractions of the picture: (left, top, right, bottom).
 _MOUTH_IN_FACE_CROP = (0.25, 0.52, 0.80, 0.97)
@@ -44,7 +46,10 @@ class _Source:
     refused: dict[str, str] = field(default_factory=dict)
 
 
-@dataset("grid", tasks=("digit", *(task for task in TASKS if task != "digit")), where=WHERE)
+_TASKS = ("digit", *(task for task in TASKS if task != "digit"))
+
+
+@dataset("grid", tasks=_TASKS, event_tasks=_TASKS, where=WHERE)
 def load_grid(
     root: Path | None,
     task: str,
@@ -56,6 +61,7 @@ def load_grid(
     val: float = 0.1,
     test: float = 0.2,
     disjoint: bool = True,
+    events: bool = False,
 ) -> ClipTable:
     """List the clips of GRID with the word of one task as their class.
 
@@ -73,21 +79,26 @@ def load_grid(
         speakers: only these, as ``1`` or ``"s1"``; None: all that are there.
         val, test: share of validation and test clips.
         disjoint: keep speakers on one side of the split where there are several.
+        events: read when the task's word is said: the one event of each clip; the other words are background.
 
     Raises:
         DatasetNotFoundError: nothing of either layout is at `root`.
         DataError: ``words.csv`` has a line that does not fit, or a class has too few clips.
-        ConfigError: a value outside its range, or a speaker that is not there.
+        ConfigError: a value outside its range, a speaker that is not there, or a segment of which events are asked.
     """
+    if segment and events:
+        raise ConfigError(
+            "segment cuts the word out, and events tell where it is in the whole clip; choose one of them"
+        )
     if not isinstance(segment_seconds, (int, float)) or not 0 < segment_seconds <= _SECONDS:
         raise ConfigError(f"segment_seconds is {segment_seconds!r}; it must be in (0, {_SECONDS:g}]")
     root = default_root("grid") if root is None else root
     if (root / "clips").is_dir():
         if speakers is not None:
             raise ConfigError(f"{root} holds prepared face crops of one speaker; the option speakers does not fit it")
-        source = _find_face_crops(root, segment)
+        source = _find_face_crops(root, segment or events)
     else:
-        source = _find_corpus(root, segment, speakers)
+        source = _find_corpus(root, segment or events, speakers)
     if source is None:
         raise DatasetNotFoundError(
             f"GRID is not at {root}. Get it with `counterpoint download grid --speakers 1` "
@@ -97,12 +108,16 @@ def load_grid(
     if task == "digit":
         classes = ("zero", *(word for word in classes if word != "zero"))
     clips: dict[str, Clip] = {}
+    said: dict[str, tuple[Event, ...]] = {}
     for name, (path, speaker) in sorted(source.files.items()):
         try:
             label = classes.index(sentence(path.stem)[task])
             start, end = 0.0, None
+            if segment or events:
+                word = _timing(source, name, path.stem, task)
+                said[name] = (Event(label, word.start, word.end),)
             if segment:
-                start, end = _window(_timing(source, name, path.stem, task), segment_seconds)
+                start, end = _window(word, segment_seconds)
         except DataError as error:
             source.refused[name] = str(error)
             continue
@@ -119,13 +134,13 @@ def load_grid(
         seed=seed,
         disjoint=disjoint,
     )
-    what = (
-        f"Input: {segment_seconds:g} s around the {task}'s word, from the corpus's word timings."
-        if segment
-        else "Input: the whole clip of 3 s; the network is not told where the word is."
-    )
+    what = "Input: the whole clip of 3 s; the network is not told where the word is."
+    if segment:
+        what = f"Input: {segment_seconds:g} s around the {task}'s word, from the corpus's word timings."
+    elif events:
+        what += f" Events: the {task}'s word, from the corpus's word timings; the five other words are background."
     return ClipTable(
-        name=f"grid/{task}" + ("/segment" if segment else ""),
+        name=f"grid/{task}" + ("/segment" if segment else "/events" if events else ""),
         classes=classes,
         clips=tuple(_on_side(clip, drawn.sides[name]) for name, clip in clips.items()),
         media=MediaSpec(
@@ -138,6 +153,8 @@ def load_grid(
         ),
         notes=(WHERE + ".", what, *source.notes, *drawn.notes),
         refused=source.refused,
+        events=said if events else None,
+        segments=_SEGMENTS if events else None,
     )
 
 
@@ -157,7 +174,7 @@ def _timing(source: _Source, clip: str, name: str, task: str) -> Word:
     return find_word(source.words[clip], name, task)
 
 
-def _find_face_crops(root: Path, segment: bool) -> _Source | None:
+def _find_face_crops(root: Path, timed: bool) -> _Source | None:
     source = _Source(
         _MOUTH_IN_FACE_CROP,
         ("Frames: a fixed region around the mouth of the prepared face crop, gray.",),
@@ -168,14 +185,14 @@ def _find_face_crops(root: Path, segment: bool) -> _Source | None:
         source.files[path.stem] = (path, speaker)
     if not source.files:
         return None
-    if segment:
+    if timed:
         source.words = dict(parse_words(read_text(root / "words.csv"), str(root / "words.csv")))
         for name in source.words.keys() - source.files.keys():
             source.refused[name] = f"words.csv lists it, but clips/{name}.mp4 is missing"
     return source
 
 
-def _find_corpus(root: Path, segment: bool, speakers: Sequence[int | str] | None) -> _Source | None:
+def _find_corpus(root: Path, timed: bool, speakers: Sequence[int | str] | None) -> _Source | None:
     folders = _speaker_folders(root)
     if speakers is not None:
         folders = _choose(folders, speakers, root)
@@ -190,7 +207,7 @@ def _find_corpus(root: Path, segment: bool, speakers: Sequence[int | str] | None
         for path in sorted(folder.glob("*.mpg")):
             name = f"{speaker}/{path.stem}"
             source.files[name] = (path, speaker)
-            if segment:
+            if timed:
                 try:
                     source.words[name] = _read_align(root, speaker, path.stem)
                 except DataError as error:

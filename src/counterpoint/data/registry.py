@@ -24,6 +24,7 @@ class DatasetEntry:
         name: what it is asked for by.
         tasks: the labels it has; the first is the default.
         where: source and licence, for ``counterpoint list`` and for the error of a missing dataset.
+        event_tasks: those of the tasks that know when something happens; the first is the default where that is asked.
         load: ``(root: Path | None, task: str, seed: int, **options) -> ClipTable``; reads names and
             annotations only, no media file is opened.
     """
@@ -32,6 +33,7 @@ class DatasetEntry:
     tasks: tuple[str, ...]
     where: str
     load: Load
+    event_tasks: tuple[str, ...] = ()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -53,17 +55,21 @@ class DatasetEntry:
 DATASETS: Registry[DatasetEntry] = Registry("dataset")
 
 
-def dataset(name: str, *, tasks: tuple[str, ...], where: str) -> Callable[[Load], Load]:
+def dataset(
+    name: str, *, tasks: tuple[str, ...], where: str, event_tasks: tuple[str, ...] = ()
+) -> Callable[[Load], Load]:
     """Decorator: register a function ``(root, task, seed, **options) -> ClipTable`` as the dataset `name`.
 
     Args:
         name: what it is asked for by.
         tasks: the labels it has; the first is the default.
         where: source and licence, one or two lines.
+        event_tasks: those of the tasks whose tables have events; where they cost reading more files, the function takes
+            ``events: bool = False``.
     """
 
     def add(load: Load) -> Load:
-        DATASETS.register(name)(DatasetEntry(name, tasks, where, load))
+        DATASETS.register(name)(DatasetEntry(name, tasks, where, load, event_tasks))
         return load
 
     return add

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from counterpoint.data.clips import Clip, ClipTable
 from counterpoint.data.cores import cores
+from counterpoint.data.events import Event, runs
 from counterpoint.data.places import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.talkers.face import FPS, MOUTH, SIZE
@@ -25,7 +26,10 @@ _FACTS = "clips.json"
 
 
 @dataset(
-    "talkers", tasks=TASKS, where="built in: synthetic talking heads, rendered from the seed on first use; no download"
+    "talkers",
+    tasks=TASKS,
+    event_tasks=("event",),
+    where="built in: synthetic talking heads, rendered from the seed on first use; no download",
 )
 def talkers(
     root: Path | None = None,
@@ -78,7 +82,14 @@ def talkers(
             SAMPLE_RATE, settings.seconds, FPS, size=round(SIZE * (MOUTH[2] - MOUTH[0])), gray=True, crop=MOUTH
         ),
         notes=_notes(settings),
+        events={p.id: _events(p, settings.seconds) for p in plans} if task == "event" else None,
+        segments=SEGMENTS if task == "event" else None,
     )
+
+
+def _events(plan: ClipPlan, seconds: float) -> tuple[Event, ...]:
+    background = len(SYLLABLES)
+    return runs((background if label is None else label for label in plan.segments), seconds, background)
 
 
 @dataclass(frozen=True)
@@ -141,9 +152,7 @@ def _facts(settings: Settings, plans: tuple[ClipPlan, ...]) -> dict[str, object]
             "label": SYLLABLES[p.label],
             "speaker": f"s{p.speaker:02d}",
             "mouth_hidden": p.hidden,
-            "segments": [
-                SYLLABLES[p.label] if h == s == p.label else BACKGROUND for h, s in zip(p.heard, p.seen, strict=True)
-            ],
+            "segments": [name(label) or BACKGROUND for label in p.segments],
             "heard": [name(label) for label in p.heard],
             "seen": [name(label) for label in p.seen],
         }

@@ -107,6 +107,11 @@ class ClipPlan:
         """Unique in its dataset, and the name of the file without its suffix."""
         return f"s{self.speaker:02d}-{self.index:05d}-{SYLLABLES[self.label]}"
 
+    @property
+    def segments(self) -> tuple[int | None, ...]:
+        """Per segment the class that is both heard and seen; None where there is none."""
+        return tuple(h if h == s else None for h, s in zip(self.heard, self.seen, strict=True))
+
 
 def speaker_split(speaker: int, speakers: int) -> str:
     """The split that a speaker belongs to: the last quarter tests, the sixth before it validates."""
