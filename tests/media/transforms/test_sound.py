@@ -20,10 +20,11 @@ KINDS = [
     ("log_spectrogram", SPEC_22K, {"preset": "ogm_ge"}),
     ("log_spectrogram", MediaSpec(seconds=1.0), {"preset": "mmcosine"}),
     ("log_mel", SPEC, {}),
+    ("log_mel", SPEC, {"crop_seconds": 0.3}),
     ("mfcc", SPEC, {}),
     ("mfcc", SPEC, {"normalize": True, "top_db": None}),
 ]
-IDS = ["plain", "ogm_ge", "mmcosine", "log_mel", "mfcc", "mfcc-normalised"]
+IDS = ["plain", "ogm_ge", "mmcosine", "log_mel", "log_mel-cropped", "mfcc", "mfcc-normalised"]
 
 
 def speech_like(spec: MediaSpec, batch: int = 3, seed: int = 0) -> np.ndarray:
@@ -275,3 +276,62 @@ def test_wrong_name_and_shape():
     with pytest.raises(ShapeError, match=r"\(B, samples\)"):
         create_transform("log_mel", spec=SPEC)(torch.zeros(2, 1, 8000))
     assert TRANSFORMS.names() == ["frames", "log_mel", "log_spectrogram", "mfcc"]
+
+
+# ---------------------------------------------------------------------- a stretch of a longer clip
+
+
+def ramp(batch, samples):
+    """Each sample says where it is: 0 to 1 over the clip."""
+    return (torch.arange(samples) / samples).repeat(batch, 1)
+
+
+def heard(transform, audio):
+    """The signal that the spectrum is made of."""
+    seen = []
+    transform.spectrum = lambda signal: seen.append(signal) or signal[:, None]
+    transform(audio)
+    return torch.cat(seen)
+
+
+@pytest.mark.parametrize("name", ["log_spectrogram", "log_mel", "mfcc"])
+def test_a_random_stretch_in_training_and_the_middle_else(name):
+    spec = MediaSpec(sample_rate=8000, seconds=1.0)
+    options = {"crop_seconds": 0.25, "gain_db": 0.0, "shift": 0.0}
+    transform = create_transform(name, spec=spec, augment=True, **options)
+    audio = ramp(64, 8000)
+    middle = heard(transform.eval(), audio)
+    assert middle.shape == (64, 2000)
+    assert torch.equal(middle, audio[:, 3000:5000])  # the same for all, and each time
+    drawn = heard(transform.train(), audio)
+    steps = (drawn[:, 1:] - drawn[:, :-1]) * 8000
+    assert torch.allclose(steps, torch.ones_like(steps), atol=1e-2)  # one piece of the clip, nothing filled up
+    begins = (drawn[:, 0] * 8000).round()
+    assert begins.min() < 1000 and begins.max() > 5000 and begins.max() <= 6000 and len(begins.unique()) > 32
+    assert not torch.equal(drawn, heard(transform, audio))  # anew each time
+    plain = create_transform(name, spec=spec, augment=False, **options).train()
+    assert torch.equal(heard(plain, audio), middle)
+
+
+def test_a_stretch_as_long_as_the_clip_changes_nothing():
+    spec = MediaSpec(sample_rate=8000, seconds=0.5)
+    audio = torch.randn(3, 4000)
+    whole = create_transform("log_spectrogram", spec=spec)(audio)
+    for seconds in (0.5, 2.0):
+        assert torch.equal(create_transform("log_spectrogram", spec=spec, crop_seconds=seconds)(audio), whole)
+    for wrong in (0, -1.0):
+        with pytest.raises(ConfigError, match="crop_seconds is"):
+            create_transform("log_spectrogram", spec=spec, crop_seconds=wrong)
+
+
+def test_ogm_ges_vggsound_preset():
+    """16 kHz, 256 samples every 128, 5 s of a clip that is repeated to 10 s."""
+    spec = MediaSpec(sample_rate=16000, seconds=10.0)
+    transform = create_transform("log_spectrogram", spec=spec, preset="ogm_ge_vggsound").eval()
+    audio = torch.zeros(1, 160000)
+    audio[:, :48000] = torch.randn(48000).clamp(-1, 1)  # a clip of 3 s, filled up with zeros
+    assert transform(audio).shape == (1, 1, 129, 626)
+    repeated = heard(transform, audio)
+    assert torch.equal(repeated[:, 8000:56000], audio[:, :48000])  # 2.5 s to 7.5 s: the second time begins at 3 s
+    longer = create_transform("log_spectrogram", spec=spec, preset="ogm_ge_vggsound", crop_seconds=8.0)
+    assert longer(audio).shape == (1, 1, 129, 1001)

@@ -16,6 +16,17 @@ def shift(signal: Tensor, most: int) -> Tensor:
     return signal.gather(1, source.clamp(0, signal.shape[1] - 1)) * inside
 
 
+def crop(signal: Tensor, length: int, *, random: bool) -> Tensor:
+    """Keep `length` samples of each ``(B, samples)`` signal: from anywhere, drawn for each, or from the middle."""
+    spare = signal.shape[1] - length
+    if spare <= 0:
+        return signal
+    if not random:
+        return signal.narrow(1, spare // 2, length)
+    begin = torch.randint(0, spare + 1, (signal.shape[0], 1), device=signal.device)
+    return signal.gather(1, begin + torch.arange(length, device=signal.device))
+
+
 def gain(signal: Tensor, decibels: float) -> Tensor:
     """Make each ``(B, samples)`` signal louder or softer by up to `decibels`."""
     if decibels <= 0:

@@ -64,7 +64,8 @@ class LogMel(SoundTransform):
         hop: from one frame to the next, seconds.
         normalize: mean 0 and deviation 1 per clip.
         fmin, fmax: band, Hz; `fmax` None: half the sample rate.
-        shift, gain_db, freq_mask, time_mask: see :class:`~counterpoint.media.transforms.sound.SoundTransform`.
+        shift, gain_db, freq_mask, time_mask, crop_seconds: see
+            :class:`~counterpoint.media.transforms.sound.SoundTransform`.
     """
 
     filters: Tensor
@@ -84,8 +85,17 @@ class LogMel(SoundTransform):
         gain_db: float = 6.0,
         freq_mask: float = 0.15,
         time_mask: float = 0.1,
+        crop_seconds: float | None = None,
     ) -> None:
-        super().__init__(spec, augment=augment, shift=shift, gain_db=gain_db, freq_mask=freq_mask, time_mask=time_mask)
+        super().__init__(
+            spec,
+            augment=augment,
+            shift=shift,
+            gain_db=gain_db,
+            freq_mask=freq_mask,
+            time_mask=time_mask,
+            crop_seconds=crop_seconds,
+        )
         needs_positive("log_mel", window=window, hop=hop)
         length = max(1, round(window * spec.sample_rate))
         n_fft = 2 ** math.ceil(math.log2(length))
@@ -121,7 +131,8 @@ class MFCC(SoundTransform):
         n_mels: mel bands in front of the cosine transform.
         top_db: levels this far below the clip's loudest are lifted to it, dB; None: none.
         normalize: mean 0 and deviation 1 per coefficient and clip, over time (librosa does not).
-        shift, gain_db, freq_mask, time_mask: see :class:`~counterpoint.media.transforms.sound.SoundTransform`.
+        shift, gain_db, freq_mask, time_mask, crop_seconds: see
+            :class:`~counterpoint.media.transforms.sound.SoundTransform`.
     """
 
     filters: Tensor
@@ -143,8 +154,17 @@ class MFCC(SoundTransform):
         gain_db: float = 6.0,
         freq_mask: float = 0.15,
         time_mask: float = 0.1,
+        crop_seconds: float | None = None,
     ) -> None:
-        super().__init__(spec, augment=augment, shift=shift, gain_db=gain_db, freq_mask=freq_mask, time_mask=time_mask)
+        super().__init__(
+            spec,
+            augment=augment,
+            shift=shift,
+            gain_db=gain_db,
+            freq_mask=freq_mask,
+            time_mask=time_mask,
+            crop_seconds=crop_seconds,
+        )
         needs_positive("mfcc", n_mfcc=n_mfcc, n_fft=n_fft, hop_length=hop_length)
         if n_mfcc > n_mels:
             raise ConfigError(f"mfcc: {n_mfcc} coefficients of {n_mels} mel bands; n_mfcc must not exceed n_mels")

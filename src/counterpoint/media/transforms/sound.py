@@ -25,6 +25,11 @@ class SoundTransform(nn.Module):
         shift: largest move in time to either side, seconds.
         gain_db: largest change of loudness, dB.
         freq_mask, time_mask: largest share of the frequencies and of the times that one band hides, 0 to 1.
+        crop_seconds: length of the stretch that is heard, seconds: in ``train()`` with `augment` drawn anew for each
+            clip each time, else the middle; None: the whole clip. Frames are of the whole clip all the same.
+
+    Raises:
+        ConfigError: a value outside its range.
     """
 
     window: Tensor
@@ -38,6 +43,7 @@ class SoundTransform(nn.Module):
         gain_db: float = 6.0,
         freq_mask: float = 0.15,
         time_mask: float = 0.1,
+        crop_seconds: float | None = None,
     ) -> None:
         super().__init__()
         for name, value in (("freq_mask", freq_mask), ("time_mask", time_mask)):
@@ -49,6 +55,10 @@ class SoundTransform(nn.Module):
         self.spec, self.augment = spec, augment
         self.shift, self.gain_db = round(shift * spec.sample_rate), gain_db
         self.freq_mask, self.time_mask = freq_mask, time_mask
+        self.crop: int | None = None
+        if crop_seconds is not None:
+            needs_positive(type(self).__name__, crop_seconds=crop_seconds)
+            self.crop = max(1, round(crop_seconds * spec.sample_rate))
 
     def forward(self, audio: Tensor) -> Tensor:
         """``(B, samples)`` to ``(B, 1, F, T)``, in float32 also under autocast: logarithms need its precision.
@@ -65,7 +75,10 @@ class SoundTransform(nn.Module):
 
     def _transform(self, audio: Tensor) -> Tensor:
         signal = self.prepare(wave(audio, self.window.dtype))
-        if not (self.augment and self.training):
+        varied = self.augment and self.training
+        if self.crop is not None:
+            signal = random.crop(signal, self.crop, random=varied)
+        if not varied:
             return self.spectrum(signal)[:, None]
         signal = random.gain(random.shift(signal, self.shift), self.gain_db)
         spectrum = self.spectrum(signal)[:, None]

@@ -28,6 +28,7 @@ class SpectrogramPreset:
         density: power spectral density of detrended, Tukey-windowed frames within the signal, instead of the
             magnitude of Hann-windowed frames centred on multiples of the hop.
         tile: seconds that the clip is repeated to; None: left as it is.
+        crop: seconds that are heard of it, by then; None: all.
         sample_rate: what the other numbers were chosen for; None: any.
     """
 
@@ -36,12 +37,17 @@ class SpectrogramPreset:
     normalize: bool = True
     density: bool = False
     tile: float | None = None
+    crop: float | None = None
     sample_rate: int | None = None
 
 
 PRESETS = {
     # As released for CREMA-D: librosa's stft with hop 353, where the paper (and MMCosine) have overlap 353.
     "ogm_ge": SpectrogramPreset(hop_length=353, normalize=False, tile=3.0, sample_rate=22050),
+    # As released for VGGSound; there the 5 s are drawn in the test as well.
+    "ogm_ge_vggsound": SpectrogramPreset(
+        n_fft=256, hop_length=128, normalize=False, tile=10.0, crop=5.0, sample_rate=16000
+    ),
     # scipy.signal.spectrogram(nperseg=512, noverlap=353) with its defaults.
     "mmcosine": SpectrogramPreset(hop_length=512 - 353, density=True, tile=3.0, sample_rate=16000),
 }
@@ -57,10 +63,12 @@ class LogSpectrogram(SoundTransform):
         spec: shape of the clips.
         augment: change clips at random in ``train()``.
         preset: ``"ogm_ge"`` (22050 Hz, 3 s: 257 x 188, as its code does for CREMA-D), ``"mmcosine"`` (16000 Hz, 3 s:
-            257 x 299, normalised per clip; also what OGM-GE's paper says), or None (512 samples, hop 160, normalised).
-            Both presets repeat a shorter clip, without the zeros that fill it up, to 3 s.
+            257 x 299, normalised per clip; also what OGM-GE's paper says), ``"ogm_ge_vggsound"`` (16000 Hz, 5 s of
+            10 s: 129 x 626), or None (512 samples, hop 160, normalised). The presets repeat a shorter clip, without the
+            zeros that fill it up, to 3 s or 10 s.
         n_fft, hop_length, normalize: take the place of the preset's.
-        shift, gain_db, freq_mask, time_mask: see :class:`~counterpoint.media.transforms.sound.SoundTransform`.
+        shift, gain_db, freq_mask, time_mask, crop_seconds: see
+            :class:`~counterpoint.media.transforms.sound.SoundTransform`; the last takes the place of the preset's.
 
     Raises:
         ConfigError: an unknown preset, or one that is for another sample rate than the spec's.
@@ -79,11 +87,20 @@ class LogSpectrogram(SoundTransform):
         gain_db: float = 6.0,
         freq_mask: float = 0.15,
         time_mask: float = 0.1,
+        crop_seconds: float | None = None,
     ) -> None:
-        super().__init__(spec, augment=augment, shift=shift, gain_db=gain_db, freq_mask=freq_mask, time_mask=time_mask)
         if preset is not None and preset not in PRESETS:
             raise ConfigError(f"log_spectrogram has no preset {preset!r}.{did_you_mean(preset, PRESETS)}")
         chosen = SpectrogramPreset() if preset is None else PRESETS[preset]
+        super().__init__(
+            spec,
+            augment=augment,
+            shift=shift,
+            gain_db=gain_db,
+            freq_mask=freq_mask,
+            time_mask=time_mask,
+            crop_seconds=chosen.crop if crop_seconds is None else crop_seconds,
+        )
         if chosen.sample_rate is not None and spec.sample_rate != chosen.sample_rate:
             raise ConfigError(
                 f"log_spectrogram preset {preset!r} is for sound at {chosen.sample_rate} Hz, the clips have "
@@ -93,10 +110,9 @@ class LogSpectrogram(SoundTransform):
         self.settings = replace(chosen, **{name: value for name, value in given.items() if value is not None})
         needs_positive("log_spectrogram", n_fft=self.settings.n_fft, hop_length=self.settings.hop_length)
         self.samples = spec.num_samples if chosen.tile is None else round(chosen.tile * spec.sample_rate)
-        if chosen.density and self.samples < self.settings.n_fft:
-            raise ConfigError(
-                f"log_spectrogram: n_fft {self.settings.n_fft} is longer than the clip ({self.samples} samples)"
-            )
+        heard = self.samples if self.crop is None else min(self.crop, self.samples)
+        if chosen.density and heard < self.settings.n_fft:
+            raise ConfigError(f"log_spectrogram: n_fft {self.settings.n_fft} is longer than the clip ({heard} samples)")
         window = hann(self.settings.n_fft)
         if chosen.density:  # of one-sided spectra, in power per Hz
             window = tukey(self.settings.n_fft)
