@@ -75,6 +75,7 @@ class ClipTable:
         events: clip id -> what happens in it and when; None: the dataset does not say.
         segments: into how many equal parts clips are usually cut to say when; None without events.
         features: clips that are features already, of which nothing is decoded; of `media` only the length counts then.
+        group_word: what a clip's group is: ``"speaker"``, ``"source video"`` ...
     """
 
     name: str
@@ -86,6 +87,7 @@ class ClipTable:
     events: Mapping[str, tuple[Event, ...]] | None = None
     segments: int | None = None
     features: Features | None = None
+    group_word: str = "speaker"
 
     @property
     def background(self) -> int:

@@ -14,7 +14,7 @@ from counterpoint.data.csvfile import parse_csv, read_text
 from counterpoint.data.places import default_root
 from counterpoint.data.records import ELSEWHERE
 from counterpoint.data.registry import dataset
-from counterpoint.data.splits import Drawn, describe, draw_split, shared_note
+from counterpoint.data.splits import Drawn, draw_split, hold_out_validation
 from counterpoint.errors import DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import check_choice, did_you_mean
@@ -104,6 +104,7 @@ def load_cremad(
             *drawn.notes,
         ),
         refused=found.refused,
+        group_word="actor",
     )
 
 
@@ -209,15 +210,10 @@ def _read_lists(folder: Path, found: _Found) -> dict[str, str]:
 def _draw_validation(
     sides: dict[str, str], labels: dict[str, str], actors: dict[str, str], val: float, seed: int
 ) -> Drawn:
-    train = {name: labels[name] for name, side in sides.items() if side == "train"}
-    held_out = draw_split("cremad", train, val=val, test=0, seed=seed).sides
-    sides = {**sides, **held_out}
+    # All actors are in both lists: there is nothing to keep apart.
+    drawn = hold_out_validation("cremad", sides, labels, actors, val=val, seed=seed, disjoint=False, group_word="actor")
     left_out = len(labels) - len(sides)
     return Drawn(
-        sides,
-        (
-            f"Split: {describe(sides)}; training and test as listed, validation drawn from training with seed {seed}.",
-            *([f"{left_out} clips stand in neither list and are left out."] if left_out else []),
-            *shared_note(sides, actors, "actor"),
-        ),
+        drawn.sides,
+        (*drawn.notes, *([f"{left_out} clips stand in neither list and are left out."] if left_out else [])),
     )

@@ -127,6 +127,7 @@ def load_folder(
         ),
         media=MediaSpec(size=96),
         notes=(*notes, *how),
+        group_word="group",
         events=_events(root, on_disk, classes) if events else None,
         segments=_SEGMENTS if events else None,
     )

@@ -137,6 +137,7 @@ def load_ravdess(
         ),
         notes=(WHERE + ".", _WITH_FACES if points else _WITHOUT_FACES, *found.notes(), *drawn.notes),
         refused=found.refused,
+        group_word="actor",
     )
 
 

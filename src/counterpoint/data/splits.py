@@ -73,6 +73,48 @@ def draw_split(
     )
 
 
+def hold_out_validation(
+    name: str,
+    sides: Mapping[str, str],
+    labels: Mapping[str, str],
+    groups: Mapping[str, str | None] | None = None,
+    *,
+    val: float,
+    seed: int,
+    disjoint: bool = True,
+    group_word: str = "speaker",
+) -> Drawn:
+    """Draw validation clips from the training clips of a split that is given.
+
+    Args:
+        name: the dataset, for messages.
+        sides: clip id -> split, as given.
+        labels: clip id -> class.
+        groups: as of :func:`draw_split`.
+        val: share of the training clips; 0 for no validation.
+        seed: equal seeds give equal splits.
+        disjoint: keep groups of training on one side of what is drawn.
+        group_word: what a group is called in the notes.
+
+    Raises:
+        ConfigError: `val` is no share.
+        DataError: a class has too few training clips (or groups).
+    """
+    check_share("val", val)
+    train = {clip: labels[clip] for clip, side in sides.items() if side == "train"}
+    if val > 0 and train:
+        held_out = draw_split(name, train, groups, val=val, test=0, seed=seed, disjoint=disjoint, group_word=group_word)
+        sides = {**sides, **held_out.sides}
+    return Drawn(
+        dict(sides),
+        (
+            f"Split: {describe(sides)}; training and test as listed"
+            + (f", validation drawn from training with seed {seed}." if val > 0 else "."),
+            *shared_note(sides, groups or {}, group_word),
+        ),
+    )
+
+
 def describe(sides: Mapping[str, str]) -> str:
     """``"700 train, 100 val, 200 test clips"``."""
     counts = Counter(sides.values())
