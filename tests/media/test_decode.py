@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import ConfigError, MediaError
-from counterpoint.media import decode, sight, source
+from counterpoint.media import decode, sight, source, stretch
 from counterpoint.media.decode import probe, read_clip
 from counterpoint.media.encode import write_clip
 from counterpoint.media.spec import MediaSpec
@@ -382,7 +382,7 @@ def test_unknown_modality(tmp_path):
 
 def test_pictures_too_large_are_refused(tmp_path, monkeypatch):
     clip = flash_and_click(tmp_path / "a.mp4")
-    monkeypatch.setattr(decode, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(stretch, "MAX_PIXELS", 1000)
     with pytest.raises(MediaError, match="32 x 32 pixels are too large"):
         read_clip(clip, MediaSpec())
     monkeypatch.setattr(source, "MAX_PIXELS", 1000)  # FFmpeg refuses by itself

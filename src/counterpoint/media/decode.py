@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from fractions import Fraction
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
@@ -17,8 +16,9 @@ from counterpoint.media.faces import FaceTrack, read_landmarks
 from counterpoint.media.plan import Plan
 from counterpoint.media.sight import Sight
 from counterpoint.media.sound import Sound
-from counterpoint.media.source import MAX_PIXELS, Source, opened, stream_span, stream_start
-from counterpoint.media.spec import Crop, MediaSpec
+from counterpoint.media.source import Source, opened
+from counterpoint.media.spec import MediaSpec
+from counterpoint.media.stretch import Stretch, decoded, streams_of
 from counterpoint.registry import did_you_mean
 
 # From here on into a file it is cheaper to seek than to decode what comes before, seconds.
@@ -108,7 +108,6 @@ def read_clip(
     clip = None
     for lead in leads:
         with opened(path) as source:
-            _require_streams(source, plan)
             clip = _Reading(source, plan, faces).run(lead)
         if clip is not None:
             break
@@ -117,46 +116,16 @@ def read_clip(
     return clip if heard is None else DecodedClip(heard.audio, clip.visual)
 
 
-def _require_streams(source: Source, plan: Plan) -> None:
-    if "audio" in plan.spans and source.audio is None:
-        raise MediaError(source.path, "has no sound")
-    if "visual" in plan.spans and source.video is None:
-        raise MediaError(source.path, "has no moving picture")
-    if "visual" in plan.spans and source.video is not None:
-        width, height = source.video.codec_context.width, source.video.codec_context.height
-        if width * height > MAX_PIXELS:
-            raise MediaError(source.path, f"pictures of {width} x {height} pixels are too large")
-    if source.seconds is not None and plan.start >= source.seconds:
-        raise MediaError(source.path, f"lasts {source.seconds:.2f} s, the clip would begin at {plan.start:.2f} s")
-
-
-def _time_base(stream: Stream) -> float:
-    return float(stream.time_base or Fraction(1, av.time_base))
-
-
 class _Reading:
     """One pass over a file."""
 
     def __init__(self, source: Source, plan: Plan, faces: FaceTrack | None) -> None:
         self.source, self.plan = source, plan
-        self.sound = self.sight = None
-        spec, origin = plan.spec, source.origin
-        if "audio" in plan.spans and source.audio is not None:
-            begin, end = (origin + moment for moment in plan.spans["audio"])
-            self.sound = Sound(begin, end, spec.num_samples, spec.sample_rate, _time_base(source.audio))
-        if "visual" in plan.spans and source.video is not None:
-            begin, end = (origin + moment for moment in plan.spans["visual"])
-            due = [origin + moment for moment in plan.due]
-            rate = source.video.average_rate  # unknown for a single frame: that one lasts as long as the file
-            period = float(1 / rate) if rate else source.seconds or 1 / spec.fps
-            crop_at = None if faces is None else self._around(faces, origin + stream_start(source, source.video))
-            self.sight = Sight(begin, end, due, spec, _time_base(source.video), period, MAX_PIXELS, crop_at)
+        self.streams = streams_of(source, plan.spans)
+        if source.seconds is not None and plan.start >= source.seconds:
+            raise MediaError(source.path, f"lasts {source.seconds:.2f} s, the clip would begin at {plan.start:.2f} s")
+        self.stretch = Stretch(source, plan, faces)
         self.damaged = 0  # packets that could not be decoded
-
-    def _around(self, faces: FaceTrack, first: float) -> Callable[[float, int, int], Crop]:
-        """Crops to the face, at times on the clock of the frames, of which the first is shown at `first`."""
-        margin = self.plan.spec.face_margin
-        return lambda time, width, height: faces.crop(time - first, width, height, margin)
 
     def run(self, lead: float | None) -> DecodedClip | None:
         """Decode; with `lead`, seek to so many seconds before the stretch first; None if that landed elsewhere."""
@@ -169,26 +138,20 @@ class _Reading:
             except (av.error.FFmpegError, OverflowError):
                 return None
         self._decode()
-        if lead is not None and not self._reached_start():
+        if lead is not None and not self.stretch.reached_start():
             return None
-        for collector in (self.sound, self.sight):
-            if collector is not None:
-                collector.flush()
-        self._require_most()
-        return DecodedClip(
-            audio=None if self.sound is None else self.sound.out,
-            visual=None if self.sight is None else self.sight.upright(),
-        )
-
-    def _collectors(self) -> dict[int, tuple[Stream, Sound | Sight]]:
-        pairs = ((self.source.audio, self.sound), (self.source.video, self.sight))
-        return {s.index: (s, c) for s, c in pairs if s is not None and c is not None}
+        clip = self.stretch.clip()
+        if lost := self.stretch.lost(self.damaged):
+            raise MediaError(source.path, lost)
+        return clip
 
     def _decode(self) -> None:
         """Decode packet by packet until every collector has what it needs, or the file ends or cannot be read on."""
-        collectors = self._collectors()
+        collectors = {
+            stream.index: (stream, self.stretch.collectors[modality]) for modality, stream in self.streams.items()
+        }
         unfinished = set(collectors)
-        packets = self.source.container.demux(*(stream for stream, _ in collectors.values()))
+        packets = self.source.container.demux(*self.streams.values())
         behind, limit = 0, self.source.origin + self.plan.stop + _BEHIND
         deadline = time.monotonic() + _MAX_SECONDS
         while behind < _MANY_BEHIND:
@@ -221,52 +184,9 @@ class _Reading:
     def _feed(self, collector: Sound | Sight, stream: Stream, packet: Packet[Stream] | None) -> None:
         """Decode a packet, or with None what the stream's decoder still holds."""
         try:
-            for frame in stream.codec_context.decode(packet):  # type: ignore[attr-defined]
-                collector.add(frame)
+            for frame in decoded(stream, packet):
+                collector.add(frame)  # type: ignore[arg-type]
                 if collector.done:
                     break
-        except av.error.EOFError:
-            return
         except (av.error.FFmpegError, ValueError):  # ValueError: a frame that contradicts the others
             self.damaged += 1
-
-    def _expected(self, modality: str) -> tuple[float, float]:
-        """The part of its stretch that a modality's stream says it has, seconds from the beginning of the file."""
-        stream = self.source.audio if modality == "audio" else self.source.video
-        span = None if stream is None else stream_span(self.source, stream)
-        start, stop = self.plan.spans[modality]
-        return (start, start) if span is None else (max(start, span[0]), min(stop, span[1]))
-
-    def _reached_start(self) -> bool:
-        """Whether decoding began early enough: at the stretch's first moment, or at the stream's."""
-        for modality, collector in (("audio", self.sound), ("visual", self.sight)):
-            if collector is None:
-                continue
-            begin = self._expected(modality)[0] + self.source.origin
-            if collector.first is None or collector.first > begin + 0.01:
-                return False
-        return True
-
-    def _require_most(self) -> None:
-        """Refuse a clip of which most is missing: silence and a frozen picture would be learnt from."""
-        damage = f"; {self.damaged} damaged packets" if self.damaged else ""
-        where = {name: f"between {low:.2f} and {high:.2f} s{damage}" for name, (low, high) in self.plan.spans.items()}
-        if self.sound is not None:
-            low, high = self._expected("audio")
-            if self.sound.covered <= 0:
-                raise MediaError(self.source.path, f"no sound could be decoded {where['audio']}")
-            if self.sound.covered < (high - low) / 2:
-                raise MediaError(
-                    self.source.path,
-                    f"only {self.sound.covered:.2f} of {high - low:.2f} s of sound could be decoded {where['audio']}",
-                )
-        if self.sight is not None:
-            low, high = self._expected("visual")
-            due = self.sight.due_between(low + self.source.origin, high + self.source.origin)
-            if self.sight.last is None or self.sight.fresh == 0:
-                raise MediaError(self.source.path, f"no picture could be decoded {where['visual']}")
-            if self.sight.fresh < due / 2:
-                raise MediaError(
-                    self.source.path,
-                    f"only {self.sight.fresh} of {due} frames could be decoded {where['visual']}",
-                )
