@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import ConfigError, ShapeError
-from counterpoint.functional import simam_energy
+from counterpoint.functional import simam, simam_energy
 
 
 def energy(x: np.ndarray, lam: float, correction: int = 0) -> np.ndarray:
@@ -136,3 +136,33 @@ def test_errors():
         simam_energy(torch.zeros(3), lam=-1)
     with pytest.raises(ShapeError, match="only 1 axes"):
         simam_energy(torch.zeros(3), dim=(-2, -1), lam=0)
+
+
+@pytest.mark.parametrize("correction", [0, 1])
+@pytest.mark.parametrize(("shape", "dim"), [((2, 3, 5, 4), (-2, -1)), ((2, 3, 4, 5, 4), (-3, -2, -1))])
+def test_simam_weighs_by_the_inverse_energy(shape, dim, correction):
+    x = np.random.default_rng(4).normal(1, 3, size=shape)
+    flat = x.reshape(2, 3, -1)
+    expected = flat / (1 + np.exp(-1 / energy(flat, 1e-4, correction)))
+    ours = simam(torch.from_numpy(x), dim=dim, correction=correction)
+    np.testing.assert_allclose(ours.numpy(), expected.reshape(shape), rtol=1e-10)
+
+
+def test_simam_lets_the_outstanding_neuron_pass_and_never_damps_below_its_floor():
+    x = torch.zeros(1, 1, 6, 6, dtype=torch.float64) + 1
+    x[0, 0, 2, 3] = 9.0
+    weights = simam(x) / x
+    assert weights[0, 0, 2, 3] == weights.max() > 0.99
+    assert weights.min().item() >= 1 / (1 + math.exp(-0.5))
+
+
+def test_simam_is_differentiable_and_finite():
+    x = torch.randn(1, 2, 3, 4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(simam, (x,))
+    for values in (torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 1, 1), torch.randn(1, 1, 4, 4) * 1e30):
+        x = values.requires_grad_()
+        out = simam(x)
+        out.sum().backward()
+        assert out.isfinite().all() and x.grad.isfinite().all()
+    with pytest.raises(ConfigError, match="lam"):
+        simam(torch.zeros(1, 1, 2, 2), lam=-1.0)

@@ -5,9 +5,9 @@ Parameters carry the names of torchvision and, over clips, of the usual 3-D ResN
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -16,14 +16,16 @@ from counterpoint.encoders.conv3d import Conv3d
 from counterpoint.encoders.published import load_published
 from counterpoint.encoders.recompute import recomputed
 from counterpoint.encoders.registry import ENCODERS
+from counterpoint.encoders.simam import SimAM, create_attention
 from counterpoint.registry import check_choice
 
 
 class Axes:
     """Makes layers that run over 2 axes (pictures) or 3 (clips); blocks and stages do not know over how many."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, attention: SimAM | None = None) -> None:
         self.count = count
+        self.attention = attention or nn.Identity()
 
     def conv(
         self, inputs: int, outputs: int, kernel: int, stride: int | tuple[int, ...] = 1, groups: int = 1
@@ -51,8 +53,16 @@ class Block(nn.Module):
     expansion: ClassVar[int]
     """How many times as many channels come out."""
 
+    norm_after: Mapping[str, str]
     relu: nn.Module
+    attention: nn.Module
     downsample: nn.Module | None
+
+    def attend(self, attention: nn.Module) -> None:
+        """Put an attention behind the second convolution, where SimAM has it; an identity changes nothing."""
+        self.attention = attention
+        if isinstance(attention, SimAM):  # which then stands between the convolution and its normalisation
+            self.norm_after = {conv: norm for conv, norm in self.norm_after.items() if conv != "conv2"}
 
     def residual(self, x: Tensor) -> Tensor:
         """What is added to the shortcut."""
@@ -70,7 +80,7 @@ class BasicBlock(Block):
     """Two 3-wide convolutions beside a shortcut."""
 
     expansion = 1
-    norm_after: ClassVar = {"conv1": "bn1", "conv2": "bn2"}
+    norm_after: Mapping[str, str] = {"conv1": "bn1", "conv2": "bn2"}
 
     def __init__(self, axes: Axes, inputs: int, width: int, stride: int) -> None:
         super().__init__()
@@ -80,11 +90,12 @@ class BasicBlock(Block):
         self.bn2 = axes.norm(width)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = axes.shortcut(inputs, width, stride)
+        self.attend(axes.attention)
 
     def residual(self, x: Tensor) -> Tensor:
         """Both convolutions."""
         y = self.relu(self.bn1(self.conv1(x)))
-        out: Tensor = self.bn2(self.conv2(y))
+        out: Tensor = self.bn2(self.attention(self.conv2(y)))
         return out
 
 
@@ -93,7 +104,7 @@ class Bottleneck(Block):
 
     expansion = 4
     groups: ClassVar[int] = 1
-    norm_after: ClassVar = {"conv1": "bn1", "conv2": "bn2", "conv3": "bn3"}
+    norm_after: Mapping[str, str] = {"conv1": "bn1", "conv2": "bn2", "conv3": "bn3"}
 
     def __init__(self, axes: Axes, inputs: int, width: int, stride: int) -> None:
         super().__init__()
@@ -105,11 +116,12 @@ class Bottleneck(Block):
         self.bn3 = axes.norm(width * self.expansion)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = axes.shortcut(inputs, width * self.expansion, stride)
+        self.attend(axes.attention)
 
     def residual(self, x: Tensor) -> Tensor:
         """The three convolutions."""
         y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.relu(self.bn2(self.attention(self.conv2(y))))
         out: Tensor = self.bn3(self.conv3(y))
         return out
 
@@ -123,7 +135,7 @@ class ResNeXtBottleneck(Bottleneck):
 
 
 class ResNet(Encoder):
-    """A ResNet that ends after its average pooling.
+    """A ResNet that ends after its average pooling; subclasses say of which blocks.
 
     Over 2 axes, spectrograms and pictures are ``(B, C, H, W)``; frames, ``(B, C, T, H, W)``, are read one by one as
     pictures, and pooled over T, H and W together (as OGM-GE does). Over 3 axes, clips ``(B, C, T, H, W)`` are read
@@ -131,16 +143,24 @@ class ResNet(Encoder):
     normal with variance 2 / fan-out (Kaiming), batch normalisations 1 and 0.
 
     Args:
-        block: what a stage repeats.
-        depths: how often, for each of the four stages.
         in_channels: C.
-        axes: 2 or 3.
         checkpoint: keep only what goes into each block and run the block again in the backward pass: the same numbers
             in less memory, for about a quarter more time.
-        stem_relu: False leaves out the ReLU between the first batch normalisation and the pooling.
+        attention: None, or ``"simam"``: every block weighs what comes out of its second convolution by
+            :class:`~counterpoint.encoders.SimAM`, per picture or over the whole clip. It has no parameters, and those
+            of the network keep their names.
+        attention_options: keyword options of :class:`~counterpoint.encoders.SimAM`: ``lam``, ``correction``.
+
+    Raises:
+        ConfigError: an attention, or an option of it, that there is not.
     """
 
     norm_after: ClassVar = {"conv1": "bn1"}
+    block: ClassVar[type[Block]]
+    """What a stage repeats."""
+    depths: ClassVar[tuple[int, int, int, int]]
+    """How often, for each of the four stages."""
+    axes: ClassVar[int] = 2
 
     layer1: nn.Module
     layer2: nn.Module
@@ -149,27 +169,25 @@ class ResNet(Encoder):
 
     def __init__(
         self,
-        block: type[Block],
-        depths: Sequence[int],
-        in_channels: int,
         *,
-        axes: int = 2,
+        in_channels: int = 3,
         checkpoint: bool = False,
-        stem_relu: bool = True,
+        attention: str | None = None,
+        attention_options: Mapping[str, Any] | None = None,
     ) -> None:
+        block, axes = self.block, self.axes
         widths = [block.first_width * 2**k for k in range(4)]
         channels = {"conv1": 64} | {f"layer{k}": width * block.expansion for k, width in enumerate(widths, 1)}
         layouts = ("B, C, H, W", "B, C, T, H, W")[axes - 2 :]
         super().__init__(in_channels, channels["layer4"], layouts, channels)
         self.checkpoint = checkpoint
-        make = Axes(axes)
-        self.axes = axes
+        make = Axes(axes, create_attention(attention, attention_options, axes))
         self.conv1 = make.conv(in_channels, 64, 7, (1, 2, 2)[-axes:])
         self.bn1 = make.norm(64)
-        self.relu = nn.ReLU(inplace=True) if stem_relu else nn.Identity()
+        self.relu: nn.Module = nn.ReLU(inplace=True)
         self.maxpool = (nn.MaxPool2d if axes == 2 else nn.MaxPool3d)(3, stride=2, padding=1)
         inputs = 64
-        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+        for stage, (width, depth) in enumerate(zip(widths, self.depths, strict=True)):
             blocks: list[nn.Module] = []
             for k in range(depth):
                 blocks.append(block(make, inputs, width, 2 if k == 0 and stage > 0 else 1))
@@ -219,34 +237,35 @@ class ResNet(Encoder):
 
 @ENCODERS.register("resnet18")
 class ResNet18(ResNet):
-    """ResNet-18: 11.2 M parameters, 512 features."""
+    """ResNet-18: 11.2 M parameters, 512 features; options as of :class:`ResNet`."""
 
-    def __init__(self, *, in_channels: int = 3, checkpoint: bool = False) -> None:
-        super().__init__(BasicBlock, (2, 2, 2, 2), in_channels, checkpoint=checkpoint)
+    block = BasicBlock
+    depths = (2, 2, 2, 2)
 
 
 @ENCODERS.register("resnet34")
 class ResNet34(ResNet):
-    """ResNet-34: 21.3 M parameters, 512 features."""
+    """ResNet-34: 21.3 M parameters, 512 features; options as of :class:`ResNet`."""
 
-    def __init__(self, *, in_channels: int = 3, checkpoint: bool = False) -> None:
-        super().__init__(BasicBlock, (3, 4, 6, 3), in_channels, checkpoint=checkpoint)
+    block = BasicBlock
+    depths = (3, 4, 6, 3)
 
 
 @ENCODERS.register("resnet50")
 class ResNet50(ResNet):
-    """ResNet-50: 23.5 M parameters, 2048 features."""
+    """ResNet-50: 23.5 M parameters, 2048 features; options as of :class:`ResNet`."""
 
-    def __init__(self, *, in_channels: int = 3, checkpoint: bool = False) -> None:
-        super().__init__(Bottleneck, (3, 4, 6, 3), in_channels, checkpoint=checkpoint)
+    block = Bottleneck
+    depths = (3, 4, 6, 3)
 
 
 @ENCODERS.register("resnet18_3d")
 class ResNet18In3D(ResNet):
-    """ResNet-18 over clips: 33.2 M parameters, 512 features."""
+    """ResNet-18 over clips: 33.2 M parameters, 512 features; options as of :class:`ResNet`."""
 
-    def __init__(self, *, in_channels: int = 3, checkpoint: bool = False) -> None:
-        super().__init__(BasicBlock, (2, 2, 2, 2), in_channels, axes=3, checkpoint=checkpoint)
+    block = BasicBlock
+    depths = (2, 2, 2, 2)
+    axes = 3
 
 
 @ENCODERS.register("resnext50_3d")
@@ -254,15 +273,31 @@ class ResNeXt50In3D(ResNet):
     """ResNeXt-50 over clips, Eq. (4) of CFN-SR: 25.9 M parameters, 2048 features.
 
     Args:
-        in_channels: C.
-        checkpoint: less memory for more time; see :class:`ResNet`.
+        in_channels, checkpoint, attention, attention_options: see :class:`ResNet`.
         variant: ``"paper"``: the published network; ``"released"``: without the ReLU between the first batch
             normalisation and the pooling, which the fused networks that were released with CFN-SR and MSAF leave out,
             though the checkpoints they start from were trained with it.
     """
 
-    def __init__(self, *, in_channels: int = 3, checkpoint: bool = False, variant: str = "paper") -> None:
+    block = ResNeXtBottleneck
+    depths = (3, 4, 6, 3)
+    axes = 3
+
+    def __init__(
+        self,
+        *,
+        in_channels: int = 3,
+        checkpoint: bool = False,
+        attention: str | None = None,
+        attention_options: Mapping[str, Any] | None = None,
+        variant: str = "paper",
+    ) -> None:
         check_choice("variant", variant, ("paper", "released"))
-        depths = (3, 4, 6, 3)
-        relu = variant == "paper"
-        super().__init__(ResNeXtBottleneck, depths, in_channels, axes=3, checkpoint=checkpoint, stem_relu=relu)
+        super().__init__(
+            in_channels=in_channels,
+            checkpoint=checkpoint,
+            attention=attention,
+            attention_options=attention_options,
+        )
+        if variant == "released":
+            self.relu = nn.Identity()

@@ -16,7 +16,7 @@ from counterpoint.functional.ratios import (
     zeta_ratio,
     zeta_scores,
 )
-from counterpoint.functional.simam import simam_energy
+from counterpoint.functional.simam import simam, simam_energy
 from counterpoint.functional.simam2 import simam2, simam2_energy, simam2_with_energy
 from counterpoint.functional.superposition import superpose
 from counterpoint.functional.zeta import zeta_spread
@@ -33,6 +33,7 @@ __all__ = [
     "multiplicative_scores",
     "ogm_coefficients",
     "score_ratio",
+    "simam",
     "simam2",
     "simam2_energy",
     "simam2_with_energy",

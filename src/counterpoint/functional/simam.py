@@ -1,4 +1,7 @@
-"""The energy of a neuron among its neighbours: Eq. (1) of SimAM², Eq. (2) of SimAM² and Eq. (3) of SimAM²."""
+"""The energy of a neuron among its neighbours: Eq. (1) of SimAM², Eq. (2) of SimAM² and Eq. (3) of SimAM².
+
+And SimAM itself, which weighs a single modality's neurons by it.
+"""
 
 from __future__ import annotations
 
@@ -78,3 +81,31 @@ def simam_energy(x: Tensor, *, dim: Dims = -1, lam: float, correction: int = 0) 
     mean, inverse, _ = population(wide, dim, lam, correction)
     # Both sides of Eq. (3) divided by variance + lam: what remains cannot overflow before the energy vanishes.
     return (4 / (((wide - mean) * inverse).square() + 2)).to(x.dtype)
+
+
+def simam(x: Tensor, *, dim: Dims = (-2, -1), lam: float = 1e-4, correction: int = 1) -> Tensor:
+    """SimAM (Yang et al. 2021) of one modality's maps: ``sigmoid(1 / e*) ⊙ x``, with e* of Eq. (3) of SimAM².
+
+    Neurons that stand out from their population, whose energy is low, weigh more; no weight is below sigmoid(0.5) =
+    0.62. SimAM² multiplies with sigmoid(E*) instead, an energy and not its inverse, see :func:`simam2`.
+
+    Args:
+        x: maps ``(B, C, ...)`` of any floating dtype; half precisions are computed in float32.
+        dim: axes of the population: ``(-2, -1)`` for maps ``(B, C, H, W)``, ``(-3, -2, -1)`` for clips
+            ``(B, C, T, H, W)``.
+        lam: regularisation lambda, at least 0; SimAM's own default.
+        correction: 1 divides squared deviations by one less than the population's size, as the code printed in the
+            SimAM paper does; 0 by its size, as its equations do.
+
+    Returns:
+        Shaped like `x`.
+
+    Raises:
+        ConfigError: `lam` is negative.
+        ShapeError: `dim` names an axis that `x` does not have.
+    """
+    if lam < 0:
+        raise ConfigError(f"lam weights a penalty and must not be negative, got {lam}")
+    wide = widened(x)
+    mean, inverse, _ = population(wide, dim, lam, correction)
+    return (wide * torch.sigmoid(((wide - mean) * inverse).square() / 4 + 0.5)).to(x.dtype)
