@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import re
 import shutil
-from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterpoint.data import decode_worker
-from counterpoint.data.clips import SPLITS, Clip, ClipTable
+from counterpoint.data.clips import Clip, ClipTable
 from counterpoint.data.cores import cores
 from counterpoint.data.csvfile import is_lfs_pointer
 from counterpoint.data.decode_worker import Answer
 from counterpoint.data.decoders import decode_apart, decode_here
+from counterpoint.data.events import segment_classes
+from counterpoint.data.judge import check_max_bad, judge, usable_clips
 from counterpoint.data.places import cache_root
 from counterpoint.data.shards import SHARD_BYTES, Array, File, Key, Place, ShardFolder, array_shapes, clip_bytes
 from counterpoint.errors import ConfigError, DataError
@@ -44,6 +44,8 @@ class PreparedClips:
         modalities: what was decoded of them.
         set_aside: clip id -> why it is not used; includes what the table refused before decoding.
         decoded: clips that were opened in this call; the others were in the cache, read or set aside before.
+        segments: into how many parts the clips of :meth:`split` are cut to say when something happens in them; None:
+            each has one class.
     """
 
     table: ClipTable
@@ -52,6 +54,7 @@ class PreparedClips:
     set_aside: dict[str, str]
     decoded: int
     places: dict[str, Place] = field(repr=False)
+    segments: int | None = None
 
     def clips(self, split: str) -> Sequence[Clip]:
         """The usable clips of a split, in table order.
@@ -59,10 +62,7 @@ class PreparedClips:
         Raises:
             DataError: there is no such split, or it is empty.
         """
-        clips = [clip for clip in self.table.split(split) if clip.id in self.places]
-        if not clips:
-            raise DataError(f"{self.table.name}: no clip of the {split} split can be read")
-        return clips
+        return usable_clips(self.table, self.places, split)
 
     def split(self, split: str) -> ClipDataset:
         """The usable clips of a split as a torch dataset.
@@ -72,7 +72,12 @@ class PreparedClips:
         """
         from counterpoint.data.torch_dataset import ClipDataset
 
-        return ClipDataset(self.clips(split), self.places, self.spec, self.modalities)
+        clips, table, classes = self.clips(split), self.table, None
+        if self.segments is not None:
+            events = table.events or {}
+            each = (events.get(clip.id, ()) for clip in clips)
+            classes = [segment_classes(e, self.spec.seconds, self.segments, table.background) for e in each]
+        return ClipDataset(clips, self.places, self.spec, self.modalities, classes)
 
 
 def prepare(
@@ -127,16 +132,9 @@ def prepare(
         bad.update(new_bad)
     failed.update((clip, bad[key]) for clip, key in keys.items() if key not in places)
     set_aside = {**table.refused, **{clip.id: failed[clip.id] for clip in table.clips if clip.id in failed}}
-    prepared = PreparedClips(
-        table, spec, modalities, set_aside, decoded, {clip: places[key] for clip, key in keys.items() if key in places}
-    )
-    _judge(prepared, max_bad)
-    return prepared
-
-
-def kind_of_reason(reason: str) -> str:
-    """A reason without its numbers, so that like ones can be counted: ``"only 1.2 of 3 s"`` -> ``"only … of … s"``."""
-    return re.sub(r"\d+(\.\d+)?", "…", reason)
+    found = {clip: places[key] for clip, key in keys.items() if key in places}
+    judge(table, found, set_aside, max_bad)
+    return PreparedClips(table, spec, modalities, set_aside, decoded, found)
 
 
 def _check(max_bad: float, modalities: Sequence[str], jobs: int | None, timeout: float) -> tuple[str, ...]:
@@ -146,8 +144,7 @@ def _check(max_bad: float, modalities: Sequence[str], jobs: int | None, timeout:
     for modality in modalities:
         if modality not in known:
             raise ConfigError(f"No modality is called {modality!r}.{did_you_mean(modality, known)}")
-    if not 0 <= max_bad <= 1:
-        raise ConfigError(f"max_bad is {max_bad}; it must be a share of the clips, 0 to 1")
+    check_max_bad(max_bad)
     if jobs is not None and jobs < 0:
         raise ConfigError(f"jobs is {jobs}; it must be 0 or more")
     if not timeout > 0:
@@ -267,25 +264,3 @@ def _check_room(store: ShardFolder, needed: int) -> None:
             "Make room, choose a smaller shape (data.media), or name another folder (data.cache, or the environment "
             "variable COUNTERPOINT_CACHE)"
         )
-
-
-def _judge(prepared: PreparedClips, max_bad: float) -> None:
-    """Refuse a table of which too much is missing, or a class or a split altogether."""
-    table, set_aside = prepared.table, prepared.set_aside
-    total = len(table.clips) + len(table.refused.keys() - {clip.id for clip in table.clips})
-    if not prepared.places or len(set_aside) > max_bad * total:
-        share = len(set_aside) / total if total else 1.0
-        reasons = Counter(kind_of_reason(reason) for reason in set_aside.values()).most_common(3)
-        worst = "".join(f"\n  {count} x {reason}" for reason, count in reasons)
-        first = "".join(f"\n  {clip}: {reason}" for clip, reason in list(set_aside.items())[:5])
-        raise DataError(
-            f"{table.name}: {len(set_aside)} of {total} clips ({share:.1%}) cannot be used, "
-            f"more than max_bad = {max_bad:.1%} allows. "
-            f"Most often:{worst or ' there are no clips'}\nThe first:{first or ' none'}"
-        )
-    for split in SPLITS:
-        if any(clip.split == split for clip in table.clips):
-            prepared.clips(split)
-    listed = {clip.label for clip in table.clips if clip.split == "train"}
-    for label in sorted(listed - {c.label for c in table.clips if c.split == "train" and c.id in prepared.places}):
-        raise DataError(f"{table.name}: no clip of class {table.classes[label]!r} in training can be read")
