@@ -18,6 +18,7 @@ from counterpoint.functional.ratios import (
 )
 from counterpoint.functional.simam import simam, simam_energy
 from counterpoint.functional.simam2 import simam2, simam2_energy, simam2_with_energy
+from counterpoint.functional.soft_hgr import soft_hgr
 from counterpoint.functional.superposition import superpose
 from counterpoint.functional.zeta import zeta_spread
 
@@ -38,6 +39,7 @@ __all__ = [
     "simam2_energy",
     "simam2_with_energy",
     "simam_energy",
+    "soft_hgr",
     "superpose",
     "unit_rows",
     "zeta_ratio",
