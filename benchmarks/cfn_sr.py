@@ -187,7 +187,7 @@ def main() -> None:
     reference: dict[str, float] = {}
     for allocator in ("default", "large") if given.allocator == "both" else (given.allocator,):
         words, seconds = child("--allocator", allocator, "--rounds", given.rounds, "--batch", given.batch)
-        reference = seconds if allocator == "default" else reference
+        reference = seconds if (given.allocator, allocator) == ("both", "default") else reference
         report(words, seconds, reference, given.batch)
     print("\nmemory of a float32 step per sample, default allocator")
     for kind in ("plain", "checkpoint"):

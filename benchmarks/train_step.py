@@ -115,15 +115,16 @@ def measure(rounds: int, batch: int) -> dict[str, dict[str, float]]:
     }
 
 
-def report(allocator: str, figures: dict[str, dict[str, float]], released: float) -> None:
+def report(allocator: str, figures: dict[str, dict[str, float]], released: float | None) -> None:
     print(f"\nallocator: {allocator}")
     print(f"  {'variant':<28} {'s/step':>8} {'balancing':>12} {'share':>7}   {'vs released form'}")
     own = figures["released form, float32"]["step"]
     for name, one in figures.items():
         share = one["balance"] / one["step"]
+        against_default = "" if released is None else f", x{released / one['step']:.2f} default allocator"
         print(
             f"  {name:<28} {one['step']:>8.3f} {one['balance'] * 1e3:>9.1f} ms {share:>7.1%}   "
-            f"x{own / one['step']:.2f} same allocator, x{released / one['step']:.2f} default allocator"
+            f"x{own / one['step']:.2f} same allocator{against_default}"
         )
 
 
@@ -140,12 +141,12 @@ def main() -> None:
         print(json.dumps([words, measure(arguments.rounds, arguments.batch)]))
         return
     print(machine(), f"batch {arguments.batch}, medians of {arguments.rounds} steps taken in turn", sep="; ")
-    released = math.nan
+    released = None
     for allocator in ("default", "large") if arguments.allocator == "both" else (arguments.allocator,):
         command = [sys.executable, __file__, "--child", "--allocator", allocator]
         command += ["--rounds", str(arguments.rounds), "--batch", str(arguments.batch)]
         words, figures = json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
-        if allocator == "default":
+        if arguments.allocator == "both" and allocator == "default":
             released = figures["released form, float32"]["step"]
         report(words, figures, released)
 
