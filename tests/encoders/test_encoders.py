@@ -23,13 +23,15 @@ SHAPES = {
     "resnext50_3d": (3, 3, 36, 32),
     "mfcc_cnn": (1, 13, 212),
     "erann": (1, 32, 21),
+    "vggish": (1, 64, 96),
 }
 PICTURE = (3, 40, 36)
+OPTIONS = {"vggish": {"hidden": 48}}  # 72 million weights take long and say no more
 
 
 def build(name):
     torch.manual_seed(0)
-    return create_encoder(name)
+    return create_encoder(name, **OPTIONS.get(name, {}))
 
 
 def make(name):
@@ -78,12 +80,14 @@ def test_gradients_reach(name):
 
 
 def test_state_dict(name):
-    check_state_dict(build(name), lambda: create_encoder(name), make(name))
+    check_state_dict(build(name), lambda: build(name), make(name))
 
 
 def test_dtypes(name):
     encoder = build(name)
-    for seed in range(16, 22):  # running statistics of data like these, as after training
+    for seed in (
+        range(16, 22) if list(encoder.buffers()) else ()
+    ):  # running statistics of data like these, as after training
         encoder(*make(name)(seed))
     encoder.eval()
     (x,) = make(name)(4)
@@ -102,9 +106,9 @@ def test_dtypes(name):
         assert (rounded.double() - exact).norm() <= layers * torch.finfo(torch.bfloat16).eps * exact.norm()
 
 
-@pytest.fixture(params=sorted(set(list_encoders()) - {"resnet34", "resnet18_3d"}))
+@pytest.fixture(params=sorted(set(list_encoders()) - {"resnet34", "resnet18_3d", "vgg16", "vgg19"}))
 def traced(request):
-    """Tracing takes long; these two have no block or stage that the others do not have."""
+    """Tracing takes long; those left out have no block or stage that the others do not have."""
     return request.param
 
 
@@ -128,7 +132,7 @@ def test_refuses_another_shape(name):
 
 def test_any_number_of_channels(name):
     shape = SHAPES.get(name, PICTURE)
-    encoder = create_encoder(name, in_channels=2)
+    encoder = create_encoder(name, in_channels=2, **OPTIONS.get(name, {}))
     assert encoder(torch.randn(2, 2, *shape[1:])).shape == (2, encoder.out_features)
     with pytest.raises(ConfigError, match="in_channels is 0"):
         create_encoder(name, in_channels=0)

@@ -10,30 +10,36 @@ from torch import Tensor
 from counterpoint.encoders.base import Encoder
 from counterpoint.errors import ConfigError
 
-_FIRST = "conv1.weight"  # (channels, C, ...)
 
-
-def load_published(encoder: Encoder, state_dict: Mapping[str, Tensor]) -> None:
+def load_published(
+    encoder: Encoder,
+    state_dict: Mapping[str, Tensor],
+    *,
+    first: str = "conv1.weight",
+    left_out: tuple[str, ...] = ("fc.",),
+) -> None:
     """Copy a published checkpoint into an encoder; either all of it fits, or nothing is changed.
 
     The prefix ``module.``, which networks have that were trained by ``DataParallel``, is taken off, and the classifier
-    ``fc`` left out. Where the checkpoint's first convolution reads another number of channels, its kernels are summed
+    left out. Where the checkpoint's first convolution reads another number of channels, its kernels are summed
     over theirs and shared out evenly among the encoder's: a grey picture, given in all channels, is seen as before.
 
     Args:
-        encoder: with the checkpoint's names, but for the classifier; its first convolution is ``conv1``.
+        encoder: with the checkpoint's names, but for the classifier.
         state_dict: names to tensors, as ``torch.load(path, weights_only=True)`` gives them.
+        first: name of the first convolution's kernels, ``(channels, C, ...)``.
+        left_out: how the names begin of what the encoder does not have.
 
     Raises:
         ConfigError: the checkpoint is of another architecture.
     """
     theirs = {name.removeprefix("module."): tensor for name, tensor in state_dict.items()}
-    theirs = {name: tensor for name, tensor in theirs.items() if not name.startswith("fc.")}
+    theirs = {name: tensor for name, tensor in theirs.items() if not name.startswith(left_out)}
     own = encoder.state_dict()
-    weight = theirs.get(_FIRST)
-    if weight is not None and weight.ndim == own[_FIRST].ndim and weight.shape[1] != encoder.in_channels:
+    weight = theirs.get(first)
+    if weight is not None and weight.ndim == own[first].ndim and weight.shape[1] != encoder.in_channels:
         spread = weight.sum(1, keepdim=True) / encoder.in_channels
-        theirs[_FIRST] = spread.expand(-1, encoder.in_channels, *weight.shape[2:])
+        theirs[first] = spread.expand(-1, encoder.in_channels, *weight.shape[2:])
     # Checkpoints older than PyTorch 0.4.1 do not count batches.
     missing = [n for n in own if n not in theirs and not n.endswith("num_batches_tracked")]
     strange = [n for n in theirs if n not in own]

@@ -17,7 +17,7 @@ def create_transform(name: str, *, spec: MediaSpec, augment: bool = False, **opt
     """Make the transform that stands in front of an encoder.
 
     Args:
-        name: ``log_spectrogram``, ``log_mel``, ``mfcc`` (sound) or ``frames`` (sight).
+        name: ``log_spectrogram``, ``log_mel``, ``mfcc``, ``vggish_mel`` (sound) or ``frames`` (sight).
         spec: shape of the clips it will get.
         augment: change clips at random in ``train()``; in ``eval()`` nothing is random.
         options: further arguments of the transform.
