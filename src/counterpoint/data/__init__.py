@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.data import cremad, folder, grid, ravdess, talkers
+from counterpoint.data import cremad, folder, grid, kinetics_sounds, ravdess, ssw60, talkers, vggsound
 from counterpoint.data.clips import SPLITS, Clip, ClipTable
 from counterpoint.data.prepare import PreparedClips, prepare
 from counterpoint.data.registry import DATASETS, DatasetEntry, load_table
@@ -29,10 +29,13 @@ __all__ = [
     "cremad",
     "folder",
     "grid",
+    "kinetics_sounds",
     "load_table",
     "prepare",
     "ravdess",
+    "ssw60",
     "talkers",
+    "vggsound",
 ]
 
 

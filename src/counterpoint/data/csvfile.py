@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,15 +63,32 @@ class Row(Mapping[str, str]):
         """Number of columns."""
         return len(self.cells)
 
+    def whole(self, column: str) -> int:
+        """The whole number of at least 0 in a cell; ``3.0`` is one.
+
+        Raises:
+            DataError: it is none; the message says file, line and column.
+        """
+        if not re.fullmatch(r"[0-9]{1,15}(\.0+)?", self[column]):
+            raise self.error(column, f"{self[column]!r} is no whole number")
+        return int(self[column].partition(".")[0])
+
     def error(self, column: str, message: str) -> DataError:
         """An exception that says file, line and column."""
         return DataError(f"{self.source}, line {self.line}, column {column!r}: {message}")
 
 
 def parse_csv(
-    text: str, source: str, required: tuple[str, ...], optional: tuple[str, ...] = (), *, header: bool = True
+    text: str,
+    source: str,
+    required: tuple[str, ...],
+    optional: tuple[str, ...] = (),
+    *,
+    header: bool = True,
+    delimiter: str = ",",
+    commas_in: str | None = None,
 ) -> list[Row]:
-    """The rows of a comma-separated table; empty lines are skipped.
+    """The rows of a table; empty lines are skipped.
 
     Args:
         text: the content of the file.
@@ -78,12 +96,15 @@ def parse_csv(
         required: columns that must be there; with a header, order does not matter.
         optional: columns that may be there; others are an error, so that a misspelt one is not overlooked.
         header: the first line names the columns; without, they are the required ones in their order.
+        delimiter: what stands between cells.
+        commas_in: column whose cells may hold delimiters without quotes around them: what is too much in a line is
+            taken for its.
 
     Raises:
         DataError: header or a line that does not fit, with its number.
     """
     # strict: a quote that is never closed would swallow the rest of the file without a word.
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     known = (*required, *optional)
     columns = None if header else list(required)
     rows = []
@@ -96,6 +117,9 @@ def parse_csv(
                 columns = cells
                 _check_header(columns, source, required, known)
                 continue
+            if commas_in is not None and len(cells) > len(columns):
+                at, spare = columns.index(commas_in), len(cells) - len(columns) + 1
+                cells[at : at + spare] = [f"{delimiter} ".join(cells[at : at + spare])]
             if len(cells) != len(columns):
                 wanted = f"{'the header has' if header else 'there must be'} {len(columns)} ({', '.join(columns)})"
                 raise DataError(f"{source}, line {reader.line_num}: {len(cells)} cells, but {wanted}")

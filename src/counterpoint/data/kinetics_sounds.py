@@ -1,0 +1,236 @@
+"""Kinetics-Sounds: the classes of Kinetics that are seen and heard, from its lists or from folders of its classes.
+
+Arandjelovic, Zisserman: "Look, Listen and Learn", ICCV (2017); Kay et al.: "The Kinetics Human Action Video Dataset",
+arXiv:1705.06950 (2017).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from counterpoint.data.clips import Clip, ClipTable
+from counterpoint.data.csvfile import parse_csv, read_text
+from counterpoint.data.mediafiles import VIDEOS, cut_names, files_by_name, first_spelling
+from counterpoint.data.places import default_root
+from counterpoint.data.registry import dataset
+from counterpoint.data.splits import hold_out_validation
+from counterpoint.errors import ConfigError, DatasetNotFoundError
+from counterpoint.media.spec import MediaSpec
+
+WHERE = "Kinetics-Sounds, a part of Kinetics (Kay et al. 2017), its lists under CC BY 4.0; the videos are their owners'"
+
+_INSTRUMENTS = (
+    "accordion",
+    "bagpipes",
+    "bass guitar",
+    "clarinet",
+    "drums",
+    "guitar",
+    "harmonica",
+    "keyboard",
+    "organ",
+    "piano",
+    "saxophone",
+    "trombone",
+    "trumpet",
+    "violin",
+    "xylophone",
+)
+CLASSES = (
+    "blowing nose",
+    "blowing out candles",
+    "bowling",
+    "chopping wood",
+    "dribbling basketball",
+    "laughing",
+    "mowing lawn",
+    *(f"playing {instrument}" for instrument in _INSTRUMENTS),
+    "ripping paper",
+    "shoveling snow",
+    "shuffling cards",
+    "singing",
+    "stomping grapes",
+    "tap dancing",
+    "tapping guitar",
+    "tapping pen",
+    "tickling",
+)
+"""The 31 names that are left of the 34 of 2017, most of which Kinetics has renamed since; as AdaMML publishes them."""
+
+_SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
+_COLUMNS = ("label", "youtube_id", "time_start", "time_end")
+_LAYOUT = """its folder must look like one of these:
+  train.csv, val.csv, test.csv (label,youtube_id,time_start,time_end,split, anywhere under it) with the videos as
+    ID_000010_000020.mp4 in any folders
+  train/playing drums/ID_000010_000020.mp4 ..., val/..., test/...   (also playing_drums, train_256, videos_val)"""
+
+
+@dataclass
+class _Found:
+    """Clip id -> what is known of it, for the clips that are there; and those that are listed and are not."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    videos: dict[str, str] = field(default_factory=dict)
+    sides: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    lost: Counter[str] = field(default_factory=Counter)  # of these, by list
+
+    def add(self, name: str, path: Path, label: str, video: str, side: str) -> None:
+        self.files[name], self.labels[name], self.videos[name], self.sides[name] = path, label, video, side
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of a list of Kinetics: seconds `start` to `end` of an online video."""
+
+    video: str
+    start: int
+    end: int
+    label: str
+    split: str
+
+    @property
+    def id(self) -> str:
+        """As its file is called."""
+        return f"{self.video}_{self.start:06d}_{self.end:06d}"
+
+
+@dataset("kinetics_sounds", tasks=("action",), where=WHERE)
+def load_kinetics_sounds(
+    root: Path | None, task: str, seed: int, *, strumming: bool = False, lists: str | None = None, val: float = 0.1
+) -> ClipTable:
+    """List the clips of Kinetics whose class can be heard.
+
+    The paper of 2017 names 34 classes of an early Kinetics, most of which have since been renamed, split or dropped.
+    31 remain (AdaMML's list; OGM-GE has 31 too, and publishes numbers without names), or 32 with strumming guitar.
+
+    Args:
+        root: the folder of Kinetics, or of its part; other classes in it are passed over. None:
+            ``datasets/kinetics_sounds`` in the cache.
+        task: ``action``.
+        seed: of which training clips are held out, where validation clips are drawn.
+        strumming: with the class strumming guitar, as CrissCross has it.
+        lists: folder of Kinetics' CSV lists; None: anywhere in `root`. Without lists the folders say class and split.
+        val: where there is no test set, that of validation becomes it and this share of the training clips is held out
+            for validation, whole online videos.
+
+    Raises:
+        DatasetNotFoundError: no clip of these classes is at `root`, or no list where the option says.
+        DataError: a line of a list that does not fit, with its number.
+        ConfigError: a value outside its range.
+    """
+    if not isinstance(strumming, bool):
+        raise ConfigError(f"strumming is {strumming!r}; it must be true or false")
+    classes = tuple(sorted((*CLASSES, "strumming guitar"))) if strumming else CLASSES
+    root = default_root("kinetics_sounds") if root is None else root
+    tables = find_lists(root if lists is None else Path(lists).expanduser())
+    if lists is not None and not tables:
+        raise DatasetNotFoundError(f"There are no lists of Kinetics (train.csv, val.csv, test.csv) in {lists}")
+    found = _listed(root, tables, classes) if tables else _in_folders(root, classes)
+    if not found.files:
+        raise DatasetNotFoundError(
+            f"Kinetics-Sounds is not at {root}: none of the {len(found.missing)} clips listed of its classes is there. "
+            f"Kinetics-400 is at https://github.com/cvdfoundation/kinetics-dataset; {_LAYOUT}"
+        )
+    sides, drawn = found.sides, val
+    if "test" in sides.values() and "val" in sides.values():
+        drawn = 0.0
+    elif "test" not in sides.values():
+        sides = {name: "test" if side == "val" else side for name, side in sides.items()}
+    split = hold_out_validation(
+        "kinetics_sounds", sides, found.labels, found.videos, val=drawn, seed=seed, group_word="source video"
+    )
+    swapped = ("Test: the validation set of Kinetics.",) if sides is not found.sides else ()
+    return ClipTable(
+        name=f"kinetics_sounds/{task}",
+        classes=classes,
+        clips=tuple(
+            Clip(name, path, classes.index(found.labels[name]), split.sides[name], found.videos[name])
+            for name, path in found.files.items()
+        ),
+        media=MediaSpec(sample_rate=16000, seconds=10.0, frames=3, size=224, gray=False),
+        notes=(WHERE + ".", *_notes(found, classes), *swapped, *split.notes),
+        refused=found.missing,
+        group_word="source video",
+    )
+
+
+def find_lists(folder: Path) -> dict[Path, str]:
+    """The CSV lists of Kinetics in a folder and the folders in it: path -> split.
+
+    They are known by their names, such as ``train.csv``, ``kinetics_val.csv``, ``kinetics-400_test.csv``.
+    """
+    found = {}
+    for path in sorted(folder.rglob("*.csv")) if folder.is_dir() else ():
+        side = _side(path.stem)
+        if side is not None:
+            found[path] = side
+    return found
+
+
+def read_list(path: Path, split: str) -> list[Listed]:
+    """The lines of one list of Kinetics.
+
+    Raises:
+        DataError: a line that does not fit, with its number; the file cannot be read.
+    """
+    listed = []
+    for row in parse_csv(read_text(path), str(path), _COLUMNS, ("split", "is_cc")):
+        start, end = row.whole("time_start"), row.whole("time_end")
+        if not row["youtube_id"] or end <= start:
+            raise row.error("youtube_id", f"no clip: {row['youtube_id']!r} from {start} to {end} s")
+        listed.append(Listed(row["youtube_id"], start, end, row["label"], split))
+    return listed
+
+
+def _side(name: str) -> str | None:
+    """``"val"`` for ``kinetics_val``, ``videos_val``, ``val_256``; None for other names."""
+    parts = re.split(r"[-_ .]", name.lower())
+    return next((_SPLITS[part] for part in parts if part in _SPLITS), None)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", " ")
+
+
+def _listed(root: Path, tables: dict[Path, str], classes: tuple[str, ...]) -> _Found:
+    found = _Found()
+    files = files_by_name(root, VIDEOS)
+    for path, side in tables.items():
+        for row in read_list(path, side):
+            if _plain(row.label) not in classes or row.id in found.files or row.id in found.missing:
+                continue
+            file = first_spelling((*cut_names(row.video, row.start, row.end), row.video), files)
+            if file is None:
+                found.missing[row.id] = f"{path.name} lists it, but its video is missing"
+                found.lost[path.name] += 1
+            else:
+                found.add(row.id, file, _plain(row.label), row.video, side)
+    return found
+
+
+def _in_folders(root: Path, classes: tuple[str, ...]) -> _Found:
+    found = _Found()
+    for folder in sorted(p for p in root.iterdir() if p.is_dir()) if root.is_dir() else ():
+        side = _side(folder.name)
+        if side is None:
+            continue
+        for inner in sorted(p for p in folder.iterdir() if p.is_dir() and _plain(p.name) in classes):
+            for name, path in files_by_name(inner, VIDEOS).items():
+                video = re.sub(r"(_[0-9]{1,7}){1,2}$", "", name)
+                found.add(f"{side}/{name}", path, _plain(inner.name), video, side)
+    return found
+
+
+def _notes(found: _Found, classes: tuple[str, ...]) -> tuple[str, ...]:
+    notes = [f"Classes: {len(classes)}, those of Kinetics that remain of the 34 of Kinetics-Sounds."]
+    if found.missing:
+        lost = ", ".join(f"{count} of {name}" for name, count in found.lost.items())
+        notes.append(f"Missing videos: {lost}; figures are not those of the full dataset.")
+    if absent := [name for name in classes if name not in found.labels.values()]:
+        notes.append(f"No clip of {', '.join(absent)} is there.")
+    return tuple(notes)
