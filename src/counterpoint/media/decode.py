@@ -16,7 +16,7 @@ from counterpoint.media.faces import FaceTrack, read_landmarks
 from counterpoint.media.plan import Plan
 from counterpoint.media.sight import Sight
 from counterpoint.media.sound import Sound
-from counterpoint.media.source import Source, opened
+from counterpoint.media.source import CLOCKLESS, Source, opened
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.stretch import Stretch, decoded, streams_of
 from counterpoint.registry import did_you_mean
@@ -25,8 +25,6 @@ from counterpoint.registry import did_you_mean
 _SEEK_FROM = 3.0
 # How far in front of the stretch to land, seconds: near first, farther where sound and picture lie apart in the file.
 _SEEK_LEADS = (1.0, 6.0)
-# Seeking in these goes by guessed byte positions and loses the clock.
-_NO_SEEK = frozenset({"mp3", "aac", "ac3", "eac3", "amr", "loas"})
 # Packets this far behind the stretch end the search for streams that have nothing left, seconds and packets.
 _BEHIND, _MANY_BEHIND = 5.0, 64
 # A clip that takes longer than this is damaged or no clip, seconds.
@@ -131,7 +129,7 @@ class _Reading:
         """Decode; with `lead`, seek to so many seconds before the stretch first; None if that landed elsewhere."""
         source = self.source
         if lead is not None:
-            if source.container.format.name in _NO_SEEK:
+            if source.container.format.name in CLOCKLESS:
                 return None
             try:
                 source.container.seek(round((source.origin + self.plan.start - lead) * av.time_base), backward=True)

@@ -26,8 +26,23 @@ class Plan:
     due: tuple[float, ...]
 
     @classmethod
-    def of(cls, path: Path, spec: MediaSpec, start: float, end: float | None, wanted: tuple[str, ...]) -> Plan:
+    def of(
+        cls,
+        path: Path,
+        spec: MediaSpec,
+        start: float,
+        end: float | None,
+        wanted: tuple[str, ...],
+        picture: tuple[float, float] | None = None,
+    ) -> Plan:
         """The plan for the stretch ``[start, end)`` of a file.
+
+        Args:
+            path: of the file.
+            spec: shape of the result.
+            start, end: seconds from the beginning of the file; `end` None: as long as the shape has it.
+            wanted: modalities.
+            picture: first and last moment of the picture, to spread frames over; None: the file is asked.
 
         Raises:
             MediaError: the stretch is none, or too short for the sound that is asked for; the file cannot be read.
@@ -44,7 +59,7 @@ class Plan:
             spans["audio"] = low, min(high, stop)
         if "visual" in wanted:
             spans["visual"] = start, stop
-            due = _times(path, spec, start, stop)
+            due = _times(path, spec, start, stop, picture)
         return cls(spec, spans, tuple(due))
 
     @property
@@ -58,10 +73,10 @@ class Plan:
         return max((high for _, high in self.spans.values()), default=0.0)
 
 
-def _times(path: Path, spec: MediaSpec, start: float, stop: float) -> list[float]:
+def _times(path: Path, spec: MediaSpec, start: float, stop: float, picture: tuple[float, float] | None) -> list[float]:
     if spec.frames is None:
         return [start + k / spec.fps for k in range(spec.num_frames)]
-    first, last = picture_span(path, stop) or (start, stop)
+    first, last = picture or picture_span(path, stop) or (start, stop)
     if max(first, start) < min(last, stop):  # else there is no picture, and reading says so
         start, stop = max(first, start), min(last, stop)
     return [start + (k + 0.5) * (stop - start) / spec.frames for k in range(spec.frames)]

@@ -21,6 +21,8 @@ from counterpoint.errors import MediaError
 MAX_PIXELS = 2**26
 # A local file that FFmpeg cannot read on within this time is damaged, seconds.
 MAX_SECONDS_OF_IO = 30.0
+# These have no time stamps: their length is guessed from their bytes, and seeking loses the clock.
+CLOCKLESS = frozenset({"mp3", "aac", "ac3", "eac3", "amr", "loas"})
 # Packets stand in the order of decoding, which may show one this much later than the next, seconds.
 _LATE = 1.0
 
