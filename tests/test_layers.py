@@ -12,7 +12,7 @@ import counterpoint
 SOURCE = Path(counterpoint.__file__).parent
 BASE = {"errors", "registry", "distributed", "allocator", "cores"}
 PLUG_IN = BASE | {"functional"}
-MODELS = PLUG_IN | {"heads", "intermediate", "fusion", "balance", "encoders", "metrics"}
+MODELS = PLUG_IN | {"heads", "intermediate", "fusion", "balance", "encoders", "metrics", "localise"}
 # What each room may import of the package, beside itself.
 MAY_IMPORT = {
     "functional": BASE,

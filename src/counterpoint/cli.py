@@ -9,7 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from counterpoint.commands.options import Parser, explicit_wins, last_value, leave_out_plumbing, lists_of_words
+from counterpoint.commands.options import (
+    Parser,
+    explicit_wins,
+    last_value,
+    leave_out_plumbing,
+    lists_of_words,
+    overrides,
+)
 from counterpoint.errors import ConfigError, CounterpointError, RunError
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import DataConfig, TrainConfig, from_dict, to_dict
@@ -100,6 +107,7 @@ def train(words: list[str]) -> None:
     parser.add_argument("--recipe", type=str, help="a method's fusion, head and balance: counterpoint list recipes")
     parser.add_place("run", "made of data, method and seed")
     parser.add_class_arguments(TrainConfig, None)
+    words = overrides(words)
     recipe = last_value(words, "--recipe")
     options = parser.parse(explicit_wins(words))
     if options["recipe"] is not None:
@@ -119,7 +127,7 @@ def train(words: list[str]) -> None:
 
     run = fit(config, folder, resume=options["resume"], overwrite=options["overwrite"])
     if is_main_process():
-        print_run(run, write_run_report(run))
+        print_run(run, write_run_report(run) if config.task == "classify" else None)
 
 
 def evaluate(words: list[str]) -> None:
@@ -164,6 +172,7 @@ def compare(words: list[str]) -> None:
     parser.add_argument("--table", type=str, help="a paper's table, all of its rows: counterpoint list tables")
     parser.add_place("comparison", "the table's, or compare")
     parser.add_class_arguments(CompareConfig, None)
+    words = overrides(words)
     table = last_value(words, "--table")
     words = explicit_wins(lists_of_words(words, ("--methods", "--seeds", "--folds")))
     options = parser.parse(words)
@@ -267,6 +276,8 @@ def _config_to_resume(folder: Path, file: str) -> Path:
 
 def _default_name(config: TrainConfig, recipe: str | None) -> str:
     parts = [config.intermediate.name, config.fusion.name, config.fusion.attention, config.balance.name]
+    if config.task == "localise":
+        parts = [config.localise.name, config.localise.supervision, config.balance.name]
     if config.head.name != "linear":
         parts.append(config.head.name)
     method = Path(recipe).stem if recipe else "-".join(part for part in parts if part)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from counterpoint.analysis.geometry import angles, weight_norms
 from counterpoint.analysis.traces import ZETA_BINS, Array, Trace
+from counterpoint.models import MultimodalModel
 from counterpoint.training.precision import DTYPES
 from counterpoint.training.run import Run
 
@@ -55,7 +56,9 @@ def extract(run: Run, split: str, device: torch.device | None = None) -> Extract
     module = run.module.eval()
     device = module.device if device is None else device
     module.to(device)
-    fusion, dtype = module.model.fusion, DTYPES[module.precision]
+    model = module.model
+    assert isinstance(model, MultimodalModel)
+    fusion, dtype = model.fusion, DTYPES[module.precision]
     kinds = ("features", "unimodal", "silenced", "head", "zeta")
     parts: dict[str, dict[str, list[Tensor]]] = {kind: {} for kind in kinds}
     logits, targets, index = [], [], []
@@ -65,7 +68,7 @@ def extract(run: Run, split: str, device: torch.device | None = None) -> Extract
 
     for batch in run.data.loader(split):
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            features = module.model.encode(module.inputs({m: batch[m].to(device) for m in module.transforms}))
+            features = model.encode(module.inputs({m: batch[m].to(device) for m in module.transforms}))
             with _inputs_of(fusion.head) as seen:
                 output = fusion(features)
             for modality, values in features.items():
@@ -121,7 +124,9 @@ def trace(run: Run, extraction: Extraction, probe: Mapping[str, Array] | None = 
         extraction: of its test split.
         probe: modality -> log-probabilities of a linear probe, ``(N, C)``; None: none was fitted.
     """
-    weights = {m: w.detach().float().cpu() for m, w in run.module.model.fusion.head.weights().items()}
+    model = run.module.model
+    assert isinstance(model, MultimodalModel)
+    weights = {m: w.detach().float().cpu() for m, w in model.fusion.head.weights().items()}
     return Trace(
         ids=np.array(extraction.ids),
         target=extraction.target.numpy(),

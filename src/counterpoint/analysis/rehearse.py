@@ -14,7 +14,7 @@ import torch
 from counterpoint.analysis.plan import ALONE, Entry, apply_setting
 from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.models import MultimodalModel
+from counterpoint.models import Model
 from counterpoint.training.build import build_balancer, build_loss, build_model, build_parts, check_names
 from counterpoint.training.config import TrainConfig
 
@@ -75,7 +75,7 @@ def _named(entry: Entry, setting: Mapping[str, Any] | None = None) -> Iterator[N
         raise ConfigError(f"{which}{tried}: {error}") from error
 
 
-def _model(config: TrainConfig) -> MultimodalModel:
+def _model(config: TrainConfig) -> Model:
     return _on_no_device(partial(build_model, config, _ANY_CLASSES, _ANY_SHAPE))
 
 
@@ -85,7 +85,7 @@ def _make(config: TrainConfig, num_classes: int | None, spec: MediaSpec | None) 
         model = build_model(config, _ANY_CLASSES, _ANY_SHAPE)
     else:
         model = build_parts(config, num_classes, spec).model
-    build_loss(config, build_balancer(config, model))
+    build_loss(config, build_balancer(config, model), model)
 
 
 def _on_no_device(make: Callable[[], T]) -> T:

@@ -118,6 +118,19 @@ def _comparison(name: str) -> str:
 _FILES: dict[str, Callable[[str], str]] = {"--config": _readable, "--recipe": _composition, "--table": _comparison}
 
 
+_FLAGS = ("--resume", "--overwrite")  # take no value
+_OVERRIDE = re.compile(r"[a-z_]+(\.\w+)*=.*", re.DOTALL)
+
+
+def overrides(words: Sequence[str]) -> list[str]:
+    """``task=localise`` is ``--task=localise``, unless it is the value of the option before it."""
+    out: list[str] = []
+    for word in words:
+        free = not out or not out[-1].startswith("--") or "=" in out[-1] or out[-1] in _FLAGS
+        out.append(f"--{word}" if free and _OVERRIDE.fullmatch(word) else word)
+    return out
+
+
 def last_value(words: Sequence[str], option: str) -> str | None:
     """What stands behind an option, as ``--option value`` or ``--option=value``; the last counts, None without one."""
     given = [b for a, b in itertools.pairwise(words) if a == option]

@@ -50,19 +50,26 @@ class ClipDataset(Dataset[dict[str, Tensor]]):
         places: where each one's row is, by clip id.
         spec: shape of the clips.
         modalities: what the items hold.
+        targets: of each clip; None: its label.
 
     Attributes:
         clips: as given.
-        targets: int64 ``(len(clips),)``.
+        targets: int64 ``(len(clips),)``, or per segment ``(len(clips), T)``.
     """
 
     def __init__(
-        self, clips: Sequence[Clip], places: Mapping[str, Place], spec: MediaSpec, modalities: Sequence[str]
+        self,
+        clips: Sequence[Clip],
+        places: Mapping[str, Place],
+        spec: MediaSpec,
+        modalities: Sequence[str],
+        targets: Sequence[Sequence[int]] | None = None,
     ) -> None:
         self.clips = tuple(clips)
         self.spec = spec
         self.modalities = tuple(modalities)
-        self.targets = torch.tensor([clip.label for clip in self.clips], dtype=torch.int64)
+        known = [clip.label for clip in self.clips] if targets is None else targets
+        self.targets = torch.tensor(known, dtype=torch.int64)
         where = [places[clip.id] for clip in self.clips]
         self._shards = sorted({place.shard for place in where})
         number = {shard: k for k, shard in enumerate(self._shards)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch.export
 from torch import Tensor
@@ -29,6 +29,11 @@ class FusionOutput:
     fused: Tensor
     weights: Mapping[str, Tensor] | None = None
     extras: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def float(self) -> FusionOutput:
+        """With all logits in float32, whatever the precision they were computed in."""
+        unimodal = {name: logits.float() for name, logits in self.unimodal_logits.items()}
+        return replace(self, logits=self.logits.float(), unimodal_logits=unimodal)
 
 
 # torch.export takes only outputs that it knows how to take apart.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.export
@@ -38,6 +38,17 @@ class LocaliserOutput:
     unimodal_logits: Mapping[str, Tensor] = field(default_factory=dict)
     weights: Mapping[str, Tensor] | None = None
     extras: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def float(self) -> LocaliserOutput:
+        """With all logits in float32, whatever the precision they were computed in."""
+        return replace(
+            self,
+            event=self.event.float(),
+            event_class=self.event_class.float(),
+            segment_logits=self.segment_logits.float(),
+            video_logits=self.video_logits.float(),
+            unimodal_logits={name: logits.float() for name, logits in self.unimodal_logits.items()},
+        )
 
     @property
     def background(self) -> int:

@@ -60,6 +60,11 @@ class MultimodalModel(nn.Module):
         """In declared order."""
         return self.fusion.modalities
 
+    @property
+    def balanced(self) -> dict[str, nn.Module]:
+        """Per modality what it alone passes through, whose gradients a balancer may change: its encoder."""
+        return dict(self.encoders.items())
+
     def encode(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Features per modality, ``(B, D_m)``.
 
@@ -97,4 +102,7 @@ class MultimodalModel(nn.Module):
         """The model that :meth:`save_pretrained` wrote, in evaluation mode; see :func:`from_pretrained`."""
         from counterpoint.models.pretrained import from_pretrained
 
-        return from_pretrained(folder)
+        model = from_pretrained(folder)
+        if not isinstance(model, cls):
+            raise ConfigError(f"{folder} holds a {type(model).__name__}, not a {cls.__name__}")
+        return model

@@ -12,18 +12,22 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from counterpoint.errors import ConfigError
+from counterpoint.models.localisation import LocalisationModel, create_localisation_model
 from counterpoint.models.multimodal import MultimodalModel
 from counterpoint.models.registry import create_model
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+Model = MultimodalModel | LocalisationModel
 
 
-def save_pretrained(model: MultimodalModel, folder: str | Path, extra: Mapping[str, Any] | None = None) -> None:
+def save_pretrained(model: Model, folder: str | Path, extra: Mapping[str, Any] | None = None) -> None:
     """Write a model; see :meth:`MultimodalModel.save_pretrained`."""
     from counterpoint import __version__
 
     if not model.config:
-        raise ConfigError("only a model made by create_model can be saved with its configuration; save its state_dict")
+        raise ConfigError(
+            "only a model made by name (create_model) can be saved with its configuration; save its state_dict"
+        )
     config = {"counterpoint": __version__, "name": model.config["name"], "options": model.config["options"]}
     kept = model.config.get("extra", {}) if extra is None else extra
     try:
@@ -41,7 +45,7 @@ def save_pretrained(model: MultimodalModel, folder: str | Path, extra: Mapping[s
         path.replace(folder / name)
 
 
-def from_pretrained(folder: str | Path) -> MultimodalModel:
+def from_pretrained(folder: str | Path) -> Model:
     """The model in a folder that :meth:`MultimodalModel.save_pretrained` wrote, in evaluation mode.
 
     Args:
@@ -53,7 +57,7 @@ def from_pretrained(folder: str | Path) -> MultimodalModel:
     folder = Path(folder)
     config = _read_config(folder)
     try:
-        model = create_model(config["name"], **config["options"])
+        model = _create(config["name"], config["options"])
     except (KeyError, TypeError) as error:
         raise ConfigError(f"{folder / CONFIG} does not describe a model: {error}") from error
     model.config = {key: config[key] for key in ("name", "options", "extra") if key in config}
@@ -65,6 +69,10 @@ def from_pretrained(folder: str | Path) -> MultimodalModel:
             f"{folder / WEIGHTS} holds the weights of another model than {CONFIG} says: {error}"
         ) from error
     return model.eval()
+
+
+def _create(name: str, options: Mapping[str, Any]) -> Model:
+    return create_localisation_model(**options) if name == "localisation" else create_model(name, **options)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

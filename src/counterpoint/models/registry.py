@@ -70,15 +70,7 @@ def create_model(
         UnknownNameError: no such model, encoder, stage, intermediate fusion, fusion or head.
         ConfigError: modalities that the model does not have, or options that do not fit.
     """
-    entry = MODELS.get(name)
-    chosen = _subset(name, entry.encoders, modalities)
-    for modality, changes in encoders.items():
-        if modality not in entry.encoders:
-            known = did_you_mean(modality, entry.encoders)
-            raise ConfigError(f"model {name!r} has no modality or option {modality!r}.{known}")
-        if not isinstance(changes, Mapping):
-            raise ConfigError(f"{modality}={changes!r}: changes to an encoder are a mapping such as {{'width': 16}}")
-    made = {m: _create_encoder({**chosen[m]}, encoders.get(m, {})) for m in chosen}
+    made = create_encoders(name, modalities, encoders)
     if intermediate is None and (intermediate_layers or intermediate_options):
         raise ConfigError("intermediate layers and options need an intermediate fusion; name one")
     places = (
@@ -107,6 +99,19 @@ def create_model(
         **{m: dict(changes) for m, changes in encoders.items()},
     }
     return MultimodalModel(made, joined, places=places, config={"name": name, "options": options})
+
+
+def create_encoders(name: str, modalities: Sequence[str] | None, changes: Mapping[str, Options]) -> dict[str, Encoder]:
+    """The encoders of a registered model, with fresh weights; see :func:`create_model`."""
+    entry = MODELS.get(name)
+    chosen = _subset(name, entry.encoders, modalities)
+    for modality, change in changes.items():
+        if modality not in entry.encoders:
+            known = did_you_mean(modality, entry.encoders)
+            raise ConfigError(f"model {name!r} has no modality or option {modality!r}.{known}")
+        if not isinstance(change, Mapping):
+            raise ConfigError(f"{modality}={change!r}: changes to an encoder are a mapping such as {{'width': 16}}")
+    return {m: _create_encoder({**chosen[m]}, changes.get(m, {})) for m in chosen}
 
 
 def list_models(pattern: str = "*") -> list[str]:

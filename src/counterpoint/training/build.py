@@ -18,12 +18,21 @@ from counterpoint.errors import ConfigError, RunError
 from counterpoint.fusion import FUSIONS
 from counterpoint.heads import HEADS
 from counterpoint.intermediate import INTERMEDIATES
+from counterpoint.localise import LOCALISER_LOSSES, LOCALISERS, LocaliserOutput
 from counterpoint.losses import LOSSES, create_loss
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms import TRANSFORMS, create_transform
-from counterpoint.models import MODELS, MultimodalModel, create_model, from_pretrained
+from counterpoint.models import (
+    MODELS,
+    LocalisationModel,
+    Model,
+    create_localisation_model,
+    create_model,
+    from_pretrained,
+)
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import LossConfig, TrainConfig
+from counterpoint.training.task import Classification, Localisation, Task
 
 Inputs = dict[str, dict[str, Any]]
 
@@ -33,12 +42,12 @@ class Parts:
     """A model with what stands in front of its encoders.
 
     Attributes:
-        model: encoders, fusion, head.
+        model: encoders, fusion, head; or encoders and localiser.
         transforms: per modality, from decoded clips to the encoder's input.
         inputs: per modality the name and options of its transform.
     """
 
-    model: MultimodalModel
+    model: Model
     transforms: nn.ModuleDict
     inputs: Inputs
 
@@ -57,6 +66,9 @@ def check_names(config: TrainConfig) -> None:
     MODELS.get(config.model.name)
     if config.intermediate.name is not None:
         INTERMEDIATES.get(config.intermediate.name)
+    LOCALISERS.get(config.localise.name)
+    if config.localise.loss is not None:
+        LOCALISER_LOSSES.get(config.localise.loss)
     FUSIONS.get(config.fusion.name)
     HEADS.get(config.head.name)
     LOSSES.get(config.loss.name)
@@ -67,41 +79,55 @@ def check_names(config: TrainConfig) -> None:
             TRANSFORMS.get(options["name"])
 
 
-def build_parts(config: TrainConfig, num_classes: int, spec: MediaSpec) -> Parts:
+def build_parts(
+    config: TrainConfig,
+    num_classes: int,
+    spec: MediaSpec,
+    *,
+    segments: int | None = None,
+    features: Mapping[str, int] | None = None,
+) -> Parts:
     """Create the model with fresh weights, and its transforms.
 
     Args:
         config: what to create.
         num_classes: C.
         spec: the shape of the clips.
+        segments: T, in localisation.
+        features: widths of the clips' features, where the clips are features; None: they are media.
 
     Raises:
         CounterpointError: names, options or values that do not fit.
     """
-    model = build_model(config, num_classes, spec)
-    resolved = _resolve(config)
+    model = build_model(config, num_classes, spec, segments=segments, features=features)
+    resolved = _resolve(config) if features is None else {name: {"name": "features"} for name in features}
     inputs = {name: resolved[name] for name in model.modalities}
     return Parts(model, _transforms(inputs, spec, augment=config.augment), inputs)
 
 
-def build_model(config: TrainConfig, num_classes: int, spec: MediaSpec | None = None) -> MultimodalModel:
+def build_model(
+    config: TrainConfig,
+    num_classes: int,
+    spec: MediaSpec | None = None,
+    *,
+    segments: int | None = None,
+    features: Mapping[str, int] | None = None,
+) -> Model:
     """Create the model alone, with fresh weights; under ``torch.device("meta")`` it takes no memory.
 
     Args:
         config: what to create.
         num_classes: C.
         spec: the shape of the clips; None: that for which the model's encoders are made if nobody tells them.
+        segments, features: see :func:`build_parts`.
 
     Raises:
         CounterpointError: names, options or values that do not fit.
     """
-    options = dict(config.model.options)
-    inputs = _resolve(config)
-    for modality in config.model.modalities or inputs:
-        if spec is not None and modality in inputs and isinstance(options.get(modality, {}), Mapping):
-            follows = _following(config.model.name, modality, options.get(modality, {}), inputs[modality], spec)
-            if follows:
-                options[modality] = {**follows, **options.get(modality, {})}
+    if config.task == "localise":
+        return _build_localiser(config, num_classes, spec, segments or 1, features)
+    if features is not None:
+        raise ConfigError("the clips are features of segments, which are only localised; set task to localise")
     between, fusion = config.intermediate, config.fusion
     given = {"attention": fusion.attention, "zeta": fusion.zeta}
     with _wrong_kinds_told("model, intermediate, fusion or head"):
@@ -116,8 +142,32 @@ def build_model(config: TrainConfig, num_classes: int, spec: MediaSpec | None = 
             fusion_options={**{k: v for k, v in given.items() if v is not None}, **fusion.options},
             head=config.head.name,
             head_options=config.head.options,
-            **options,
+            **_encoder_options(config, spec, 1),
         )
+
+
+def _build_localiser(
+    config: TrainConfig, num_classes: int, spec: MediaSpec | None, segments: int, features: Mapping[str, int] | None
+) -> LocalisationModel:
+    chosen = config.localise
+    with _wrong_kinds_told("model or localise"):
+        return create_localisation_model(
+            chosen.name,
+            num_classes=num_classes,
+            segments=segments,
+            model=config.model.name if features is None else None,
+            dims=features,
+            modalities=config.model.modalities,
+            localiser_options={"supervision": chosen.supervision, "loss": chosen.loss, **chosen.options},
+            **({} if features is not None else _encoder_options(config, spec, segments)),
+        )
+
+
+def build_task(config: TrainConfig, num_classes: int) -> Task:
+    """What the model is trained and judged for."""
+    if config.task == "localise":
+        return Localisation(config.localise.supervision, background=num_classes)
+    return Classification()
 
 
 def load_parts(folder: Path) -> tuple[Parts, tuple[str, ...], MediaSpec, str]:
@@ -129,7 +179,7 @@ def load_parts(folder: Path) -> tuple[Parts, tuple[str, ...], MediaSpec, str]:
     Raises:
         RunError: the folder does not say what the model is fed with.
     """
-    model = from_pretrained(folder)
+    model: Model = from_pretrained(folder)
     extra = model.config.get("extra") or {}
     missing = {"inputs", "classes", "media"} - set(extra)
     if missing:
@@ -142,25 +192,36 @@ def load_parts(folder: Path) -> tuple[Parts, tuple[str, ...], MediaSpec, str]:
     return parts, tuple(extra["classes"]), spec, extra.get("precision", "32-true")
 
 
-def build_balancer(config: TrainConfig, model: MultimodalModel) -> Balancer | None:
-    """The balancer asked for; its noise follows the run's seed unless its options name another."""
+def build_balancer(config: TrainConfig, model: Model) -> Balancer | None:
+    """The balancer asked for; its noise follows the run's seed unless its options name another.
+
+    In localisation it acts on all parameters of a modality, unless its options say otherwise: over features made before
+    there are no convolutions.
+    """
     name = config.balance.name
     if name is None:
         return None
     options = dict(config.balance.options)
-    if "seed" in inspect.signature(BALANCERS.get(name)).parameters:
+    takes = inspect.signature(BALANCERS.get(name)).parameters
+    if "seed" in takes:
         options.setdefault("seed", config.seed)
+    if "parameters" in takes and isinstance(model, LocalisationModel):
+        options.setdefault("parameters", "all")
     with _wrong_kinds_told("balance"):
-        return create_balancer(name, model.encoders, **options)
+        return create_balancer(name, model.balanced, **options)
 
 
-def build_loss(config: TrainConfig, balancer: Balancer | None) -> Callable[..., Tensor]:
-    """The balancer's loss where it has one of its own, else the one asked for.
+def build_loss(config: TrainConfig, balancer: Balancer | None, model: Model | None = None) -> Callable[..., Tensor]:
+    """The localiser's loss; else the balancer's where it has one of its own, else the one asked for.
 
     Raises:
         UnknownNameError: no such loss.
         ConfigError: options that do not fit, or a loss is asked for beside a balancer that brings its own.
     """
+    if isinstance(model, LocalisationModel):
+        if balancer is not None and balancer.has_own_loss:
+            raise ConfigError(f"balance {config.balance.name!r} trains with a loss of its own, which localisers cannot")
+        return _LocaliserLoss(model)
     if balancer is not None and balancer.has_own_loss:
         if config.loss != LossConfig():
             raise ConfigError(
@@ -171,8 +232,37 @@ def build_loss(config: TrainConfig, balancer: Balancer | None) -> Callable[..., 
         return create_loss(config.loss.name, **config.loss.options)
 
 
+class _LocaliserLoss:
+    """A localiser's own loss, called as every loss is."""
+
+    def __init__(self, model: LocalisationModel) -> None:
+        self.localiser = model.localiser
+
+    def __call__(self, output: LocaliserOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+        del label_smoothing  # the configuration refuses any
+        return self.localiser.loss(output, target)
+
+
+def _encoder_options(config: TrainConfig, spec: MediaSpec | None, segments: int) -> dict[str, Any]:
+    """Per modality the changes to its encoder, with what follows from clips that are cut into so many segments."""
+    options = dict(config.model.options)
+    inputs = _resolve(config)
+    for modality in config.model.modalities or inputs:
+        if spec is not None and modality in inputs and isinstance(options.get(modality, {}), Mapping):
+            changes = options.get(modality, {})
+            follows = _following(config.model.name, modality, changes, inputs[modality], spec, segments)
+            if follows:
+                options[modality] = {**follows, **changes}
+    return options
+
+
 def _following(
-    model: str, modality: str, changes: Mapping[str, Any], transform: Mapping[str, Any], spec: MediaSpec
+    model: str,
+    modality: str,
+    changes: Mapping[str, Any],
+    transform: Mapping[str, Any],
+    spec: MediaSpec,
+    segments: int,
 ) -> dict[str, Any]:
     """Options of an encoder that follow from the clips and from its transform, unless they are told otherwise."""
     if transform.get("name") == "frames":  # as many channels as the pictures have
@@ -184,7 +274,9 @@ def _following(
     with torch.device("cpu"):
         silence = torch.zeros(1, spec.num_samples)
         height, width = _transforms({modality: dict(transform)}, spec, augment=False)[modality](silence).shape[-2:]
-    return {option: value for option, value in (("n_mfcc", height), ("num_frames", width)) if option in takes}
+    return {
+        option: value for option, value in (("n_mfcc", height), ("num_frames", width // segments)) if option in takes
+    }
 
 
 def _resolve(config: TrainConfig) -> Inputs:

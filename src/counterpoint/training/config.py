@@ -18,10 +18,16 @@ T = TypeVar("T")
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine", "step")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+TASKS = ("classify", "localise")
 METRICS = ("accuracy", "mAP")
+# What can choose the epoch, per task; the first is the default.
+TASK_METRICS = {"classify": METRICS, "localise": ("accuracy", "event_f1", "video_accuracy")}
+SUPERVISIONS = ("fully", "weakly")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 # What makes a method: the parts of a run that a recipe composes.
 COMPOSITION = ("intermediate", "fusion", "head", "loss", "balance")
+# Those of them that only whole clips are classified with.
+CLASSIFYING = ("intermediate", "fusion", "head", "loss")
 
 
 @dataclass
@@ -146,6 +152,25 @@ class BalanceConfig:
 
 
 @dataclass
+class LocaliseConfig:
+    """What says when something happens, where that is the task; it takes the place of fusion, head and loss.
+
+    Attributes:
+        name: registered localiser: ``bmfn``, ``psp``, ``cmran``, ``avel`` ...
+        supervision: ``fully``: trained on the class of every segment; ``weakly``: on that of the clip alone.
+        segments: into how many equal parts a clip is cut; None: as many as the dataset recommends.
+        loss: registered localiser loss; None: the localiser's own.
+        options: further arguments of the localiser, e.g. ``{"variant": "released"}``.
+    """
+
+    name: str = "bmfn"
+    supervision: str = "fully"
+    segments: int | None = None
+    loss: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
 class OptimConfig:
     """Optimizer and schedule.
 
@@ -172,22 +197,26 @@ class TrainConfig:
     """One run: one composition of data, model, fusion, head, balance and optimizer.
 
     Attributes:
+        task: ``classify`` whole clips, or ``localise``: say which segments of a clip hold which event.
         epochs: passes over the training split.
         seed: of weights, order of clips, augmentation and noise; the split has its own, `data.seed`.
         precision: ``auto`` (bfloat16 where the machine has it and the model is large enough to gain),
             ``32-true``, ``bf16-mixed`` or ``16-mixed`` (with a gradient scaler).
         augment: random shifts, crops and masks of training clips.
-        metric: what chooses the epoch on validation data: ``accuracy`` or ``mAP``.
+        metric: what chooses the epoch on validation data: ``accuracy`` or ``mAP``; in localisation ``accuracy`` (of
+            segments), ``event_f1`` or ``video_accuracy``.
         accelerator: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` (of whatever make), ``cuda`` or ``mps``.
         devices: processes, each on a device of its own and with batches of `data.batch_size`.
     """
 
+    task: str = "classify"
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     intermediate: IntermediateConfig = field(default_factory=IntermediateConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    localise: LocaliseConfig = field(default_factory=LocaliseConfig)
     balance: BalanceConfig = field(default_factory=BalanceConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     epochs: int = 20
@@ -204,9 +233,12 @@ class TrainConfig:
         Raises:
             ConfigError: says which value, and what it may be.
         """
+        if self.task not in TASKS:
+            raise ConfigError(f"task is {self.task!r}.{did_you_mean(str(self.task), TASKS)}")
         for name, choice, known in (
             ("precision", self.precision, PRECISIONS),
-            ("metric", self.metric, METRICS),
+            ("metric", self.metric, TASK_METRICS[self.task]),
+            ("localise.supervision", self.localise.supervision, SUPERVISIONS),
             ("accelerator", self.accelerator, ACCELERATORS),
             ("optim.name", self.optim.name, OPTIMIZERS),
             ("optim.schedule", self.optim.schedule, SCHEDULES),
@@ -232,8 +264,21 @@ class TrainConfig:
             raise ConfigError(
                 f"balance.options is {self.balance.options}, but balance.name is null; name a balancer or drop them"
             )
+        self._check_task()
         if self.optim.clip_norm is not None and not self.optim.clip_norm > 0:
             raise ConfigError(f"optim.clip_norm is {self.optim.clip_norm}; it must be greater than 0, or null")
+
+    def _check_task(self) -> None:
+        """Refuse what the task has no use for: it would be overlooked in silence."""
+        unused = CLASSIFYING if self.task == "localise" else ("localise",)
+        for name in unused:
+            value = getattr(self, name)
+            if value != type(value)():
+                raise ConfigError(f"{name} is set, but the task {self.task!r} has no {name}; leave it out")
+        if self.task == "localise" and self.optim.label_smoothing:
+            raise ConfigError("optim.label_smoothing is set, but localisers' losses know none; leave it at 0")
+        if self.localise.segments is not None and self.localise.segments < 1:
+            raise ConfigError(f"localise.segments is {self.localise.segments}; it must be at least 1")
 
 
 def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:

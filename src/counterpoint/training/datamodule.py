@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning.pytorch as pl
 import torch
@@ -20,29 +20,48 @@ from counterpoint.registry import did_you_mean
 from counterpoint.training.config import DataConfig
 from counterpoint.training.order import Batches
 
+if TYPE_CHECKING:
+    from counterpoint.data.features import PreparedFeatures
+
 Batch = dict[str, Tensor]
 MODALITIES = ("audio", "visual")
 
 
-def list_clips(config: DataConfig, progress: Progress | None = None) -> ClipTable:
+def list_clips(config: DataConfig, progress: Progress | None = None, *, events: bool = False) -> ClipTable:
     """The clips that a configuration asks for, not yet decoded.
 
     Args:
         config: which dataset, where, which task.
         progress: of a dataset that renders its clips first: called with the clips done and to be done.
+        events: with what happens when.
 
     Raises:
-        ConfigError: ``media`` has an unknown field (the message proposes the nearest).
+        ConfigError: ``media`` has an unknown field (the message proposes the nearest), or the dataset's task does not
+            know its events.
         CounterpointError: the dataset is not there, or its options are wrong.
     """
     known = [f.name for f in dataclasses.fields(MediaSpec)]
     for name in config.media:  # told before clips are rendered
         if name not in known:
             raise ConfigError(f"data.media has no {name!r}.{did_you_mean(name, known)}")
-    options = dict(config.options)
-    if progress is not None and "progress" in DATASETS.get(config.name).options:
+    options, entry, task = dict(config.options), DATASETS.get(config.name), config.task
+    if progress is not None and "progress" in entry.options:
         options["progress"] = progress
-    return load_table(config.name, config.root, config.task, config.seed, **options)
+    if events:
+        task = task or next(iter(entry.event_tasks), None)
+        if task in entry.tasks and task not in entry.event_tasks:
+            raise ConfigError(f"{config.name}'s task {task!r} does not say when something happens.{_with_events()}")
+        if "events" in entry.options:
+            options["events"] = True
+    table = load_table(config.name, config.root, task, config.seed, **options)
+    if events and table.events is None:
+        raise ConfigError(f"{config.name} does not say when something happens in its clips.{_with_events()}")
+    return table
+
+
+def _with_events() -> str:
+    known = [f"{name} ({', '.join(DATASETS.get(name).event_tasks)})" for name in DATASETS]
+    return " To localise, take " + ", ".join(k for k in known if not k.endswith("()"))
 
 
 def media_spec(table: ClipTable, changes: Mapping[str, Any]) -> MediaSpec:
@@ -60,8 +79,8 @@ def media_spec(table: ClipTable, changes: Mapping[str, Any]) -> MediaSpec:
 class ClipData(pl.LightningDataModule):
     """Batches of a prepared dataset.
 
-    A batch has per modality what was decoded, ``(B, ...)``, with ``target`` and ``index`` (position in the split),
-    both int64 ``(B,)``.
+    A batch has per modality what was decoded, ``(B, ...)``, with ``target``, ``(B,)`` or per segment ``(B, T)``, and
+    ``index`` (position in the split), ``(B,)``, both int64.
 
     Args:
         clips: decoded and cached.
@@ -70,7 +89,9 @@ class ClipData(pl.LightningDataModule):
         seed: of the order of training clips.
     """
 
-    def __init__(self, clips: PreparedClips, *, batch_size: int = 32, workers: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self, clips: PreparedClips | PreparedFeatures, *, batch_size: int = 32, workers: int = 0, seed: int = 0
+    ) -> None:
         super().__init__()
         self.clips = clips
         self.batch_size = batch_size
@@ -87,6 +108,7 @@ class ClipData(pl.LightningDataModule):
         seed: int = 0,
         spec: MediaSpec | None = None,
         modalities: tuple[str, ...] | None = None,
+        segments: int | None = None,
         progress: Progress | None = None,
     ) -> ClipData:
         """List, decode and cache the clips that a configuration asks for.
@@ -96,20 +118,28 @@ class ClipData(pl.LightningDataModule):
             seed: of the order of training clips.
             spec: shape of a clip; None: the dataset's, changed by ``config.media``.
             modalities: decode these alone; None: all.
+            segments: targets are the classes of so many segments, ``(B, T)``; None: of clips.
             progress: called with the clips done and to be done.
 
         Raises:
             CounterpointError: the dataset is not there, its options are wrong, or too many clips are unreadable.
         """
-        table = list_clips(config)
-        clips = prepare(
-            table,
-            spec or media_spec(table, config.media),
-            cache=config.cache,
-            max_bad=config.max_bad,
-            modalities=modalities or MODALITIES,
-            progress=progress,
-        )
+        table = list_clips(config, events=segments is not None)
+        clips: PreparedClips | PreparedFeatures
+        if table.features is not None:
+            from counterpoint.data.features import PreparedFeatures
+
+            clips = PreparedFeatures(table)
+        else:
+            clips = prepare(
+                table,
+                spec or media_spec(table, config.media),
+                cache=config.cache,
+                max_bad=config.max_bad,
+                modalities=modalities or MODALITIES,
+                progress=progress,
+            )
+            clips = dataclasses.replace(clips, segments=segments)
         return cls(clips, batch_size=config.batch_size, workers=config.workers, seed=seed)
 
     @property

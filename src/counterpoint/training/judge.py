@@ -7,7 +7,6 @@ from torch import Tensor
 
 from counterpoint.training.datamodule import ClipData
 from counterpoint.training.module import CounterpointModule
-from counterpoint.training.scores import Scores
 
 
 @torch.inference_mode()
@@ -21,13 +20,14 @@ def judge(
         data: the clips.
         split: ``"train"``, ``"val"`` or ``"test"``.
         device: where to compute.
-        labels: the model's class for each of the data's, ``(classes of the data,)``; None: they are the same.
+        labels: the model's class for each of the data's, ``(classes of the data,)`` and behind them background's; None:
+            they are the same.
 
     Returns:
-        ``loss``, ``accuracy``, ``mAP`` and ``accuracy_<modality>``.
+        The metrics of the module's task.
     """
     module.to(device).eval()
-    scores = Scores()
+    scores = module.task.scores()
     for batch in data.loader(split):
         target = batch["target"] if labels is None else labels[batch["target"]]
         media = {name: batch[name].to(device, non_blocking=True) for name in module.transforms}

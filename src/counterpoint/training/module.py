@@ -14,13 +14,12 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from counterpoint.balance import Balancer
-from counterpoint.fusion.output import FusionOutput
 from counterpoint.losses import CrossEntropy
-from counterpoint.models import MultimodalModel
+from counterpoint.models import Model
 from counterpoint.training.config import OptimConfig
 from counterpoint.training.optim import create_optimizer, create_schedule
 from counterpoint.training.precision import DTYPES, channels_last
-from counterpoint.training.scores import Scores
+from counterpoint.training.task import Classification, Output, Task
 
 
 @dataclasses.dataclass
@@ -45,10 +44,11 @@ class CounterpointModule(pl.LightningModule):
     epoch and the process, so that a resumed run draws what the uninterrupted one would have drawn.
 
     Args:
-        model: encoders, fusion, head.
+        model: encoders, fusion, head; or encoders and localiser.
         transforms: per modality, decoded media ``(B, ...)`` to the encoder's input; run on the device.
         balancer: acts on the encoders' gradients; None: nothing does.
         loss: what is minimised, called like :class:`Loss`; None: the cross entropy of the joint logits.
+        task: what the model is trained and judged for.
         optim: optimizer and schedule.
         total_steps: optimizer steps of the whole run, for the schedule.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
@@ -57,11 +57,12 @@ class CounterpointModule(pl.LightningModule):
 
     def __init__(
         self,
-        model: MultimodalModel,
+        model: Model,
         transforms: nn.ModuleDict,
         *,
         balancer: Balancer | None = None,
         loss: Callable[..., Tensor] | None = None,
+        task: Task | None = None,
         optim: OptimConfig | None = None,
         total_steps: int = 1,
         precision: str = "32-true",
@@ -73,7 +74,8 @@ class CounterpointModule(pl.LightningModule):
         channels_last(model)
         self.transforms = transforms
         self.balancer = balancer
-        self.loss = loss or CrossEntropy()
+        self.loss: Callable[..., Tensor] = loss or CrossEntropy()
+        self.task = task or Classification()
         self.optim = optim or OptimConfig()
         self.total_steps = total_steps
         self.precision = precision
@@ -81,8 +83,8 @@ class CounterpointModule(pl.LightningModule):
         self.epoch = 0
         self.lr_at_start = self.optim.lr
         self.steps: list[StepRecord] = []
-        self.train_scores = Scores()
-        self.val_scores = Scores()
+        self.train_scores = self.task.scores()
+        self.val_scores = self.task.scores()
         self.train_metrics: dict[str, float] = {}
         self.val_metrics: dict[str, float] = {}
         self.optimizer = create_optimizer(self.optim, self.model.parameters())
@@ -96,20 +98,16 @@ class CounterpointModule(pl.LightningModule):
         """Decoded media to what the encoders take, modality by modality."""
         return {name: channels_last(transform(batch[name])) for name, transform in self.transforms.items()}
 
-    def forward(self, batch: Mapping[str, Tensor]) -> FusionOutput:
-        """Transforms, encoders, fusion and head; logits are float32 whatever the precision.
+    def forward(self, batch: Mapping[str, Tensor]) -> Output:
+        """Transforms and model; logits are float32 whatever the precision.
 
         Args:
             batch: per modality decoded media on this module's device, as the dataset gives it.
         """
         inputs = self.inputs(batch)
         with self._autocast():
-            output: FusionOutput = self.model(inputs)
-        return dataclasses.replace(
-            output,
-            logits=output.logits.float(),
-            unimodal_logits={name: logits.float() for name, logits in output.unimodal_logits.items()},
-        )
+            output: Output = self.model(inputs)
+        return output.float()
 
     @contextlib.contextmanager
     def _autocast(self) -> Iterator[None]:
@@ -117,7 +115,7 @@ class CounterpointModule(pl.LightningModule):
         with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
             yield
 
-    def objective(self, output: FusionOutput, target: Tensor) -> Tensor:
+    def objective(self, output: Output, target: Tensor) -> Tensor:
         """The loss with label smoothing, a scalar."""
         return self.loss(output, target, label_smoothing=self.optim.label_smoothing)
 
@@ -149,13 +147,14 @@ class CounterpointModule(pl.LightningModule):
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """One optimizer step; reads nothing back from the device."""
         output = self(batch)
-        loss = self.objective(output, batch["target"])
+        target = self.task.trained_on(batch["target"])
+        loss = self.objective(output, target)
         self.optimizer.zero_grad()
         self.manual_backward(self.scaler.scale(loss))
         self.scaler.unscale_(self.optimizer)
         balance: Mapping[str, Tensor] = {}
         if self.balancer is not None:
-            balance = self.balancer.step(output, batch["target"])
+            balance = self.balancer.step(output, target)
         if self.optim.clip_norm is not None:
             clip_grad_norm_(self.model.parameters(), self.optim.clip_norm)
         self.scaler.step(self.optimizer)

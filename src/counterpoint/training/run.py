@@ -9,12 +9,21 @@ from typing import Any
 
 import torch
 
-from counterpoint.data import SPLITS
+from counterpoint.data import SPLITS, ClipTable
 from counterpoint.errors import ConfigError, DataError, RunError
 from counterpoint.media.spec import MediaSpec
+from counterpoint.models import LocalisationModel, Model
 from counterpoint.registry import did_you_mean
 from counterpoint.training import folder as files
-from counterpoint.training.build import build_balancer, build_loss, build_parts, check_names, load_parts
+from counterpoint.training.build import (
+    Parts,
+    build_balancer,
+    build_loss,
+    build_parts,
+    build_task,
+    check_names,
+    load_parts,
+)
 from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.datamodule import ClipData, list_clips, media_spec
 from counterpoint.training.engine import train_epochs
@@ -32,8 +41,8 @@ class Run:
     Attributes:
         folder: where it lies.
         config: what it was asked to do.
-        module: ``.model`` (`MultimodalModel`) and ``.transforms`` (``ModuleDict``), in ``eval()``.
-        classes: names, in the order of the logits.
+        module: ``.model`` (`MultimodalModel` or `LocalisationModel`) and ``.transforms``, in ``eval()``.
+        classes: names, in the order of the logits; background, which is behind them in localisation, is not named.
         spec: the shape of the clips that it takes.
         epoch: whose weights these are, from 0.
     """
@@ -50,7 +59,7 @@ class Run:
     def data(self) -> ClipData:
         """The run's own clips, decoded (or found in the cache) when first asked for."""
         if self._data is None:
-            self._data = _load_data(self.config, self.spec, tuple(self.module.transforms))
+            self._data = _load_data(self.config, self.spec, self.module.model)
         return self._data
 
     @property
@@ -111,15 +120,15 @@ def fit(
     device = require_device(config.accelerator)
     state = read_checkpoint(folder / files.LAST) if resume and (folder / files.LAST).exists() else None
     with Display(progress and main) as display:
-        table = list_clips(config.data, display.callback("render"))
+        table = list_clips(config.data, display.callback("render"), events=config.task == "localise")
     spec = media_spec(table, config.data.media)
     torch.manual_seed(config.seed)
-    parts = build_parts(config, len(table.classes), spec)
+    parts = _build(config, table, spec)
     balancer = build_balancer(config, parts.model)
-    loss = build_loss(config, balancer)
+    loss = build_loss(config, balancer, parts.model)
     precision = resolve_precision(config.precision, parts.model, device) if state is None else state["precision"]
     with Display(progress and main) as display:
-        data = _load_data(config, spec, parts.modalities, display)
+        data = _load_data(config, spec, parts.model, display)
         for split in SPLITS:
             data.clips.clips(split)  # an empty one is told now, and not after the last epoch
         module = CounterpointModule(
@@ -127,6 +136,7 @@ def fit(
             parts.transforms,
             balancer=balancer,
             loss=loss,
+            task=build_task(config, len(table.classes)),
             optim=config.optim,
             total_steps=config.epochs * len(data.loader("train", train=True)),
             precision=precision,
@@ -193,9 +203,9 @@ def load_run(folder: str | Path, which: str = "best") -> Run:
     if exported:
         parts, classes, spec, precision = load_parts(folder)
     else:
-        table = list_clips(config.data)
+        table = list_clips(config.data, events=config.task == "localise")
         classes, spec = table.classes, media_spec(table, config.data.media)
-        parts = build_parts(config, len(classes), spec)
+        parts = _build(config, table, spec)
         precision = config.precision
     epoch = (files.read_result(folder) or {"epoch": 0})["epoch"]
     if which == "last" or not exported:
@@ -203,7 +213,12 @@ def load_run(folder: str | Path, which: str = "best") -> Run:
         parts.model.load_state_dict(state["state_dict"])
         epoch, precision = state["finished_epochs"] - 1, state["precision"]
     module = CounterpointModule(
-        parts.model, parts.transforms, optim=config.optim, precision=precision, seed=config.seed
+        parts.model,
+        parts.transforms,
+        task=build_task(config, len(classes)),
+        optim=config.optim,
+        precision=precision,
+        seed=config.seed,
     )
     return Run(folder, config, module.eval(), classes, spec, epoch)
 
@@ -218,8 +233,7 @@ def evaluate(run: Run | str | Path, split: str = "test", *, data: DataConfig | N
             ``data.media`` says; their classes must be among the model's.
 
     Returns:
-        ``clips``, ``loss``, ``accuracy``, ``mAP`` and ``accuracy_<modality>``; on the run's own data, the figures of
-        ``result.json``.
+        ``clips`` and the metrics of the run's task; on the run's own data, the figures of ``result.json``.
 
     Raises:
         DataError: a class that the model does not know, or an empty split.
@@ -230,7 +244,7 @@ def evaluate(run: Run | str | Path, split: str = "test", *, data: DataConfig | N
         clips = run.data
     else:
         other = dataclasses.replace(run.config, data=data)
-        clips = _load_data(other, run.spec, tuple(run.module.transforms))
+        clips = _load_data(other, run.spec, run.module.model)
     table = clips.clips.table
     for name in table.classes:
         if name not in run.classes:
@@ -238,7 +252,7 @@ def evaluate(run: Run | str | Path, split: str = "test", *, data: DataConfig | N
                 f"{table.name} has the class {name!r}, which the model in {run.folder} does not know."
                 f"{did_you_mean(name, run.classes)}"
             )
-    labels = torch.tensor([run.classes.index(name) for name in table.classes])
+    labels = torch.tensor([*(run.classes.index(name) for name in table.classes), len(run.classes)])
     scores = judge(run.module, clips, split, pick_device(run.config.accelerator), labels)
     return {"clips": len(clips.clips.clips(split)), **scores}
 
@@ -265,14 +279,27 @@ def _finished(folder: Path, test: bool) -> Run:
     return run
 
 
-def _load_data(
-    config: TrainConfig, spec: MediaSpec, modalities: tuple[str, ...], display: Display | None = None
-) -> ClipData:
+def _build(config: TrainConfig, table: ClipTable, spec: MediaSpec) -> Parts:
+    """The parts for the clips of a table."""
+    segments, features = None, None
+    if config.task == "localise":
+        segments = config.localise.segments or table.segments
+        if table.features is not None and segments != table.features.segments:
+            raise ConfigError(
+                f"{table.name} has features of {table.features.segments} segments a clip; leave localise.segments out"
+            )
+    if table.features is not None:
+        features = table.features.dims
+    return build_parts(config, len(table.classes), spec, segments=segments, features=features)
+
+
+def _load_data(config: TrainConfig, spec: MediaSpec, model: Model, display: Display | None = None) -> ClipData:
     return ClipData.from_config(
         config.data,
         seed=config.seed,
         spec=spec,
-        modalities=modalities,
+        modalities=model.modalities,
+        segments=model.segments if isinstance(model, LocalisationModel) else None,
         progress=None if display is None else display.callback("decode"),
     )
 

@@ -46,7 +46,7 @@ class Scores:
         Under several processes every process gets the figures of all of them.
         """
         index = all_gather(torch.cat(self._index))
-        first = _first_of_each(index)
+        first = first_of_each(index)
         logits = all_gather(torch.cat(self._logits))[first]
         target = all_gather(torch.cat(self._targets))[first]
         hits = all_gather(torch.cat(self._hits).byte())[first].double()
@@ -61,7 +61,7 @@ class Scores:
         return {prefix + name: number for name, number in zip(names, numbers, strict=True)}
 
 
-def _first_of_each(index: Tensor) -> Tensor:
+def first_of_each(index: Tensor) -> Tensor:
     """Positions of the first occurrence of each value, by value: ``(N,) -> (number of values,)``."""
     order = index.argsort(stable=True)
     values = index[order]
