@@ -96,6 +96,7 @@ def test_version(run):
         (["compare", "--config", '{"table": "cfn-sr-table1"}'], "give it as --table cfn-sr-table1"),
         (["train", "--loss.name", "unimodel"], "No loss is called 'unimodel'. Did you mean 'unimodal'?"),
         (["list", "fusion"], "There is no list of 'fusion'. Did you mean 'fusions'?"),
+        (["list", "method"], "There is no list of 'method'. Did you mean 'methods'?"),
         (["list", "fusions", "summ"], "No fusions match 'summ'. Did you mean 'sum'?"),
         (["prepare", "--data.name", "grd"], "No dataset is called 'grd'. Did you mean 'grid'?"),
         (["download", "gird"], "Did you mean 'grid'?"),
@@ -306,8 +307,9 @@ def test_list(run, monkeypatch):
         assert code == 0
         for line in lines.strip().splitlines():
             assert len(line.split()) > 1, f"{kind}: no word on {line}"
-    code, out, _ = run("list", "recipes", "*df-simam2")
-    assert [line.split()[0] for line in out.strip().splitlines()] == ["film-df-simam2", "sum-df-simam2"]
+    for kind in ("recipes", "methods"):  # what compare calls them
+        code, out, _ = run("list", kind, "*df-simam2")
+        assert [line.split()[0] for line in out.strip().splitlines()] == ["film-df-simam2", "sum-df-simam2"]
 
 
 @pytest.mark.parametrize("balance", ["null", "ogm", "ogm_ge"])

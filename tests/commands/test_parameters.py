@@ -72,6 +72,7 @@ def test_of_other_models_the_paper_says_nothing():
             ["recipes", "concat", "--model", "small_av", "--classes", "10"],
             ("small_av, 10 classes", "concat", "326,722"),
         ),
+        (["methods", "cfn-sr"], ("resnext50_mfcc, 8 classes", "26,301,417")),
         (["models", "small*"], ("small_av",)),
         (["encoders", "mfcc*"], ("20,704",)),
     ],

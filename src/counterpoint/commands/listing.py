@@ -108,20 +108,32 @@ KINDS: dict[str, Callable[[str], Rows]] = {
     "tables": _tables,
     "transforms": _transforms,
 }
+ALSO_CALLED = {"methods": "recipes"}
+
+
+def kind_of(word: str) -> str:
+    """The kind that is called so, one of `KINDS`.
+
+    Raises:
+        UnknownNameError: no such kind.
+    """
+    kind = ALSO_CALLED.get(word, word)
+    if kind not in KINDS:
+        raise UnknownNameError(f"There is no list of {word!r}.{did_you_mean(word, [*KINDS, *ALSO_CALLED])}")
+    return kind
 
 
 def rows_of(kind: str, pattern: str = "*") -> Rows:
     """Name and line of each part of a kind.
 
     Args:
-        kind: one of `KINDS`.
+        kind: as for :func:`kind_of`.
         pattern: shell pattern of names.
 
     Raises:
         UnknownNameError: no such kind, or no name matches.
     """
-    if kind not in KINDS:
-        raise UnknownNameError(f"There is no list of {kind!r}.{did_you_mean(kind, KINDS)}")
+    kind = kind_of(kind)
     rows = KINDS[kind](pattern)
     if not rows:
         known = [name for name, _ in KINDS[kind]("*")]
