@@ -4,7 +4,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from counterpoint.analysis.plotting import INK, panel, thin
+from counterpoint.analysis.figures import accuracy_over_epochs, balance_over_steps
+from counterpoint.analysis.history import History
+from counterpoint.analysis.plotting import INK, PALETTE, panel, thin
 from counterpoint.analysis.report import write_report
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -130,3 +132,14 @@ def test_a_panel_is_an_svg_with_text():
     structure = parse(drawn.svg)
     assert structure.tags[0][1]["aria-label"] == 'a "quoted" <alt>'
     assert any("steps <b>" in text for text in structure.text)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_single_epoch_or_step_is_a_dot(count):
+    """Of one point there is no line to be seen."""
+    columns = {"val_accuracy": np.full(count, 0.5), "val_accuracy_audio": np.full(count, 0.4)}
+    steps = {"ratio_audio": np.full(count, 2.0), "coefficient_audio": np.full(count, 0.5)}
+    histories = {"concat": [History(columns, steps)]}
+    for drawn in (accuracy_over_epochs(histories, ["audio"]), balance_over_steps(histories, ["audio"])):
+        dots = re.findall(rf"fill: {PALETTE[0]}; stroke: {PALETTE[0]}", drawn)
+        assert bool(dots) == (count == 1)

@@ -9,7 +9,7 @@ import numpy as np
 
 from counterpoint.analysis.history import History, mean_over_runs
 from counterpoint.analysis.page import figure, legend
-from counterpoint.analysis.plotting import DASHES, INK, JOINT, modality_colour, panel, thin
+from counterpoint.analysis.plotting import DASHES, INK, JOINT, draw_line, modality_colour, panel, thin
 from counterpoint.analysis.results import Comparison
 from counterpoint.analysis.traces import ZETA_EDGES, Trace
 
@@ -92,7 +92,7 @@ def accuracy_over_epochs(histories: Histories, modalities: Sequence[str]) -> str
             for (_, _, colour, dash), series in found:
                 if series is not None:
                     epochs = np.arange(1, len(series[0]) + 1)
-                    drawn.axes.plot(epochs, 100 * series[0], color=colour, linestyle=dash)
+                    draw_line(drawn.axes, epochs, 100 * series[0], color=colour, linestyle=dash)
                     drawn.axes.fill_between(epochs, 100 * series[1], 100 * series[2], color=colour, alpha=0.15, lw=0)
             drawn.axes.set_xlabel("epoch")
             drawn.axes.set_ylabel("top-1, %")
@@ -123,9 +123,8 @@ def balance_over_steps(histories: Histories, modalities: Sequence[str]) -> str:
                 for i, series in enumerate(found):
                     if series is not None:
                         steps, means_of_stretches = thin(series[0].tolist())
-                        drawn.axes.plot(
-                            steps, means_of_stretches, color=modality_colour(i), linestyle=DASHES[i % 2], linewidth=1.2
-                        )
+                        style = {"color": modality_colour(i), "linestyle": DASHES[i % 2], "linewidth": 1.2}
+                        draw_line(drawn.axes, steps, means_of_stretches, **style)
                 drawn.axes.set_xlabel("step")
                 if column == "ratio":
                     drawn.axes.set_yscale("log")

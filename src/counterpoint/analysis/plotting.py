@@ -82,6 +82,11 @@ def panel(alt: str, *, width: float = 3.6, height: float = 2.3) -> Iterator[Pane
         made.svg = _inline(file.getvalue(), alt)
 
 
+def draw_line(axes: Axes, x: Sequence[float], y: Sequence[float], **style: Any) -> None:
+    """Draw a line; of a single point, which makes none, a dot."""
+    axes.plot(x, y, marker="o" if len(x) == 1 else None, markersize=4, **style)
+
+
 def _inline(svg: str, alt: str) -> str:
     """An SVG file as part of an HTML page: no prolog, no metadata, no addresses, ids of its own, named for readers."""
     from html import escape
