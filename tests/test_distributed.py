@@ -1,12 +1,13 @@
 import torch
 
-from counterpoint.distributed import all_gather, all_reduce_sum
+from counterpoint.distributed import all_gather, all_gather_ragged, all_reduce_sum
 from processes import in_processes
 
 
 def test_identity_without_processes():
     x = torch.randn(3, 4, requires_grad=True)
     assert all_gather(x) is x
+    assert all_gather_ragged(x) is x
     assert all_reduce_sum(x) is x
 
 
@@ -48,3 +49,15 @@ def _joined(rank, world):
 def test_value_and_gradient_are_those_of_the_joined_batch():
     first, second = in_processes(2, _joined)
     assert torch.equal(first, second)
+
+
+def _ragged(rank, world):
+    part = torch.full((2 * rank, 3), float(rank))
+    nothing = all_gather_ragged(torch.empty(0, 2))
+    assert nothing.shape == (0, 2)
+    return all_gather_ragged(part)
+
+
+def test_parts_of_different_lengths_are_joined_in_order_of_rank():
+    for joined in in_processes(3, _ragged):
+        assert joined.shape == (6, 3) and joined[:, 0].tolist() == [1, 1, 2, 2, 2, 2]

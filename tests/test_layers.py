@@ -27,8 +27,9 @@ MAY_IMPORT = {
     "models": MODELS,
     "media": BASE,
     "data": BASE | {"media"},
+    "verify": MODELS | {"media", "data"},
     "training": MODELS | {"losses", "models", "media", "data", "recipes"},
-    "analysis": MODELS | {"losses", "models", "media", "data", "training", "recipes"},
+    "analysis": MODELS | {"losses", "models", "media", "data", "training", "recipes", "verify"},
 }
 PLUG_IN_ROOMS = ("functional", "heads", "intermediate", "fusion", "losses", "balance", "encoders", "models", "localise")
 

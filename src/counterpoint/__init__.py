@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 # Also found after `import counterpoint`, but not by `import *`: they bring media and training libraries along.
-_FURTHER = {"allocator", "analysis", "data", "distributed", "media", "recipes", "training"}
+_FURTHER = {"allocator", "analysis", "data", "distributed", "media", "recipes", "training", "verify"}
 
 _HOMES = {
     "FusionOutput": "fusion",

@@ -68,3 +68,21 @@ def all_gather(tensor: Tensor) -> Tensor:
         ``(B * processes, ...)``, the same on every process.
     """
     return tensor if _alone() else cast(Tensor, _Gather.apply(tensor))  # type: ignore[no-untyped-call]
+
+
+def all_gather_ragged(tensor: Tensor) -> Tensor:
+    """As :func:`all_gather`, for tensors of different lengths along axis 0, which may be 0.
+
+    Args:
+        tensor: ``(B, ...)``; only B may differ between processes. Left as it is.
+
+    Returns:
+        ``(sum of B, ...)``, the same on every process.
+    """
+    if _alone():
+        return tensor
+    lengths = all_gather(torch.tensor([tensor.shape[0]], device=tensor.device)).tolist()
+    longest = max(lengths)
+    padding = tensor.new_zeros(longest - tensor.shape[0], *tensor.shape[1:])
+    joined = all_gather(torch.cat([tensor, padding]))
+    return torch.cat([joined[k * longest : k * longest + length] for k, length in enumerate(lengths)])

@@ -1,0 +1,10 @@
+"""Verification: are two clips of one speaker? Vectors per utterance in, scores of trials out.
+
+A trial list comes from :func:`counterpoint.data.trials.read_trials`, vectors from a model by :func:`trial_vectors`,
+averaged over crops by :class:`CropMean`; :mod:`counterpoint.metrics` judges the scores.
+"""
+
+from counterpoint.verify.crops import CropMean, spread_crops
+from counterpoint.verify.scoring import cohort_statistics, score_trials, trial_labels, trial_vectors
+
+__all__ = ["CropMean", "cohort_statistics", "score_trials", "spread_crops", "trial_labels", "trial_vectors"]
