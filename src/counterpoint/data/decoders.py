@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
+from counterpoint.data import decode_worker
+from counterpoint.data.cores import cores
 from counterpoint.data.decode_worker import READY, Answer, decode, find_reader
 from counterpoint.data.shards import Key
 from counterpoint.errors import CounterpointError
@@ -24,6 +26,29 @@ from counterpoint.media.spec import MediaSpec
 # Ends that lie in the clip (a kill from outside, e.g. for memory, may not happen again).
 _CRASHES = {"SIGSEGV", "SIGABRT", "SIGBUS", "SIGFPE", "SIGILL"}
 _LOOK = 0.2  # how often processes are looked at, seconds
+
+
+def decode_all(
+    keys: Sequence[Key], spec: MediaSpec, modalities: Sequence[str], *, jobs: int | None, timeout: float
+) -> Generator[tuple[Key, Answer]]:
+    """Decode clips, one after the other or several at once; results come in the order in which they are ready.
+
+    Args:
+        keys: what to decode.
+        spec: shape of the decoded clips.
+        modalities: what is wanted of them.
+        jobs: decoding processes; None: one per core; 0: in this process.
+        timeout: seconds after which a clip is given up, in a process of its own.
+
+    Raises:
+        CounterpointError: a process cannot be started.
+    """
+    reader = decode_worker.READER
+    if jobs == 0:
+        return decode_here(keys, spec, modalities, reader)
+    # Starting a process costs about as much as decoding a few dozen clips.
+    jobs = min(jobs or cores(), max(1, len(keys) // 8))
+    return decode_apart(keys, spec, modalities, reader, jobs=jobs, timeout=timeout)
 
 
 def decode_here(

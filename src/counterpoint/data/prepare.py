@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import shutil
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterpoint.data import decode_worker
 from counterpoint.data.clips import Clip, ClipTable
-from counterpoint.data.cores import cores
-from counterpoint.data.csvfile import is_lfs_pointer
-from counterpoint.data.decode_worker import Answer
-from counterpoint.data.decoders import decode_apart, decode_here
+from counterpoint.data.decoders import decode_all
 from counterpoint.data.events import segment_classes
 from counterpoint.data.judge import check_max_bad, judge, usable_clips
+from counterpoint.data.keys import keys_of
 from counterpoint.data.places import cache_root
-from counterpoint.data.shards import SHARD_BYTES, Array, File, Key, Place, ShardFolder, array_shapes, clip_bytes
+from counterpoint.data.shards import SHARD_BYTES, Array, Key, Place, ShardFolder, array_shapes, clip_bytes
 from counterpoint.errors import ConfigError, DataError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
@@ -31,7 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
-_LFS_BYTES = 1024  # pointers are smaller; larger files need not be opened to know
 
 
 @dataclass(frozen=True)
@@ -115,7 +110,7 @@ def prepare(
     spec = table.media if spec is None else spec
     modalities = _check(max_bad, modalities, jobs, timeout)
     store = ShardFolder(cache_root() if cache is None else Path(cache).expanduser().absolute(), spec)
-    keys, failed = _keys(table, modalities)
+    keys, failed = keys_of(table, modalities)
     unique = dict.fromkeys(keys.values())  # two clips of a table may be the same stretch
     places, bad = store.find(unique, modalities)
     decoded = 0
@@ -152,56 +147,6 @@ def _check(max_bad: float, modalities: Sequence[str], jobs: int | None, timeout:
     return tuple(modality for modality in known if modality in modalities)
 
 
-def _keys(table: ClipTable, modalities: Sequence[str]) -> tuple[dict[str, Key], dict[str, str]]:
-    """Clip id -> key, and clip id -> reason for files that need not be opened to know that they are no media."""
-    keys: dict[str, Key] = {}
-    failed: dict[str, str] = {}
-    look = functools.cache(_look_at)  # several clips may be stretches of one file
-    for clip in table.clips:
-        keys[clip.id] = Key(
-            *look(clip.path)[0],
-            start=float(clip.start),
-            end=None if clip.end is None else float(clip.end),
-            sound=None if clip.sound is None else look(clip.sound)[0],
-            landmarks=None if clip.landmarks is None else look(clip.landmarks)[0],
-            landmarks_size=clip.landmarks_size,
-        )
-        for what, path in _needed(clip, modalities):
-            if reason := look(path)[1]:
-                failed.setdefault(clip.id, f"its {what} {path.name}: {reason}" if what else reason)
-    return {clip: key for clip, key in keys.items() if clip not in failed}, failed
-
-
-def _needed(clip: Clip, modalities: Sequence[str]) -> Generator[tuple[str, Path]]:
-    """The files that must be there, and what each is beside the clip's own."""
-    if "visual" in modalities or clip.sound is None:
-        yield "", clip.path
-    if "audio" in modalities and clip.sound is not None:
-        yield "sound", clip.sound
-    if "visual" in modalities and clip.landmarks is not None:
-        yield "landmarks", clip.landmarks
-
-
-def _look_at(path: Path) -> tuple[File, str]:
-    """A file, and why it cannot be used, if so."""
-    name = str(path.absolute())
-    missing = File(name, -1, 0)
-    try:
-        stat = path.stat()
-        file = File(name, stat.st_size, stat.st_mtime_ns)
-        if path.is_dir():
-            return missing, "it is a folder, not a file"
-        if stat.st_size == 0:
-            return file, "the file is empty"
-        if stat.st_size < _LFS_BYTES and is_lfs_pointer(path):
-            return file, "it is a Git LFS pointer, not the file itself; run `git lfs pull`"
-    except FileNotFoundError:
-        return missing, "the file is missing"
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        return missing, f"the file cannot be opened ({getattr(error, 'strerror', None) or error})"
-    return file, ""
-
-
 def _decode(
     store: ShardFolder,
     pending: Sequence[Key],
@@ -227,7 +172,7 @@ def _decode(
     if progress:
         progress(0, len(pending))
     try:
-        with contextlib.closing(_answers(store.spec, pending, modalities, jobs, timeout)) as answers:
+        with contextlib.closing(decode_all(pending, store.spec, modalities, jobs=jobs, timeout=timeout)) as answers:
             for done, (key, answer) in enumerate(answers, start=1):
                 if answer.arrays:
                     rows.append((key, answer.arrays))
@@ -242,17 +187,6 @@ def _decode(
     finally:
         flush()  # also on Ctrl-C: what is decoded need not be decoded again
     return places, bad
-
-
-def _answers(
-    spec: MediaSpec, pending: Sequence[Key], modalities: tuple[str, ...], jobs: int | None, timeout: float
-) -> Generator[tuple[Key, Answer]]:
-    reader = decode_worker.READER
-    if jobs == 0:
-        return decode_here(pending, spec, modalities, reader)
-    # Starting a process costs about as much as decoding a few dozen clips.
-    jobs = min(jobs or cores(), max(1, len(pending) // 8))
-    return decode_apart(pending, spec, modalities, reader, jobs=jobs, timeout=timeout)
 
 
 def _check_room(store: ShardFolder, needed: int) -> None:
