@@ -9,12 +9,26 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.data import cremad, folder, grid, kinetics_sounds, ravdess, ssw60, talkers, vggsound
+from counterpoint.data import (
+    ave,
+    cremad,
+    feature_folder,
+    folder,
+    grid,
+    kinetics_sounds,
+    ravdess,
+    ssw60,
+    talkers,
+    vggsound,
+)
 from counterpoint.data.clips import SPLITS, Clip, ClipTable
+from counterpoint.data.events import Event
+from counterpoint.data.features import FeatureRow, Features, PreparedFeatures
 from counterpoint.data.prepare import PreparedClips, prepare
 from counterpoint.data.registry import DATASETS, DatasetEntry, load_table
 
 if TYPE_CHECKING:
+    from counterpoint.data.feature_dataset import FeatureDataset
     from counterpoint.data.torch_dataset import ClipDataset, collate
 
 __all__ = [
@@ -24,9 +38,16 @@ __all__ = [
     "ClipDataset",
     "ClipTable",
     "DatasetEntry",
+    "Event",
+    "FeatureDataset",
+    "FeatureRow",
+    "Features",
     "PreparedClips",
+    "PreparedFeatures",
+    "ave",
     "collate",
     "cremad",
+    "feature_folder",
     "folder",
     "grid",
     "kinetics_sounds",
@@ -42,4 +63,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in ("ClipDataset", "collate"):
         return getattr(importlib.import_module("counterpoint.data.torch_dataset"), name)
+    if name == "FeatureDataset":
+        return importlib.import_module("counterpoint.data.feature_dataset").FeatureDataset
     raise AttributeError(f"module 'counterpoint.data' has no attribute {name!r}")

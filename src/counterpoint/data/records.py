@@ -190,6 +190,8 @@ ZENODO_RECORDS: dict[str, ZenodoRecord] = {
 
 ELSEWHERE = {
     "cremad": "Get it from its repository, github.com/CheyneyComputerScience/CREMA-D (Open Database Licence), with "
-    "Git LFS: `git lfs install`, then `git clone`; without Git LFS the clips are pointers of a few bytes"
+    "Git LFS: `git lfs install`, then `git clone`; without Git LFS the clips are pointers of a few bytes",
+    "ave": "Get it from its repository, github.com/YapengTian/AVE-ECCV18: the annotations and the split lie in its "
+    "folder data, its README links the archive of the videos and the features (visual: 7.7 GB)",
 }
 """Datasets that cannot be downloaded by this library -> where they are to be had."""

@@ -1,0 +1,129 @@
+"""Features as a torch dataset: rows of HDF5 files, read in the order in which they lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from counterpoint.data.clips import Clip
+from counterpoint.data.features import Features
+from counterpoint.data.hdf5 import find_dataset, open_hdf5
+from counterpoint.data.shards import Array
+from counterpoint.data.torch_dataset import Batch
+from counterpoint.errors import DataError
+
+
+class FeatureDataset(Dataset[dict[str, Tensor]]):
+    """The clips of one split.
+
+    An item is ``{"audio": float32 (T, D_a), "visual": float32 (T, H, W, D_v), "target": int64 (T,),
+    "index": int64 ()}`` with the modalities that there are; `index` is the clip's place in :attr:`clips`. Works with
+    any number of loading processes: each opens the files for itself when it first reads.
+
+    Args:
+        clips: the clips, in order.
+        features: where their rows are.
+        targets: of each clip the class of each of its segments, ``(len(clips), T)``.
+
+    Attributes:
+        clips: as given.
+        targets: int64 ``(len(clips), T)``.
+    """
+
+    def __init__(self, clips: Sequence[Clip], features: Features, targets: Sequence[Sequence[int]]) -> None:
+        self.clips = tuple(clips)
+        self.modalities = features.modalities
+        self.targets = torch.tensor(targets, dtype=torch.int64)
+        self._shapes = features.shapes
+        self._sources = sorted({source for sources in features.sources.values() for source in sources})
+        number = {source: k for k, source in enumerate(self._sources)}
+        self._source: dict[str, Array] = {}
+        self._row: dict[str, Array] = {}
+        for modality, rows in features.rows.items():
+            where = [rows[clip.id] for clip in self.clips]
+            self._source[modality] = np.array([number[place.path, place.dataset] for place in where], dtype=np.int64)
+            self._row[modality] = np.array([place.row for place in where], dtype=np.int64)
+        self._open: dict[int, Any] = {}
+        self._files: dict[Path, Any] = {}
+        self._process = os.getpid()
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """One clip.
+
+        Raises:
+            DataError: its features cannot be read, or are not finite.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        return {name: tensor[0] for name, tensor in self.batch([index % len(self)]).items()}
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Several clips at once; this is what a ``DataLoader`` calls."""
+        return Batch(self.batch(indices))
+
+    def batch(self, indices: Sequence[int] | Tensor | Array) -> dict[str, Tensor]:
+        """Several clips side by side: as an item, with a first axis over `indices`.
+
+        Raises:
+            DataError: the features of one cannot be read, or are not finite; the message names the clip.
+        """
+        chosen = np.asarray(indices, dtype=np.int64)
+        items: dict[str, Tensor] = {}
+        for modality in self.modalities:
+            out = torch.empty((len(chosen), *self._shapes[modality]), dtype=torch.float32)
+            into = out.numpy()
+            # As they lie on disk.
+            for k in np.lexsort((self._row[modality][chosen], self._source[modality][chosen])).tolist():
+                self._read(modality, int(chosen[k]), into, k)
+            # A sum is NaN or infinite where one of its terms is, and quicker than a look at each.
+            if not bool(out.sum().isfinite()):
+                for k, fine in enumerate(out.isfinite().flatten(1).all(1).tolist()):
+                    if not fine:
+                        raise self._refusal(modality, int(chosen[k]), "has NaN or infinite values")
+            items[modality] = out
+        index = torch.from_numpy(chosen.copy())
+        items["target"] = self.targets[index]
+        items["index"] = index
+        return items
+
+    def _read(self, modality: str, index: int, into: Array, k: int) -> None:
+        data = self._dataset(int(self._source[modality][index]))
+        try:
+            data.read_direct(into, np.s_[int(self._row[modality][index])], np.s_[k])
+        except OSError as error:
+            raise self._refusal(modality, index, f"is damaged ({error})") from None
+
+    def _refusal(self, modality: str, index: int, what: str) -> DataError:
+        path, name = self._sources[int(self._source[modality][index])]
+        row = int(self._row[modality][index])
+        return DataError(
+            f"{path}, dataset {name!r}: row {row}, the {modality} features of clip {self.clips[index].id!r}, {what}. "
+            "`counterpoint prepare` reads every row once; clips with such rows are then set aside"
+        )
+
+    def _dataset(self, number: int) -> Any:
+        if self._process != os.getpid():  # after a fork, what the parent has open must not be read from
+            self._open, self._files, self._process = {}, {}, os.getpid()
+        data = self._open.get(number)
+        if data is None:
+            path, name = self._sources[number]
+            file = self._files.get(path)
+            if file is None:
+                file = self._files[path] = open_hdf5(path)
+            data = self._open[number] = find_dataset(file, path, name)
+        return data
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the open files: a process that receives the dataset opens them for itself."""
+        return {**self.__dict__, "_open": {}, "_files": {}}
