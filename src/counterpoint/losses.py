@@ -9,10 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from counterpoint.distributed import all_gather
 from counterpoint.errors import ConfigError
-from counterpoint.functional import multiplicative_scores
+from counterpoint.functional import (
+    confidence_rank_loss,
+    energy_confidence,
+    multiplicative_scores,
+    orthogonal_projection_loss,
+)
+from counterpoint.functional.energy_confidence import MARGINS
 from counterpoint.fusion.output import FusionOutput
-from counterpoint.registry import Registry, check_options
+from counterpoint.registry import Registry, check_choice, check_options
 
 
 class Loss(ABC):
@@ -83,11 +90,80 @@ class Multiplicative(Loss):
         return (1 - label_smoothing) * F.nll_loss(scores, target) - label_smoothing * scores.mean()
 
 
+@LOSSES.register("qmf")
+class QMF(Loss):
+    """Cross entropy of the joint logits and of each modality's own, and a ranking of confidences (Zhang et al. 2023).
+
+    Goes with the late fusion of the same name. The ranking asks of every modality that its confidence
+    (:func:`functional.energy_confidence`) be lower on clips where its loss is higher; see
+    :func:`functional.confidence_rank_loss`. It compares the losses of the clips of this batch, over all processes, as
+    they are now. The released code compares sums of each clip's losses over all epochs so far: a record per clip, which
+    a loss without state does not have, and which lags behind what it stands for.
+
+    Args:
+        rank: what the ranking counts beside the cross entropies, at least 0.
+        scale: of the confidence, as the fusion's.
+        margin: ``"paper"`` or ``"released"``, see :func:`functional.confidence_rank_loss`.
+
+    Raises:
+        ConfigError: an option outside its range.
+    """
+
+    def __init__(self, rank: float = 1.0, *, scale: float = 0.1, margin: str = "paper") -> None:
+        if rank < 0 or scale <= 0:
+            raise ConfigError(f"rank must be 0 or more and scale above 0, got {rank} and {scale}")
+        check_choice("margin", margin, MARGINS)
+        self.rank, self.scale, self.margin = rank, scale, margin
+
+    def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+        """See :class:`Loss`."""
+        own = _own_logits(self, output)
+        each = [F.cross_entropy(one, target, label_smoothing=label_smoothing) for one in (output.logits, *own)]
+        if self.rank:
+            each += [self.rank * self._ranking(one, target) for one in own]
+        return torch.stack(each).sum()
+
+    def _ranking(self, logits: Tensor, target: Tensor) -> Tensor:
+        confidence = all_gather(energy_confidence(logits, self.scale))
+        loss = all_gather(F.cross_entropy(logits.detach(), target, reduction="none"))
+        return confidence_rank_loss(confidence, loss, margin=self.margin)
+
+
+@LOSSES.register("orthogonal_projection")
+class OrthogonalProjection(Loss):
+    """Cross entropy, and alpha times the orthogonal projection loss of what the fusion made (FOP, Saeed et al. 2022).
+
+    Classes are to lie at right angles in the fused representation, see :func:`functional.orthogonal_projection_loss`.
+    Pairs are those of the batch over all processes.
+
+    Args:
+        alpha: what the projection counts, at least 0; FOP tries 0 to 5.
+        gamma: what pairs of two classes count in it, at least 0.
+
+    Raises:
+        ConfigError: an option outside its range.
+    """
+
+    def __init__(self, alpha: float = 1.0, *, gamma: float = 0.7) -> None:
+        if alpha < 0 or gamma < 0:
+            raise ConfigError(f"alpha and gamma must be 0 or more, got {alpha} and {gamma}")
+        self.alpha, self.gamma = alpha, gamma
+
+    def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+        """See :class:`Loss`."""
+        loss = F.cross_entropy(output.logits, target, label_smoothing=label_smoothing)
+        if not self.alpha:
+            return loss
+        projection = orthogonal_projection_loss(all_gather(output.fused), all_gather(target), gamma=self.gamma)
+        return loss + self.alpha * projection
+
+
 def create_loss(name: str, **options: Any) -> Loss:
     """The registered loss of that name.
 
     Args:
-        name: ``"cross_entropy"``, ``"unimodal"``, ``"multiplicative"``, or what else is registered.
+        name: ``"cross_entropy"``, ``"unimodal"``, ``"multiplicative"``, ``"qmf"``, ``"orthogonal_projection"``, or what
+            else is registered.
         options: the loss's own keyword arguments.
 
     Raises:
@@ -106,6 +182,6 @@ def _own_logits(loss: Loss, output: FusionOutput) -> list[Tensor]:
             raise ConfigError(
                 f"the loss {type(loss).__name__} trains modalities by their own logits, but those of {modality!r} come "
                 "from silencing the others and carry no gradient; choose a late fusion: average, product, "
-                "multiplicative"
+                "multiplicative, qmf"
             )
     return list(output.unimodal_logits.values())

@@ -27,6 +27,7 @@ FORMS = {
     "average": [{}, {"of": "logits"}],
     "concat": [{}, {"hidden": [8, 6], "dropout": 0.2}],
     "film": [{}, {"two_stream": True}],
+    "fop": [{}, {"fusion": "linear"}],
     "gated": [{}, {"two_stream": True}, {"form": "gmu"}],
     "mcb": [{"size": 37}, {"size": 64}],
     "sum": [{}, {"sum_at": "features"}],
@@ -134,7 +135,10 @@ def test_one_output(name, dims, options):
         total = sum(w.expand_as(out.fused) for w in out.weights.values())
         torch.testing.assert_close(total, torch.ones_like(total))
     attention, zeta = options.get("attention"), options.get("zeta")
-    assert (out.weights is None) == (name == "concat" or zeta is attention is None) or options.get("form") == "gmu"
+    gated = options.get("form") == "gmu" or (
+        name == "fop" and "fusion" not in options
+    )  # they learn a zeta of their own
+    assert (out.weights is None) == (name == "concat" or (zeta is attention is None and not gated))
     assert set(out.extras) == ({"r", "energy"} if attention else set())
     torch.testing.assert_close(fusion.silenced(x, list(dims)), out.logits)
     torch.testing.assert_close(fusion(*x.values()).logits, out.logits)
@@ -173,7 +177,7 @@ def test_compiles_while_training(name):
     """The record of Eq. (6) is a side effect that a compiled graph must keep."""
     torch._dynamo.reset()
     torch.manual_seed(0)
-    fusion = create_fusion(name, TWO, CLASSES, attention="simam2", zeta="learned").train()
+    fusion = create_fusion(name, TWO, CLASSES, **taken(name, {"attention": "simam2", "zeta": "learned"})).train()
     (x,) = maker(TWO)(8)
     compiled = torch.compile(fusion, backend="aot_eager", fullgraph=True)
     compiled(x).logits.sum().backward()

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from counterpoint.errors import ConfigError
-from counterpoint.functional import log_complement, multiplicative_scores
-from counterpoint.fusion import Average, Multiplicative, Product, create_fusion
+from counterpoint.functional import energy_confidence, energy_fusion, log_complement, multiplicative_scores
+from counterpoint.fusion import QMF, Average, Multiplicative, Product, create_fusion
 
 TWO = {"audio": 6, "visual": 4}
 THREE = {**TWO, "text": 3}
@@ -69,6 +69,23 @@ def test_multiplicative_weighs_by_what_the_others_leave(dims, beta):
     close(fusion(x).logits, expected)
 
 
+@pytest.mark.parametrize("dims", [TWO, THREE])
+def test_qmf_weighs_by_minus_the_energy(dims):
+    """Each modality's logits times a tenth of the logarithm of their summed exponentials."""
+    fusion, x = QMF(dims, C).double(), features(dims)
+    expected = 0
+    for m, head in fusion.head.each.items():
+        z = x[m].numpy() @ head.weight[m].detach().numpy().T + head.bias.detach().numpy()
+        expected = expected + 0.1 * np.log(np.exp(z).sum(-1, keepdims=True)) * z
+    close(fusion(x).logits, expected)
+
+
+def test_the_confidence_of_qmf_carries_gradient():
+    z = [torch.randn(3, C, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    assert torch.autograd.gradcheck(lambda *each: energy_fusion(each, 0.3), z)
+    assert energy_confidence(z[0].bfloat16()).dtype == torch.float32
+
+
 def test_a_sure_prediction_keeps_its_complement():
     """1 - p of a class at 100 nats above all others is exp(-100) times their number: far below what 1 - p can hold."""
     log_p = torch.tensor([100.0, 0.0, 0.0, 0.0]).log_softmax(-1)
@@ -85,7 +102,7 @@ def test_weights_may_be_constants_for_the_gradient():
         torch.testing.assert_close(one.grad, expected)
 
 
-@pytest.mark.parametrize("name", ["average", "product", "multiplicative"])
+@pytest.mark.parametrize("name", ["average", "product", "multiplicative", "qmf"])
 class TestEveryLateFusion:
     def test_unimodal_logits_are_the_heads_own(self, name):
         fusion, x = create_fusion(name, TWO, C), features(TWO)
@@ -101,7 +118,8 @@ class TestEveryLateFusion:
         assert parameters == 25_916_080 - 25_865_664 - 20_704  # Table 1 of CFN-SR: late fusion less both trunks
 
     def test_agreement_of_extremely_sure_modalities_stays_finite(self, name):
-        fusion, x = create_fusion(name, TWO, C), {m: torch.full((2, d), 1e30) for m, d in TWO.items()}
+        most = 1e15 if name == "qmf" else 1e30  # logits are squared, as it were
+        fusion, x = create_fusion(name, TWO, C), {m: torch.full((2, d), most) for m, d in TWO.items()}
         out = fusion({m: t.requires_grad_() for m, t in x.items()})
         assert out.logits.isfinite().all()
         out.logits.max(-1).values.sum().backward()
@@ -126,6 +144,8 @@ def test_a_cosine_head_is_scaled_for_one_modality():
         (lambda: create_fusion("multiplicative", TWO, C, bta=1), "Did you mean 'beta'"),
         (lambda: create_fusion("product", TWO, C, head_options={"scale": 1}), "Head 'linear' has no option 'scale'"),
         (lambda: multiplicative_scores([torch.zeros(2, 3)]), "two modalities"),
+        (lambda: energy_fusion([torch.zeros(2, 3)]), "two modalities"),
+        (lambda: QMF(TWO, C, scale=0.0), "scale must be above 0"),
         (lambda: multiplicative_scores([torch.zeros(2, 3)] * 2, -1.0), "0 or more"),
     ],
 )

@@ -1,6 +1,7 @@
 """The papers' mathematics as pure functions of tensors: no state, no modules, one file per idea."""
 
 from counterpoint.functional.count_sketch import compact_bilinear, count_sketch
+from counterpoint.functional.energy_confidence import confidence_rank_loss, energy_confidence, energy_fusion
 from counterpoint.functional.mmcosine import (
     cosine_logits,
     mmcosine_logits,
@@ -9,6 +10,7 @@ from counterpoint.functional.mmcosine import (
 )
 from counterpoint.functional.multiplicative import log_complement, multiplicative_scores
 from counterpoint.functional.ogm import ogm_coefficients
+from counterpoint.functional.orthogonal_projection import orthogonal_projection_loss
 from counterpoint.functional.ratios import (
     logit_scores,
     modality_ratios,
@@ -24,8 +26,11 @@ from counterpoint.functional.zeta import zeta_spread
 
 __all__ = [
     "compact_bilinear",
+    "confidence_rank_loss",
     "cosine_logits",
     "count_sketch",
+    "energy_confidence",
+    "energy_fusion",
     "log_complement",
     "logit_scores",
     "mmcosine_logits",
@@ -33,6 +38,7 @@ __all__ = [
     "modality_ratios",
     "multiplicative_scores",
     "ogm_coefficients",
+    "orthogonal_projection_loss",
     "score_ratio",
     "simam",
     "simam2",

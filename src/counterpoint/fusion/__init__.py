@@ -4,6 +4,7 @@ from counterpoint.fusion.average import Average
 from counterpoint.fusion.base import FUSIONS, Fusion, create_fusion
 from counterpoint.fusion.concat import Concat
 from counterpoint.fusion.film import FiLM
+from counterpoint.fusion.fop import FOP
 from counterpoint.fusion.gate import ZetaGate
 from counterpoint.fusion.gated import Gated
 from counterpoint.fusion.late import Late
@@ -13,12 +14,15 @@ from counterpoint.fusion.msaf import MSAFFusion
 from counterpoint.fusion.multiplicative import Multiplicative
 from counterpoint.fusion.output import FusionOutput
 from counterpoint.fusion.product import Product
+from counterpoint.fusion.qmf import QMF
 from counterpoint.fusion.simam2 import SimAM2
 from counterpoint.fusion.sum import Sum
 
 __all__ = [
+    "FOP",
     "FUSIONS",
     "MCB",
+    "QMF",
     "Average",
     "Concat",
     "FiLM",

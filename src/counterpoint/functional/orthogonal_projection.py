@@ -1,0 +1,41 @@
+"""Orthogonal projection loss, as FOP (Saeed et al. 2022) takes it: classes along axes of their own."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from counterpoint.errors import ShapeError
+from counterpoint.functional.mmcosine import unit_rows
+from counterpoint.functional.simam import widened
+
+
+def orthogonal_projection_loss(features: Tensor, target: Tensor, *, gamma: float = 0.7) -> Tensor:
+    """``(1 - mean cos of pairs of one class) + gamma mean |cos| of pairs of two classes``.
+
+    Features of one class are to point the same way, those of two classes to stand at right angles. A batch without
+    pairs of one kind has 0 for their mean.
+
+    Args:
+        features: ``(N, D)``; half precisions are computed in float32. One without length has a cosine of 0.
+        target: class indices, ``(N,)``.
+        gamma: what a pair of two classes counts; 0.7 in FOP's code.
+
+    Returns:
+        A scalar, 0 to ``2 + gamma``.
+
+    Raises:
+        ShapeError: features and target that do not fit each other.
+    """
+    if features.ndim != 2 or target.shape != features.shape[:1]:
+        raise ShapeError(
+            f"the orthogonal projection loss needs features (N, D) and a target (N,), but got {tuple(features.shape)} "
+            f"and {tuple(target.shape)}"
+        )
+    unit = unit_rows(widened(features))
+    cosine = unit @ unit.T
+    same = target[:, None] == target
+    itself = torch.eye(len(target), dtype=torch.bool, device=target.device)
+    alike = (cosine * (same & ~itself)).sum() / (same & ~itself).sum().clamp_min(1)
+    apart = (cosine.abs() * ~same).sum() / (~same).sum().clamp_min(1)
+    return 1 - alike + gamma * apart

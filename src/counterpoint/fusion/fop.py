@@ -1,0 +1,133 @@
+"""Fusion and orthogonal projection (FOP): one embedding per modality, joined by two numbers or by a gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from counterpoint.errors import ConfigError
+from counterpoint.functional import unit_rows
+from counterpoint.fusion.base import FUSIONS, Fusion, Joined
+from counterpoint.fusion.superposition import Superposition
+from counterpoint.heads import create_head
+from counterpoint.registry import check_choice
+
+
+class Branch(nn.Module):
+    """Features of one modality to an embedding of length one: Linear, BatchNorm, ReLU, Dropout, and the norm.
+
+    Args:
+        inputs: width of the features.
+        width: of the embedding.
+        dropout: 0 to below 1.
+    """
+
+    def __init__(self, inputs: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, width)
+        self.norm = nn.BatchNorm1d(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, ..., inputs)`` to ``(B, ..., width)``; in training the batch needs two vectors or more."""
+        vectors = self.linear(x).flatten(0, -2)
+        out: Tensor = unit_rows(self.dropout(torch.relu(self.norm(vectors))))
+        return out.reshape(*x.shape[:-1], -1)
+
+
+@FUSIONS.register("fop")
+class FOP(Fusion):
+    """FOP (Saeed et al. 2022), for the association of faces and voices; Table 3 of SimAM².
+
+    Features, from files or from encoders, become embeddings of length one; these are fused and classified. Trained with
+    the loss ``"orthogonal_projection"``. Pairs of a face and a voice are judged by the distance of their
+    :meth:`embed`-dings.
+
+    Args:
+        dims: per modality the width of its features (FOP: 4096 of faces, 512 of voices); M >= 2.
+        num_classes: C; FOP trains on 901 identities.
+        head: registered head.
+        head_options: its keyword options.
+        fusion: ``"gated"``: U = g ⊙ tanh(e_1) + (1 - g) ⊙ tanh(e_2), Eq. (4) of SimAM² with zeta = g, a gate of both
+            embeddings, for M > 2 a softmax; the published gate has a batch norm inside, which :class:`ZetaGate` leaves
+            out. ``"linear"``: U = w_1 e_1 + w_2 e_2 with two learned numbers that start between 0 and 1.
+        attention: None; or ``"simam2"``, "FOP + SimAM²" in Table 3 of SimAM², whose footnote says that zeta was learned
+            before already: that is the gate. With ``fusion="linear"`` the weighted embeddings are the streams.
+        attention_options: keyword options of :class:`SimAM2`.
+        width: of the embeddings.
+        dropout: of the embeddings, 0 to below 1.
+        gate_hidden: width of the gate's hidden layer; None for a single linear layer. Without effect on
+            ``fusion="linear"``.
+
+    Raises:
+        ConfigError: an option outside its range.
+    """
+
+    def __init__(
+        self,
+        dims: Mapping[str, int],
+        num_classes: int,
+        *,
+        head: str = "linear",
+        head_options: Mapping[str, Any] | None = None,
+        fusion: str = "gated",
+        attention: str | None = None,
+        attention_options: Mapping[str, Any] | None = None,
+        width: int = 128,
+        dropout: float = 0.5,
+        gate_hidden: int | None = 128,
+    ) -> None:
+        super().__init__(dims, num_classes)
+        check_choice("fusion", fusion, ("gated", "linear"))
+        if width < 1 or not 0 <= dropout < 1:
+            raise ConfigError(f"FOP needs a width of 1 or more and a dropout in [0, 1), got {width} and {dropout}")
+        self.fusion = fusion
+        self.branch = nn.ModuleDict({m: Branch(d, width, dropout) for m, d in dims.items()})
+        self.factor = nn.ParameterDict()
+        if fusion == "linear":
+            self.factor.update({m: nn.Parameter(torch.rand(())) for m in dims})
+        self.superposition = Superposition(
+            len(dims),
+            width,
+            len(dims) * width,
+            zeta="learned" if fusion == "gated" else None,
+            gate_hidden=gate_hidden,
+            attention=attention,
+            attention_options=attention_options,
+        )
+        self.head = create_head(head, {"fused": width}, num_classes, **(head_options or {}))
+
+    def embed(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What matching compares: per modality ``(B, ..., width)``, before it is weighed against the others.
+
+        Args:
+            features: as for a call; those of one modality may be given alone.
+
+        Raises:
+            UnknownNameError: a modality that was not declared.
+        """
+        for name in features:
+            self._check_modality(name)
+        return {m: self._bounded(self.branch[m](x)) for m, x in features.items()}
+
+    def _bounded(self, embedding: Tensor) -> Tensor:
+        return torch.tanh(embedding) if self.fusion == "gated" else embedding
+
+    def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
+        training = self.branch.training
+        if not update:  # nothing is dropped, and no running statistics move
+            self.branch.eval()
+        embeddings = {m: self.branch[m](x) for m, x in features.items()}
+        if not update:
+            self.branch.train(training)
+        streams = {m: self._bounded(e) for m, e in embeddings.items()}
+        if self.fusion == "linear":
+            streams = {m: self.factor[m] * stream for m, stream in streams.items()}
+        return self._classify_sum(streams, self.superposition, list(embeddings.values()), update=update)
+
+    def extra_repr(self) -> str:
+        """Sizes and form, for ``print(model)``."""
+        return f"{super().extra_repr()}, fusion={self.fusion!r}"

@@ -1,0 +1,53 @@
+"""Late fusion in which a modality counts by the energy of its own logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from counterpoint.errors import ConfigError
+from counterpoint.functional import energy_fusion
+from counterpoint.fusion.base import FUSIONS
+from counterpoint.fusion.late import Late
+
+
+@FUSIONS.register("qmf")
+class QMF(Late):
+    """Quality-aware multimodal fusion (Zhang et al. 2023), which SimAM² leans on: ``sum_m conf_m z_m``.
+
+    The confidence of a modality is a tenth of its logits' log-sum-exp: sample by sample, whoever has seen less says
+    less. The paper trains with the loss of the same name, ``"qmf"``.
+
+    Args:
+        dims: per modality the width of its features; M >= 2.
+        num_classes: C.
+        head: registered head; every modality gets one.
+        head_options: its keyword options.
+        scale: of the confidence, above 0; see :func:`functional.energy_confidence`.
+
+    Raises:
+        ConfigError: an option outside its range.
+    """
+
+    def __init__(
+        self,
+        dims: Mapping[str, int],
+        num_classes: int,
+        *,
+        head: str = "linear",
+        head_options: Mapping[str, Any] | None = None,
+        scale: float = 0.1,
+    ) -> None:
+        super().__init__(dims, num_classes, head=head, head_options=head_options)
+        if not scale > 0:
+            raise ConfigError(f"scale must be above 0, got {scale}")
+        self.scale = scale
+
+    def _combine(self, logits: Mapping[str, Tensor]) -> Tensor:
+        return energy_fusion(list(logits.values()), self.scale)
+
+    def extra_repr(self) -> str:
+        """Sizes and scale, for ``print(model)``."""
+        return f"{super().extra_repr()}, scale={self.scale}"

@@ -1,0 +1,131 @@
+"""FOP from its description, in float64 and NumPy."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from counterpoint.errors import ConfigError, UnknownNameError
+from counterpoint.fusion import FOP, create_fusion
+
+DIMS = {"face": 9, "voice": 5}
+THREE = {**DIMS, "text": 4}
+C, WIDTH = 6, 8
+
+
+def array(tensor):
+    return tensor.detach().numpy()
+
+
+def linear(layer, x):
+    return x @ array(layer.weight).T + array(layer.bias)
+
+
+def features(dims=DIMS, batch=4):
+    return {m: torch.randn(batch, d, dtype=torch.float64) for m, d in dims.items()}
+
+
+def built(dims=DIMS, **options):
+    """Trained enough to have running statistics of its own."""
+    fusion = FOP(dims, C, width=WIDTH, gate_hidden=7, **options).double()
+    for branch in fusion.branch.values():
+        torch.nn.init.uniform_(branch.norm.weight, 0.5, 1.5)
+        torch.nn.init.uniform_(branch.norm.bias, -0.5, 0.5)
+    fusion(features(dims, 16))
+    return fusion.eval()
+
+
+def embedding(branch, x):
+    """Linear, batch norm, ReLU, and length one."""
+    z, norm = linear(branch.linear, array(x)), branch.norm
+    z = (z - array(norm.running_mean)) / np.sqrt(array(norm.running_var) + norm.eps)
+    z = np.maximum(z * array(norm.weight) + array(norm.bias), 0)
+    return z / np.linalg.norm(z, axis=-1, keepdims=True)
+
+
+def close(tensor, expected):
+    np.testing.assert_allclose(array(tensor), expected, rtol=1e-9, atol=1e-12)
+
+
+def energy(x, lam):
+    mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    return 4 * (variance + lam) / ((x - mean) ** 2 + 2 * variance + 2 * lam)
+
+
+@pytest.mark.parametrize("dims", [DIMS, THREE])
+def test_linear_fusion_adds_the_embeddings_by_two_numbers(dims):
+    fusion, x = built(dims, fusion="linear"), features(dims)
+    each = {m: embedding(fusion.branch[m], x[m]) for m in dims}
+    u = sum(fusion.factor[m].item() * e for m, e in each.items())
+    out = fusion(x)
+    close(out.fused, u)
+    close(out.logits, u @ array(fusion.head.weights()["fused"]).T + array(fusion.head.bias))
+    assert out.weights is None
+    for m, e in fusion.embed(x).items():
+        close(e, each[m])
+    assert all(0 <= factor <= 1 for factor in fusion.factor.values())
+
+
+@pytest.mark.parametrize("attention", [None, "simam2"])
+def test_gated_fusion_is_eq_4_with_a_gate_of_both(attention):
+    """U = tanh(f) g + (1 - g) tanh(v), and with SimAM² Eqs. (7), (8) on top of it."""
+    fusion, x = built(attention=attention), features()
+    f, v = (embedding(fusion.branch[m], x[m]) for m in DIMS)
+    first, _, last = fusion.superposition.gate.net
+    g = 1 / (1 + np.exp(-linear(last, np.maximum(linear(first, np.concatenate([f, v], 1)), 0))))
+    x1, x2 = np.tanh(f), np.tanh(v)
+    u = g * x1 + (1 - g) * x2
+    if attention:
+        r = fusion.superposition.attention.r.item()
+        assert r == pytest.approx(math.tanh(2.5), rel=1e-3)  # of the one batch it was shown
+        e = (2 - r) * energy(u, 1e-6) - g**2 * energy(x1, 0) - (1 - g) ** 2 * energy(x2, 0)
+        u = u / (1 + np.exp(-e))
+    out = fusion(x)
+    close(out.fused, u)
+    close(out.weights["face"], g)
+    close(out.logits, u @ array(fusion.head.weights()["fused"]).T + array(fusion.head.bias))
+    close(fusion.embed({"voice": x["voice"]})["voice"], x2)
+
+
+def test_what_is_judged_on_the_side_drops_nothing_and_moves_no_statistics():
+    """Unimodal logits come from silencing, in the middle of training too."""
+    fusion = FOP(DIMS, C, dropout=0.9).double().train()
+    x = features(batch=16)
+    before = {k: v.clone() for k, v in fusion.state_dict().items()}
+    first, second = fusion.silenced(x, "face"), fusion.silenced(x, "face")
+    assert torch.equal(first, second)
+    assert all(torch.equal(v, before[k]) for k, v in fusion.state_dict().items())
+    fusion(x)
+    assert all(part.training for part in fusion.modules())
+    assert fusion.branch["face"].norm.num_batches_tracked == 1
+
+
+def test_sizes_are_those_of_the_release():
+    """4096-d faces, 512-d voices, 128-d embeddings, 901 identities; its gate has a batch norm more (256 numbers)."""
+    with torch.device("meta"):
+        gated, plain = (FOP({"face": 4096, "voice": 512}, 901, fusion=kind) for kind in ("gated", "linear"))
+    branches = (4096 + 512 + 2) * 128 + 4 * 128
+    head = 128 * 901 + 901
+    assert sum(p.numel() for p in plain.parameters()) == branches + head + 2
+    assert sum(p.numel() for p in gated.parameters()) == branches + head + (256 + 1) * 128 + (128 + 1) * 128
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fusion": "linea"}, "Did you mean 'linear'"),
+        ({"width": 0}, "width of 1 or more"),
+        ({"dropout": 1.0}, "dropout in"),
+        ({"zeta": 0.5}, "no option 'zeta'"),
+        ({"attention": "simam3"}, "Did you mean 'simam2'"),
+    ],
+)
+def test_what_cannot_be_built(options, message):
+    with pytest.raises(ConfigError, match=message):
+        create_fusion("fop", DIMS, C, **options)
+
+
+def test_an_embedding_of_a_modality_that_is_not_there():
+    with pytest.raises(UnknownNameError, match="Did you mean 'face'"):
+        FOP(DIMS, C).embed({"faces": torch.zeros(2, 9)})
