@@ -17,9 +17,11 @@ from counterpoint.data import (
     grid,
     kinetics_sounds,
     ravdess,
+    shuu,
     ssw60,
     talkers,
     vggsound,
+    voxceleb,
 )
 from counterpoint.data.clips import SPLITS, Clip, ClipTable
 from counterpoint.data.events import Event
@@ -54,9 +56,11 @@ __all__ = [
     "load_table",
     "prepare",
     "ravdess",
+    "shuu",
     "ssw60",
     "talkers",
     "vggsound",
+    "voxceleb",
 ]
 
 

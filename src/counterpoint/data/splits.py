@@ -229,12 +229,12 @@ def _assign_groups(
     """Whole groups to sides, so that every side comes near its share of every class; the best of seeded orders."""
     counts = {group: Counter(labels[clip] for clip in clips) for group, clips in members.items()}
     totals = Counter(labels.values())
+    holders = Counter(label for count in counts.values() for label in count)
     for label in sorted(totals):
-        holders = sum(label in count for count in counts.values())
-        if holders < len(shares):
+        if holders[label] < len(shares):
             raise DataError(
-                f"{name}: class {label!r} is in {_count(holders, group_word)}, too few for {len(shares)} splits that "
-                f"share none. Add clips, leave the class out, give the split yourself, or share {group_word}s "
+                f"{name}: class {label!r} is in {_count(holders[label], group_word)}, too few for {len(shares)} splits "
+                f"that share none. Add clips, leave the class out, give the split yourself, or share {group_word}s "
                 "between splits"
             )
     # Few groups deserve many tries; among thousands the first order is as good as any.
