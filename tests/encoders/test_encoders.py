@@ -24,6 +24,7 @@ SHAPES = {
     "mfcc_cnn": (1, 13, 212),
     "erann": (1, 32, 21),
     "vggish": (1, 64, 96),
+    "resnet_se34": (1, 40, 30),
 }
 PICTURE = (3, 40, 36)
 OPTIONS = {"vggish": {"hidden": 48}}  # 72 million weights take long and say no more
@@ -143,4 +144,4 @@ def test_names_and_options_are_proposed():
         create_encoder("resnet_18")
     with pytest.raises(ConfigError, match="Did you mean 'in_channels'"):
         create_encoder("resnet18", in_chanels=1)
-    assert list_encoders("resnet*") == ["resnet18", "resnet18_3d", "resnet34", "resnet50"]
+    assert list_encoders("resnet*") == ["resnet18", "resnet18_3d", "resnet34", "resnet50", "resnet_se34"]

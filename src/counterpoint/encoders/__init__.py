@@ -6,6 +6,7 @@ from counterpoint.encoders.fold import fold_batch_norms
 from counterpoint.encoders.mfcc import MFCCCNN
 from counterpoint.encoders.registry import ENCODERS, create_encoder, list_encoders
 from counterpoint.encoders.resnet import ResNet, ResNet18, ResNet18In3D, ResNet34, ResNet50, ResNeXt50In3D
+from counterpoint.encoders.resnet_se import ResNetSE34
 from counterpoint.encoders.simam import SimAM
 from counterpoint.encoders.small import AudioCNN, VisualCNN
 from counterpoint.encoders.vgg import VGG, VGG11, VGG16, VGG19
@@ -27,6 +28,7 @@ __all__ = [
     "ResNet18In3D",
     "ResNet34",
     "ResNet50",
+    "ResNetSE34",
     "SimAM",
     "Stage",
     "VGGish",
