@@ -158,6 +158,17 @@ def test_pairs_are_those_of_all_processes(name):
 WITHOUT_PAIRS = {"qmf": {"rank": 0.0}, "orthogonal_projection": {"alpha": 0.0}}
 
 
+@pytest.mark.parametrize("name", ["cross_entropy", "unimodal", "multiplicative"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_clips_of_no_class_are_left_out_of_the_mean(name, smoothing):
+    loss, out, some = create_loss(name), output(), torch.tensor([0, 2, 3])
+    kept = FusionOutput(out.logits[some], {m: z[some] for m, z in out.unimodal_logits.items()}, out.fused[some])
+    target = TARGET.clone()
+    target[[1, 4]] = -100
+    expected = loss(kept, TARGET[some], label_smoothing=smoothing)
+    torch.testing.assert_close(loss(out, target, label_smoothing=smoothing), expected)
+
+
 @pytest.mark.parametrize("name", LOSSES.names())
 class TestEveryLoss:
     def test_smoothing_mixes_in_all_classes_evenly(self, name):

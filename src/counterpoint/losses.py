@@ -79,7 +79,7 @@ class Multiplicative(Loss):
     """
 
     def __init__(self, beta: float = 0.3) -> None:
-        if beta < 0:
+        if not beta >= 0:  # nor NaN
             raise ConfigError(f"beta must be 0 or more, got {beta}")
         self.beta = beta
 
@@ -87,7 +87,8 @@ class Multiplicative(Loss):
         """See :class:`Loss`."""
         scores = multiplicative_scores(_own_logits(self, output), self.beta, detach_weights=True)
         # What smoothing makes of any log-probabilities; cross_entropy would normalise the scores, which are none.
-        return (1 - label_smoothing) * F.nll_loss(scores, target) - label_smoothing * scores.mean()
+        smooth = (1 - label_smoothing) * scores + label_smoothing * scores.mean(-1, keepdim=True)
+        return F.nll_loss(smooth, target)
 
 
 @LOSSES.register("qmf")

@@ -38,6 +38,15 @@ def test_segments_count_like_samples():
     torch.testing.assert_close(score_ratio(logits, y), score_ratio([t.flatten(0, 1) for t in logits], y.flatten()))
 
 
+def test_ignored_samples_add_nothing():
+    """As for cross_entropy; also where their logits are no numbers, and where all are ignored."""
+    logits, y = [torch.randn(3, 4), torch.randn(3, 4)], torch.tensor([1, -100, 3])
+    kept = [one[[0, 2]] for one in logits]
+    logits[0][1, 0] = torch.nan
+    torch.testing.assert_close(score_ratio(logits, y), score_ratio(kept, y[[0, 2]]))
+    assert score_ratio(logits, torch.full((3,), -100)).tolist() == [0, 0]
+
+
 def test_finite_where_one_modality_has_everything():
     assert torch.isfinite(zeta_ratio([torch.ones(3, 2), torch.zeros(3, 2)])).all()
     logits = torch.tensor([[1e4, -1e4]])

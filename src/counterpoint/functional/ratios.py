@@ -9,6 +9,8 @@ from torch import Tensor
 
 from counterpoint.errors import ConfigError, ShapeError
 
+IGNORED = -100  # the target of a sample that counts for nothing, as for torch's losses
+
 
 def modality_ratios(scores: Tensor) -> Tensor:
     """Discrepancy ratio per modality: its score over the mean of the others' scores.
@@ -55,7 +57,8 @@ def logit_scores(unimodal_logits: Mapping[str, Tensor] | Sequence[Tensor], targe
 
     Args:
         unimodal_logits: M tensors ``(..., C)``.
-        target: class indices, shaped like the logits without their last axis.
+        target: class indices, shaped like the logits without their last axis; where it is -100, which torch's losses
+            ignore by default, a sample adds nothing.
 
     Raises:
         ConfigError: fewer than two modalities.
@@ -78,8 +81,9 @@ def logit_scores(unimodal_logits: Mapping[str, Tensor] | Sequence[Tensor], targe
     if target.is_floating_point():
         raise ShapeError(f"target must hold class indices, integers, but is of {target.dtype}")
     probability = torch.stack([one.float() if one.itemsize < 4 else one for one in logits]).softmax(-1)
-    true_class = target.expand(len(logits), *target.shape).unsqueeze(-1)
-    return probability.gather(-1, true_class).flatten(1).sum(1)
+    ignored = target == IGNORED
+    true_class = target.masked_fill(ignored, 0).expand(len(logits), *target.shape).unsqueeze(-1)
+    return probability.gather(-1, true_class).squeeze(-1).masked_fill(ignored, 0).flatten(1).sum(1)
 
 
 def score_ratio(unimodal_logits: Mapping[str, Tensor] | Sequence[Tensor], target: Tensor) -> Tensor:
@@ -87,7 +91,7 @@ def score_ratio(unimodal_logits: Mapping[str, Tensor] | Sequence[Tensor], target
 
     Args:
         unimodal_logits: M tensors ``(..., C)``, in the modalities' order.
-        target: class indices, shaped like the logits without their last axis.
+        target: as for :func:`logit_scores`.
 
     Returns:
         ``(M,)``: summed probability of the true class over the mean of the other modalities'.
