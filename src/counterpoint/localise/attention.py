@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from counterpoint.errors import ConfigError
+from counterpoint.localise.dropout import Dropout
+from counterpoint.localise.dropout import dropout as drop
 from counterpoint.registry import check_choice
 
 VARIANTS = ("paper", "released")
@@ -85,7 +87,7 @@ class ExpansionAttention(Attention):
 
     def _mix(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         maps = torch.softmax(query * self.scale @ key.transpose(-1, -2), -1)
-        maps = F.dropout(maps, self.dropout, self.training)
+        maps = drop(maps, self.dropout, self.training)
         refined: Tensor = self.refine(maps)
         return (refined + maps) @ value
 
@@ -110,11 +112,11 @@ class AttentionLayer(nn.Module):
         check_choice("variant", variant, VARIANTS)
         self.attention = attention
         self.norm1 = nn.LayerNorm(width)
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.paper = variant == "paper"
         self.ffn: nn.Sequential | None = None
         if ffn:
-            self.ffn = nn.Sequential(nn.Linear(width, ffn), nn.ReLU(), nn.Dropout(dropout), nn.Linear(ffn, width))
+            self.ffn = nn.Sequential(nn.Linear(width, ffn), nn.ReLU(), Dropout(dropout), nn.Linear(ffn, width))
             self.norm2 = nn.LayerNorm(width)
 
     def forward(self, query: Tensor, memory: Tensor | None = None) -> Tensor:

@@ -50,6 +50,7 @@ class AVEL(Localiser):
         ConfigError: an option outside its range, or fusion options for one modality.
     """
 
+    decoupled: ClassVar[bool] = True
     modality_sets: ClassVar[tuple[frozenset[str], ...]] = (BOTH, frozenset({AUDIO}), frozenset({VISUAL}))
 
     def __init__(

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from counterpoint.functional.mfb import folded_sum_pool, power_normalise, sum_pool
+from counterpoint.localise.dropout import dropout as drop
 from counterpoint.localise.guided import gather
 from counterpoint.registry import check_choice
 
-CHUNK = 64  # segments whose folded matrices are held at a time where no gradient needs them
+WORTH_FOLDING = 4  # positions per factor, from which on a folded step was faster
 
 
 class PositionwiseMFB(nn.Module):
@@ -24,9 +25,9 @@ class PositionwiseMFB(nn.Module):
         dropout: D(.).
         drop_before: False: dropout after the sum, ``D(SP(.))`` as printed; True: before it, as the released code (and
             MFB's own) has it.
-        fold: whether ``sum_k (W x)_jk q_jk`` is reckoned as ``x . sum_k W_jk q_jk``, which is exact. None: wherever no
-            gradient is needed; True: in training too, where dropout comes after the sum (fewer operations, more
-            memory); False: never.
+        fold: whether ``sum_k (W x)_jk q_jk`` is reckoned as ``x . sum_k W_jk q_jk``, which is exact; not where dropout
+            comes in between. None: where there are 4 positions per factor or more, so that it pays; True: always;
+            False: never.
     """
 
     def __init__(
@@ -50,29 +51,19 @@ class PositionwiseMFB(nn.Module):
 
     def forward(self, visual: Tensor, audio: Tensor) -> Tensor:
         """``(N, L, D_v)`` and ``(N, D_a)`` to ``(N, L, out)``, each vector of length one."""
-        folds = not torch.is_grad_enabled() if self.fold is None else self.fold
+        folds = visual.shape[-2] >= WORTH_FOLDING * self.factors if self.fold is None else self.fold
         asked = self.audio(audio)
         dropping = self.training and self.dropout > 0
         if folds and not (dropping and self.drop_before):
-            pooled = self._folded(visual, asked)
+            pooled = folded_sum_pool(visual, self.visual.weight, self.visual.bias, asked, self.factors)
         else:
             product = self.visual(visual) * asked.unsqueeze(-2)
             if self.drop_before:
-                product = F.dropout(product, self.dropout, self.training)
+                product = drop(product, self.dropout, self.training)
             pooled = sum_pool(product, self.factors)
         if not self.drop_before:
-            pooled = F.dropout(pooled, self.dropout, self.training)
+            pooled = drop(pooled, self.dropout, self.training)
         return power_normalise(pooled)
-
-    def _folded(self, visual: Tensor, asked: Tensor) -> Tensor:
-        def pool(x: Tensor, y: Tensor) -> Tensor:
-            return folded_sum_pool(x, self.visual.weight, self.visual.bias, y, self.factors)
-
-        if torch.is_grad_enabled() or torch.compiler.is_compiling() or len(visual) <= CHUNK:
-            return pool(visual, asked)
-        return torch.cat(
-            [pool(x, y) for x, y in zip(torch.split(visual, CHUNK), torch.split(asked, CHUNK), strict=True)]
-        )
 
 
 class AVFA(nn.Module):

@@ -52,7 +52,7 @@ class AVRB(Localiser):
         visual, audio = dims[VISUAL], dims[AUDIO]
         self.matching = PositionwiseMFB(visual, audio, width, factors=factors, dropout=dropout)
         self.score = nn.Linear(width, 1)
-        self.bilinear = PositionwiseMFB(visual, audio, width, factors=factors, dropout=dropout, fold=False)
+        self.bilinear = PositionwiseMFB(visual, audio, width, factors=factors, dropout=dropout)
         self.residual = nn.ModuleDict({name: nn.Linear(inputs, width) for name, inputs in dims.items()})
         self.importance = nn.Linear(width, 1)
         self.recurrent = BiLSTM(width, hidden)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -17,6 +18,18 @@ from counterpoint.registry import Registry, check_choice, check_options
 
 AUDIO, VISUAL = "audio", "visual"
 BOTH = frozenset({AUDIO, VISUAL})
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """In evaluation mode, and then each part in the mode that it was in."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 class Localiser(nn.Module, ABC):
@@ -35,6 +48,8 @@ class Localiser(nn.Module, ABC):
     """
 
     modality_sets: ClassVar[tuple[frozenset[str], ...]] = (BOTH,)
+    # Whether the output tells what each modality contributes, which balancers need.
+    decoupled: ClassVar[bool] = False
     # Per supervision that it knows the loss it is trained with.
     losses: ClassVar[Mapping[str, str]] = {"fully": "segments", "weakly": "video"}
 
@@ -113,13 +128,8 @@ class Localiser(nn.Module, ABC):
         kept = {keep} if isinstance(keep, str) else set(keep)
         named = self._checked(features)
         check_modalities(type(self).__name__, kept | set(named), self.modalities)
-        modes = [(module, module.training) for module in self.modules()]
-        self.eval()
-        try:
+        with evaluating(self):
             return self._locate({m: x if m in kept else torch.zeros_like(x) for m, x in named.items()})
-        finally:
-            for module, mode in modes:
-                module.training = mode
 
     def _checked(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         name = type(self).__name__

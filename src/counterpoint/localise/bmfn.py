@@ -21,6 +21,7 @@ from counterpoint.localise.attention import (
 )
 from counterpoint.localise.avfa import AVFA
 from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser
+from counterpoint.localise.dropout import Dropout
 from counterpoint.localise.guided import ChannelSpatialAttention
 from counterpoint.localise.heads import EventHead
 from counterpoint.localise.output import LocaliserOutput
@@ -124,7 +125,7 @@ class BMFN(Localiser):
 
         self.embed: nn.Module = nn.Identity()
         if released:
-            self.embed = nn.Sequential(nn.Linear(visual, visual), nn.ReLU(), nn.Dropout(0.2))
+            self.embed = nn.Sequential(nn.Linear(visual, visual), nn.ReLU(), Dropout(0.2))
         self.avfa = AVFA(visual, audio, width, factors=factors, dropout=dropout, variant=variant, fold=fold)
         self.visual_attention: ChannelSpatialAttention | None = None
         if needed & {"forward_visual", "backward_visual"}:

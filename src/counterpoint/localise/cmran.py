@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from counterpoint.localise.attention import Attention, AttentionLayer, CrossAttention, PairFusion, SelfAttention
 from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser
+from counterpoint.localise.dropout import Dropout
 from counterpoint.localise.guided import ChannelSpatialAttention
 from counterpoint.localise.heads import EventHead
 from counterpoint.localise.output import LocaliserOutput
@@ -58,7 +59,7 @@ class CMRAN(Localiser):
         def layer() -> AttentionLayer:
             return AttentionLayer(Attention(width, heads, dropout), width, ffn, dropout)
 
-        self.embed = nn.Sequential(nn.Linear(visual, visual), nn.ReLU(), nn.Dropout(0.2))
+        self.embed = nn.Sequential(nn.Linear(visual, visual), nn.ReLU(), Dropout(0.2))
         self.visual_attention = ChannelSpatialAttention(visual, width, guide=audio, variant="released")
         self.self_attention = nn.ModuleDict(
             {name: SelfAttention(dims[name], width, [layer() for _ in range(layers)]) for name in self.modalities}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser
+from counterpoint.localise.dropout import Dropout
 from counterpoint.localise.guided import GuidedAttention
 from counterpoint.localise.heads import SegmentHead
 from counterpoint.localise.join import LateJoin
@@ -43,7 +44,7 @@ class Propagation(nn.Module):
         self.first = nn.ModuleDict({name: linear() for name in (AUDIO, VISUAL)})
         self.second = nn.ModuleDict({name: linear() for name in (AUDIO, VISUAL)})
         self.out = nn.ModuleDict({name: linear() for name in (AUDIO, VISUAL)} if project else {})
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(width, eps=1e-6)  # one for both modalities, as released
         self.threshold = threshold
         self.scale = 1 / math.sqrt(width)
@@ -98,6 +99,7 @@ class PSP(Localiser):
         gate_hidden: width of the hidden layer behind a learned zeta.
     """
 
+    decoupled: ClassVar[bool] = True
     losses: ClassVar[Mapping[str, str]] = {"fully": "segments_and_similarity", "weakly": "video_binary"}
 
     def __init__(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from counterpoint.encoders import Encoder
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.localise import Localiser, LocaliserOutput, create_localiser
-from counterpoint.localise.base import VISUAL
+from counterpoint.localise.base import VISUAL, evaluating
 from counterpoint.models.registry import Options, create_encoders
 
 
@@ -105,7 +105,8 @@ class LocalisationModel(nn.Module):
 
     def silenced(self, inputs: Mapping[str, Tensor], keep: str | Collection[str]) -> LocaliserOutput:
         """What the model says with the features of every modality but `keep` at zero, in evaluation mode."""
-        return self.localiser.silenced(self.encode(inputs), keep)
+        with evaluating(self), torch.no_grad():
+            return self.localiser.silenced(self.encode(inputs), keep)
 
     def save_pretrained(self, folder: str | Path, extra: Mapping[str, Any] | None = None) -> None:
         """Write ``config.json`` and ``model.safetensors``, which :func:`~counterpoint.models.from_pretrained` reads.

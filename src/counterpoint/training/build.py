@@ -201,6 +201,12 @@ def build_balancer(config: TrainConfig, model: Model) -> Balancer | None:
     name = config.balance.name
     if name is None:
         return None
+    if isinstance(model, LocalisationModel) and not model.localiser.decoupled:
+        known = ", ".join(n for n in LOCALISERS if LOCALISERS.get(n).decoupled)
+        raise ConfigError(
+            f"balance {name!r} needs to know what each modality contributes, which {config.localise.name!r} does not "
+            f"tell; {known} do"
+        )
     options = dict(config.balance.options)
     takes = inspect.signature(BALANCERS.get(name)).parameters
     if "seed" in takes:

@@ -48,15 +48,12 @@ def list_clips(config: DataConfig, progress: Progress | None = None, *, events: 
     if progress is not None and "progress" in entry.options:
         options["progress"] = progress
     if events:
-        task = task or next(iter(entry.event_tasks), None)
+        task = task or next(iter(entry.event_tasks), entry.tasks[0])
         if task in entry.tasks and task not in entry.event_tasks:
             raise ConfigError(f"{config.name}'s task {task!r} does not say when something happens.{_with_events()}")
         if "events" in entry.options:
             options["events"] = True
-    table = load_table(config.name, config.root, task, config.seed, **options)
-    if events and table.events is None:
-        raise ConfigError(f"{config.name} does not say when something happens in its clips.{_with_events()}")
-    return table
+    return load_table(config.name, config.root, task, config.seed, **options)
 
 
 def _with_events() -> str:

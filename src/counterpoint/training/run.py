@@ -283,10 +283,15 @@ def _build(config: TrainConfig, table: ClipTable, spec: MediaSpec) -> Parts:
     """The parts for the clips of a table."""
     segments, features = None, None
     if config.task == "localise":
-        segments = config.localise.segments or table.segments
+        segments = config.localise.segments or table.segments or 1
         if table.features is not None and segments != table.features.segments:
             raise ConfigError(
                 f"{table.name} has features of {table.features.segments} segments a clip; leave localise.segments out"
+            )
+        if segments > spec.num_frames and table.features is None:
+            raise ConfigError(
+                f"localise.segments is {segments}, but a clip has {spec.num_frames} frames; take fewer segments, or more "
+                "frames (data.media.fps)"
             )
     if table.features is not None:
         features = table.features.dims
