@@ -290,8 +290,8 @@ def _build(config: TrainConfig, table: ClipTable, spec: MediaSpec) -> Parts:
             )
         if segments > spec.num_frames and table.features is None:
             raise ConfigError(
-                f"localise.segments is {segments}, but a clip has {spec.num_frames} frames; take fewer segments, or more "
-                "frames (data.media.fps)"
+                f"localise.segments is {segments}, but a clip has {spec.num_frames} frames; take fewer segments, or "
+                "more frames (data.media.fps)"
             )
     if table.features is not None:
         features = table.features.dims
