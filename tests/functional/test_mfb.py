@@ -36,6 +36,48 @@ def test_folded_pooling_is_the_same_and_has_the_same_gradients(with_bias):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
+def test_folded_pooling_has_exact_first_and_second_derivatives(monkeypatch):
+    monkeypatch.setattr("counterpoint.functional.mfb.CHUNK", 2)
+    torch.manual_seed(0)
+    shapes = ((3, 2, 4), (6, 4), (6,), (3, 6))
+    inputs = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    assert torch.autograd.gradcheck(lambda *given: folded_sum_pool(*given, 3), inputs)
+    assert torch.autograd.gradgradcheck(lambda *given: folded_sum_pool(*given, 3), inputs)
+
+
+def test_folded_pooling_holds_neither_the_wide_product_nor_the_matrices_for_the_backward_pass():
+    x, weight, y = torch.randn(9, 49, 16, requires_grad=True), torch.randn(80, 16), torch.randn(9, 80)
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda tensor: tensor):
+        folded_sum_pool(x, weight.requires_grad_(), None, y.requires_grad_(), 5)
+    assert sum(tensor.numel() for tensor in saved) == x.numel() + weight.numel() + y.numel()
+
+
+def test_folded_pooling_under_autocast_is_lowered_like_a_linear_layer():
+    torch.manual_seed(0)
+    x, weight, bias, y = torch.randn(3, 25, 16), torch.randn(20, 16), torch.randn(20), torch.randn(3, 20)
+    exact = folded_sum_pool(x, weight, bias, y, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        lowered = folded_sum_pool(x, weight, bias, y, 5)
+        assert folded_sum_pool(x.double(), weight.double(), bias, y.double(), 5).dtype == torch.float64
+    assert lowered.dtype == torch.bfloat16
+    assert 0 < (lowered - exact).abs().max() <= 0.03 * exact.abs().max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_power_normalise_has_exact_first_and_second_derivatives(dtype):
+    torch.manual_seed(0)
+    x = torch.randn(3, 5, dtype=dtype)
+    x = x.sign() * (x.abs() + 0.2)
+    if dtype == torch.float64:
+        x.requires_grad_()
+        assert torch.autograd.gradcheck(power_normalise, x)
+        assert torch.autograd.gradgradcheck(power_normalise, x)
+    else:
+        out = power_normalise(x)
+        torch.testing.assert_close(out, torch.nn.functional.normalize(x.sign() * x.abs().sqrt(), dim=-1))
+
+
 def test_zeros_stay_zero_and_receive_no_gradient():
     x = torch.tensor([[0.0, 4.0, 0.0, -9.0], [0.0, 0.0, 0.0, 0.0]], requires_grad=True)
     out = power_normalise(x)

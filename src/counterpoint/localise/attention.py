@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from counterpoint.errors import ConfigError
-from counterpoint.localise.dropout import Dropout
-from counterpoint.localise.dropout import dropout as drop
+from counterpoint.localise.dropout import Dropout, dropout
 from counterpoint.registry import check_choice
 
 VARIANTS = ("paper", "released")
@@ -87,7 +86,7 @@ class ExpansionAttention(Attention):
 
     def _mix(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         maps = torch.softmax(query * self.scale @ key.transpose(-1, -2), -1)
-        maps = drop(maps, self.dropout, self.training)
+        maps = dropout(maps, self.dropout, self.training)
         refined: Tensor = self.refine(maps)
         return (refined + maps) @ value
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from counterpoint.functional.mfb import folded_sum_pool, power_normalise, sum_pool
-from counterpoint.localise.dropout import dropout as drop
+from counterpoint.localise.dropout import dropout
 from counterpoint.localise.guided import gather
 from counterpoint.registry import check_choice
 
@@ -59,10 +59,10 @@ class PositionwiseMFB(nn.Module):
         else:
             product = self.visual(visual) * asked.unsqueeze(-2)
             if self.drop_before:
-                product = drop(product, self.dropout, self.training)
+                product = dropout(product, self.dropout, self.training)
             pooled = sum_pool(product, self.factors)
         if not self.drop_before:
-            pooled = drop(pooled, self.dropout, self.training)
+            pooled = dropout(pooled, self.dropout, self.training)
         return power_normalise(pooled)
 
 
