@@ -60,6 +60,6 @@ def judge(table: ClipTable, usable: Container[str], set_aside: Mapping[str, str]
         if any(clip.split == split for clip in table.clips):
             usable_clips(table, usable, split)
     listed = {clip.label for clip in table.clips if clip.split == "train"}
-    for label in sorted(listed - {c.label for c in table.clips if c.split == "train" and c.id in usable}):
-        name = (*table.classes, "background")[label]
-        raise DataError(f"{table.name}: no clip of class {name!r} in training can be read")
+    missing = listed - {clip.label for clip in table.clips if clip.split == "train" and clip.id in usable}
+    for label in sorted(missing - {table.background}):  # of which other clips have segments enough
+        raise DataError(f"{table.name}: no clip of class {table.classes[label]!r} in training can be read")
