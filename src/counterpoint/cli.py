@@ -23,6 +23,7 @@ from counterpoint.training.config import DataConfig, TrainConfig, from_dict, to_
 
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
 WRONG = 2
+SHARED = 1  # what `check` ends with when the sides of a split are not apart
 RUN, COMPARISON = "config.yaml", "compare.yaml"  # what tells that a folder holds one
 
 
@@ -33,7 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after ``counterpoint``; None: those of this process.
 
     Returns:
-        0; 2 after a :class:`CounterpointError` or an error of the file system, told in one line; 130 after Ctrl-C.
+        0; 1 when `check` found something on both sides; 2 after a :class:`CounterpointError` or an error of the file
+        system, told in one line; 130 after Ctrl-C.
         With ``COUNTERPOINT_DEBUG=1`` in the environment errors come with their traceback.
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -233,6 +235,28 @@ def prepare(words: list[str]) -> None:
     prepare_and_tell(config, options["output"])
 
 
+def check(words: list[str]) -> None:
+    """Say what both sides of a dataset's split share: speakers, source videos, identical files."""
+    parser = Parser("check", check.__doc__)
+    parser.add_config()
+    parser.add_argument("dataset", type=str, help="its name: counterpoint list datasets")
+    parser.add_argument("--splits", type=str, help="folder of the dataset's lists, to be read without its media")
+    parser.add_argument("--output", type=str, help="write what was found to this JSON file as well")
+    parser.add_class_arguments(DataConfig, "data")
+    options = parser.parse(explicit_wins(words))
+    name = options["dataset"]
+    if options["data"]["name"] not in (DataConfig.name, name):
+        raise ConfigError(f"check {name}, but data.name is {options['data']['name']}; name one dataset")
+    config = from_dict(DataConfig, {**options["data"], "name": name}, "data")
+    if options["splits"] is not None and (config.root is not None or config.options):
+        raise ConfigError("--splits reads lists alone; leave data.root and data.options out, or --splits")
+
+    from counterpoint.commands.check import check_and_tell
+
+    if check_and_tell(config, options["splits"], options["output"]):
+        raise SystemExit(SHARED)
+
+
 def download(words: list[str]) -> None:
     """Fetch a dataset from its public record: resumable, verified, with its licence shown."""
     parser = Parser("download", download.__doc__)
@@ -255,6 +279,7 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "compare": compare,
     "list": list_parts,
     "prepare": prepare,
+    "check": check,
     "download": download,
 }
 

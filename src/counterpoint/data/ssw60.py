@@ -31,7 +31,7 @@ class _Part:
     columns: tuple[str, ...]
 
 
-_PARTS = {
+LISTS = {
     "video_ml": _Part(
         ".mp4",
         ("audio", "visual"),
@@ -54,6 +54,7 @@ _PARTS = {
     "images_inat": _Part(".jpg", ("visual",), ("height", "width", "channels", "rights_holder", "license_id")),
     "images_nabirds": _Part(".jpg", ("visual",), ("height", "width", "channels", "photographer")),
 }
+"""The sets, each a folder with a CSV list of the same name."""
 PARTS = {
     "video": ("video_ml",),
     "audio": ("audio_ml",),
@@ -61,7 +62,7 @@ PARTS = {
     "images_inat": ("images_inat",),
     "images_nabirds": ("images_nabirds",),
 }
-"""Part -> its sets, each a folder with a CSV list of the same name."""
+"""What may be asked for -> its sets."""
 
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _TAXA = (
@@ -127,7 +128,7 @@ def load_ssw60(
     missing: Counter[str] = Counter()
     passed_over = 0
     for name in PARTS[part]:
-        there = {path.name for path in (root / name).glob(f"*{_PARTS[name].suffix}")}
+        there = {path.name for path in (root / name).glob(f"*{LISTS[name].suffix}")}
         for row, clip in read_list(root / f"{name}.csv", len(classes)):
             if reliable_audio and row["reliable_audio"] != "1":
                 passed_over += 1
@@ -149,7 +150,7 @@ def load_ssw60(
         group_word="recording",
     )
     notes = [WHERE + "."]
-    if alone := [word for word in ("audio", "visual") if word not in _PARTS[PARTS[part][0]].modalities]:
+    if alone := [word for word in ("audio", "visual") if word not in LISTS[PARTS[part][0]].modalities]:
         has = "sound" if alone == ["visual"] else "pictures"
         notes.append(f"Unpaired {has}, without {alone[0]}: for training one encoder (model.modalities).")
     if passed_over:
@@ -198,9 +199,9 @@ def read_list(path: Path, classes: int = SPECIES) -> list[tuple[Row, Clip]]:
     Raises:
         DataError: a line that does not fit, with its number; the file cannot be read.
     """
-    part = _PARTS.get(path.stem)
+    part = LISTS.get(path.stem)
     if part is None:
-        raise DataError(f"{path} is no list of SSW60.{did_you_mean(path.stem, _PARTS)}")
+        raise DataError(f"{path} is no list of SSW60.{did_you_mean(path.stem, LISTS)}")
     listed: dict[str, tuple[Row, Clip]] = {}
     for row in parse_csv(read_text(path), str(path), ("asset_id", "label", "split"), ("", *part.columns)):
         asset, side = row["asset_id"], _SPLITS.get(row["split"])
