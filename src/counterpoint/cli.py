@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         trained = words[0] in ("train", "compare")
         hint = ". Finished epochs are kept; the same command with --resume goes on from there" if trained else ""
+        hint = ". What is prepared is kept; the same command goes on from there" if words[0] == "prepare" else hint
         print(f"Interrupted{hint}", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as end:  # --help and --print_config end like this
@@ -222,13 +223,27 @@ def list_parts(words: list[str]) -> None:
 
 
 def prepare(words: list[str]) -> None:
-    """Decode a dataset's clips into the cache, and account for every damaged one."""
+    """Decode a dataset's clips into the cache, or turn them into features, and account for every damaged one."""
+    from counterpoint.commands.features import FeaturesConfig, write_features
+
     parser = Parser("prepare", prepare.__doc__)
     parser.add_config()
     parser.add_argument("--output", type=str, help="write the clips set aside, with reasons, to this CSV file")
+    parser.add_argument("--features", type=str, help="folder for features of the clips' segments; the rest says which")
+    parser.add_argument("--overwrite", action="store_true", help="remove the features that are there")
     parser.add_class_arguments(DataConfig, "data")
+    parser.add_class_arguments(FeaturesConfig, None)
     options = parser.parse(explicit_wins(words))
     config = from_dict(DataConfig, options["data"], "data")
+    how = from_dict(FeaturesConfig, {name: options[name] for name in to_dict(FeaturesConfig())})
+    if options["features"] is not None:
+        if options["output"] is not None:
+            raise ConfigError("--features writes set_aside.csv into its folder; leave --output out")
+        _allocate_largely()
+        write_features(config, how, options["features"], overwrite=options["overwrite"])
+        return
+    if how != FeaturesConfig() or options["overwrite"]:
+        raise ConfigError("encoders and segments are for features; name a folder for them: --features FOLDER")
 
     from counterpoint.commands.prepare import prepare_and_tell
 

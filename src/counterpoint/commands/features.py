@@ -1,0 +1,276 @@
+"""`counterpoint prepare --features`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from counterpoint.errors import ConfigError, CounterpointError, DatasetNotFoundError
+from counterpoint.registry import check_choice, did_you_mean
+from counterpoint.training.config import ACCELERATORS, PRECISIONS, DataConfig
+
+if TYPE_CHECKING:
+    from counterpoint.data.clips import ClipTable
+    from counterpoint.data.write_features import FeatureWriter
+    from counterpoint.media.spec import MediaSpec
+    from counterpoint.training.encode import SegmentEncoder, Stream
+    from counterpoint.training.progress import Display
+
+_FRAMES = 16  # per segment, as AVE's features were made
+_SECONDS = 10.0  # of the clips that videos are cut into
+_TIMEOUT = 150.0  # seconds after which a clip is given up
+
+
+@dataclass
+class StreamConfig:
+    """What makes the features of one modality.
+
+    Attributes:
+        encoder: registered encoder; ``none``: this modality is left out.
+        weights: file with its trained weights, ``.pth`` or ``.safetensors``; ``random`` for trials.
+        options: of the encoder, e.g. ``{"postprocess": true}`` of vggish.
+        input: the transform in front of it, e.g. ``{"name": "log_mel", "n_mels": 80}``; empty: what suits the encoder.
+    """
+
+    encoder: str = "none"
+    weights: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    input: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class FeaturesConfig:
+    """How clips become features of their segments.
+
+    Attributes:
+        segments: into how many equal parts a clip is cut; None: what suits the dataset, else one per second.
+        from_run: folder of a trained run whose encoders to take, with their inputs.
+        videos: folder of videos of which nothing else is known, instead of a dataset; they are cut into clips of 10 s,
+            or of ``data.media``'s seconds.
+        visual: encoder of the picture; its maps are kept, the mean over a segment's frames.
+        audio: encoder of the sound.
+        precision: ``auto`` (bfloat16 where the machine has it and the encoder is large), ``32-true``, ``bf16-mixed``.
+        accelerator: ``auto`` (a GPU where there is one), ``cpu``, ``gpu``, ``cuda`` or ``mps``.
+    """
+
+    segments: int | None = None
+    from_run: str | None = None
+    videos: str | None = None
+    visual: StreamConfig = field(default_factory=lambda: StreamConfig("vgg19"))
+    audio: StreamConfig = field(default_factory=lambda: StreamConfig("vggish"))
+    precision: str = "auto"
+    accelerator: str = "auto"
+
+    @property
+    def streams(self) -> dict[str, StreamConfig]:
+        """Modality -> what makes its features, without those left out."""
+        both = {"audio": self.audio, "visual": self.visual}
+        return {modality: stream for modality, stream in both.items() if stream.encoder != "none"}
+
+    def check(self) -> None:
+        """Refuse values outside their range.
+
+        Raises:
+            ConfigError: says which value, and what it may be.
+        """
+        check_choice("precision", self.precision, PRECISIONS)
+        check_choice("accelerator", self.accelerator, ACCELERATORS)
+        if self.segments is not None and self.segments < 1:
+            raise ConfigError(f"segments is {self.segments}; it must be at least 1")
+        if not self.streams:
+            raise ConfigError("audio.encoder and visual.encoder are both none; nothing would be left")
+        if self.from_run is not None and (self.audio, self.visual) != (FeaturesConfig().audio, FeaturesConfig().visual):
+            raise ConfigError("from_run takes the run's encoders; leave audio and visual at their defaults")
+
+
+def write_features(config: DataConfig, how: FeaturesConfig, folder: str, *, overwrite: bool = False) -> None:
+    """Encode all clips into a folder that the dataset ``features`` reads, and print what became of them.
+
+    Args:
+        config: which clips.
+        how: which encoders, and how many segments.
+        folder: where to; one that was begun goes on.
+        overwrite: remove what is there.
+
+    Raises:
+        CounterpointError: names, options, weights or data that do not fit; the folder holds something else; or more
+            than ``data.max_bad`` of the clips cannot be used (those that can are kept).
+    """
+    from counterpoint.data.write_features import FeatureWriter
+    from counterpoint.training.encode import SegmentEncoder, require_weights
+    from counterpoint.training.precision import require_device
+    from counterpoint.training.progress import Display
+
+    how.check()
+    device = require_device(how.accelerator)
+    if how.from_run is None:
+        require_weights({modality: (stream.encoder, stream.weights) for modality, stream in how.streams.items()})
+    with Display() as display:
+        table = _list(config, how, display)
+        segments = how.segments or table.segments or max(1, round(table.media.seconds))
+        spec, streams = _streams(config, how, table, segments)
+        encode = SegmentEncoder(streams, segments, device, how.precision)
+        setting = {
+            "segments": segments,
+            "media": dataclasses.asdict(spec),
+            "streams": {modality: stream.setting for modality, stream in streams.items()},
+            "precision": encode.precision,
+        }
+        names = {modality: stream.name for modality, stream in streams.items()}
+        with FeatureWriter(folder, table, spec.seconds, names, setting, overwrite=overwrite) as writer:
+            before = len(writer.done)
+            if not writer.finished:
+                _encode_all(writer, encode, spec, tuple(streams), display)
+                _finish(writer, 1.0 if how.videos else config.max_bad)
+    _tell(writer, names, segments, before)
+
+
+def _list(config: DataConfig, how: FeaturesConfig, display: Display) -> ClipTable:
+    from counterpoint.data import DATASETS
+    from counterpoint.media.spec import MediaSpec
+    from counterpoint.training.datamodule import list_clips
+
+    if how.videos is not None:
+        known = [f.name for f in dataclasses.fields(MediaSpec)]
+        for name in config.media:
+            if name not in known:
+                raise ConfigError(f"data.media has no {name!r}.{did_you_mean(name, known)}")
+        return _videos(Path(how.videos).expanduser(), MediaSpec(seconds=config.media.get("seconds", _SECONDS)))
+    entry = DATASETS.get(config.name)
+    events = bool(entry.event_tasks) and config.task in (None, *entry.event_tasks)
+    if config.name == "folder" and config.root is not None:  # which may say what happens when
+        events = (Path(config.root) / "events.csv").is_file()
+    table = list_clips(config, display.callback("render"), events=events)
+    if table.features is not None:
+        raise ConfigError(f"{table.name} has features already; name a dataset of media, or --videos FOLDER")
+    return table
+
+
+def _videos(root: Path, media: MediaSpec) -> ClipTable:
+    """Every video in a folder and the folders in it, cut into clips one after the other; what they show is unknown."""
+    from counterpoint.data.clips import Clip, ClipTable
+    from counterpoint.data.folder import SUFFIXES
+
+    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not files:
+        raise DatasetNotFoundError(f"There is no video in {root}; known are {', '.join(sorted(SUFFIXES))}")
+    clips, seconds = [], media.seconds
+    for path in files:
+        name, length = path.relative_to(root).as_posix(), _length(path)
+        count = max(1, math.ceil(length / seconds - 0.01))  # a few frames too long is no further clip
+        for k in range(count):
+            title = name if count == 1 else f"{name}@{k * seconds:g}"
+            clips.append(Clip(title, path, 0, "test", name, k * seconds, min((k + 1) * seconds, length) or None))
+    return ClipTable(f"videos/{root.resolve().name}", (), tuple(clips), media)
+
+
+def _length(path: Path) -> float:
+    """Seconds; 0 where nobody knows, or where it cannot be read, which is told when it is its turn."""
+    from counterpoint.media.decode import probe
+
+    try:
+        return probe(path).seconds or 0.0
+    except CounterpointError:
+        return 0.0
+
+
+def _streams(
+    config: DataConfig, how: FeaturesConfig, table: ClipTable, segments: int
+) -> tuple[MediaSpec, dict[str, Stream]]:
+    """The shape that clips are decoded to, and what encodes them."""
+    from counterpoint.training.datamodule import media_spec
+    from counterpoint.training.encode import make_stream, spec_of_run, streams_of_run
+
+    seconds = media_spec(table, {k: v for k, v in config.media.items() if k == "seconds"}).seconds
+    whole = {"seconds": seconds, "sound_start": 0.0, "sound_seconds": None}  # sound and picture of every segment
+    if how.from_run is not None:
+        run = Path(how.from_run)
+        spec = media_spec(dataclasses.replace(table, media=spec_of_run(run)), {**whole, **config.media})
+        return spec, streams_of_run(run, spec, segments)
+    own = {"sample_rate": 16000, "fps": _FRAMES * segments / seconds, "frames": None, "size": 224, "gray": False}
+    spec = media_spec(table, {**whole, **own, **config.media})
+    made = {
+        modality: make_stream(
+            modality,
+            stream.encoder,
+            stream.weights or "",
+            spec,
+            segments,
+            options=stream.options,
+            transform=stream.input,
+            seed=config.seed,
+        )
+        for modality, stream in how.streams.items()
+    }
+    return spec, made
+
+
+def _encode_all(
+    writer: FeatureWriter, encode: SegmentEncoder, spec: MediaSpec, modalities: tuple[str, ...], display: Display
+) -> None:
+    """Decode beside the encoding, in processes of their own, and never more clips than are in hand."""
+    from counterpoint.data.decoders import decode_all
+    from counterpoint.data.keys import keys_of
+
+    pending = writer.pending
+    todo = dataclasses.replace(writer.table, clips=tuple(pending), refused={})
+    keys, failed = keys_of(todo, modalities)
+    for clip, reason in failed.items():
+        writer.set_aside(clip, reason)
+    same: dict[Any, list[str]] = {}  # two clips of a table may be the same stretch
+    for clip, key in keys.items():
+        same.setdefault(key, []).append(clip)
+    total, progress = len(writer.table.clips), display.callback("encode")
+    if progress:
+        progress(len(writer.done), total)
+    jobs = None if encode.device.type == "cuda" else 1  # on a CPU encoding takes far longer, and all cores
+    with closing(decode_all(list(same), spec, modalities, jobs=jobs, timeout=_TIMEOUT)) as answers:
+        for key, answer in answers:
+            features = encode(answer.arrays) if answer.arrays else {}
+            for clip in same[key]:
+                if features:
+                    writer.write(clip, features)
+                else:
+                    writer.set_aside(clip, answer.reason)
+            if progress:
+                progress(len(writer.done), total)
+
+
+def _finish(writer: FeatureWriter, max_bad: float) -> None:
+    from counterpoint.data.judge import judge
+
+    good = {clip for clip, reason in writer.done.items() if not reason}
+    bad = {**writer.table.refused, **{clip: reason for clip, reason in writer.done.items() if reason}}
+    if max_bad < 1:
+        try:
+            judge(writer.table, good, bad, max_bad)
+        except CounterpointError as error:
+            raise type(error)(
+                f"{error}\nThe features of the others are kept: with another --data.max_bad, go on"
+            ) from None
+    writer.finish()
+
+
+def _tell(writer: FeatureWriter, names: dict[str, str], segments: int, before: int) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    bad = {clip: reason for clip, reason in writer.done.items() if reason}
+    total = len(writer.table.clips)
+    console.print(
+        f"{writer.table.name}: {total - len(bad)} of {total} clips in {writer.folder}, {segments} segments each, by "
+        + " and ".join(names.values())
+        + (f"; {before} were there already" if before else "")
+    )
+    for clip, reason in list(bad.items())[:12]:
+        console.print(f"set aside {clip}: {reason}")
+    if len(bad) > 12:
+        console.print(f"and {len(bad) - 12} more; set_aside.csv has them all")
+    if writer.table.classes:
+        console.print(f"Train on them with task=localise --data.name features --data.root {writer.folder}")
+    else:
+        console.print("To train on them, fill in the column class of clips.csv, or add events.csv")

@@ -1,0 +1,273 @@
+"""Decoded clips to features of their segments, by encoders that are trained already."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from counterpoint.encoders import ENCODERS, Encoder, create_encoder, fold_batch_norms
+from counterpoint.encoders.published import load_published
+from counterpoint.errors import ConfigError, RunError
+from counterpoint.localise.base import VISUAL
+from counterpoint.media.spec import MediaSpec
+from counterpoint.media.transforms import TRANSFORMS, create_transform
+from counterpoint.models.localisation import cut
+from counterpoint.training.build import load_parts
+from counterpoint.training.precision import DTYPES, channels_last, resolve_precision
+
+RANDOM = "random"
+"""In place of a file of weights: none, for trials."""
+
+_TORCHVISION = "torchvision publishes them (download.pytorch.org/models) as "
+_TO_BE_HAD = {
+    "vgg11": f"{_TORCHVISION}vgg11-8a719046.pth",
+    "vgg16": f"{_TORCHVISION}vgg16-397923af.pth",
+    "vgg19": f"{_TORCHVISION}vgg19-dcbb9e9d.pth",
+    "resnet18": f"{_TORCHVISION}resnet18-f37072fd.pth",
+    "resnet34": f"{_TORCHVISION}resnet34-b627a593.pth",
+    "resnet50": f"{_TORCHVISION}resnet50-0676ba61.pth",
+    "vggish": "release v0.1 of github.com/harritaylor/torchvggish has them as vggish-10086976.pth",
+}
+_INPUTS = {"vggish": "vggish_mel", "mfcc_cnn": "mfcc"}  # what encoders of sound are fed with, others with log_mel
+_FRAMES_AT_ONCE = {"cpu": 16, "cuda": 256}  # of pictures: more are no faster, and take more memory
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What turns one modality of decoded clips into features.
+
+    Attributes:
+        transform: decoded clips to what the encoder takes.
+        encoder: with its weights.
+        name: of the encoder and its weights, in a few words.
+        setting: all that its numbers depend on, as JSON knows it.
+    """
+
+    transform: nn.Module
+    encoder: Encoder
+    name: str
+    setting: dict[str, Any]
+
+
+def require_weights(wanted: Mapping[str, tuple[str, str | None]]) -> None:
+    """Refuse encoders that nobody trained, before anything is listed or decoded.
+
+    Args:
+        wanted: modality -> name of its encoder, and a file of weights or ``"random"``.
+
+    Raises:
+        UnknownNameError: there is no such encoder.
+        ConfigError: there are no weights; the message says where they are to be had.
+    """
+    lacking = []
+    for modality, (encoder, weights) in wanted.items():
+        ENCODERS.get(encoder)
+        if weights is None:
+            where = _TO_BE_HAD.get(encoder, "a file .pth or .safetensors of its own parameters will do")
+            lacking.append(f"{encoder} needs trained weights (--{modality}.weights FILE): {where}")
+        elif weights != RANDOM and not Path(weights).expanduser().is_file():
+            raise ConfigError(f"{modality}.weights: there is no file {weights}")
+    if lacking:
+        raise ConfigError(f"{'. '.join(lacking)}. In place of FILE, {RANDOM} does for a trial of everything else")
+
+
+def make_stream(
+    modality: str,
+    encoder: str,
+    weights: str,
+    spec: MediaSpec,
+    segments: int,
+    *,
+    options: Mapping[str, Any] | None = None,
+    transform: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Stream:
+    """A registered encoder with weights from a file, and a transform in front of it.
+
+    Args:
+        modality: ``"audio"`` or ``"visual"``.
+        encoder: its name, e.g. ``"vgg19"``.
+        weights: file with its state, ``.pth`` or ``.safetensors``; ``"random"``: none.
+        spec: shape of the clips.
+        segments: T, into how many equal parts clips are cut.
+        options: of the encoder; what follows from the clips need not be said.
+        transform: name and options; empty: ``frames``, ``vggish_mel`` for vggish, else ``log_mel``.
+        seed: of random weights.
+
+    Raises:
+        CounterpointError: names, options or weights that do not fit.
+    """
+    usual = "frames" if modality == VISUAL else _INPUTS.get(encoder, "log_mel")
+    chosen = {"name": usual, **(transform or {})}
+    front = _transform(chosen, spec, segments)
+    takes = inspect.signature(ENCODERS.get(encoder)).parameters
+    with torch.inference_mode():
+        shape = _cut(modality, front(_silence(modality, spec)), segments).shape
+    follows = {"in_channels": shape[1]}
+    if modality != VISUAL:
+        follows |= {"n_mfcc": shape[-2], "num_frames": shape[-1]}
+    given = {name: value for name, value in follows.items() if name in takes} | dict(options or {})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made = create_encoder(encoder, **given)
+    what = "random weights" if weights == RANDOM else Path(weights).name
+    if weights != RANDOM:
+        load = getattr(made, "load_checkpoint", lambda state: load_published(made, state, first="", left_out=()))
+        try:
+            load(read_weights(weights))
+        except ConfigError as error:
+            raise ConfigError(f"{modality}.weights: {weights}: {error}") from None
+    setting = {"encoder": encoder, "options": given, "input": chosen, "weights": _digest(made)}
+    return Stream(front, made, f"{encoder} ({what})", setting)
+
+
+def streams_of_run(folder: Path, spec: MediaSpec, segments: int) -> dict[str, Stream]:
+    """The encoders of a trained run, with the transforms that they were trained behind.
+
+    Args:
+        folder: the run's.
+        spec: shape of the clips; see :func:`spec_of_run`.
+        segments: T.
+
+    Raises:
+        RunError: it is not one of a finished run, or it has no encoders.
+    """
+    parts = load_parts(folder)[0]
+    encoders: Any = parts.model.encoders
+    if not len(encoders):
+        raise RunError(f"{folder} has no encoders: it was trained on features")
+    streams = {}
+    for modality, encoder in encoders.items():
+        assert isinstance(encoder, Encoder)
+        front = _transform(parts.inputs[modality], spec, segments)
+        setting = {"run": folder.name, "input": parts.inputs[modality], "weights": _digest(encoder)}
+        streams[modality] = Stream(front, encoder, f"{type(encoder).__name__} of {folder.name}", setting)
+    return streams
+
+
+def spec_of_run(folder: Path) -> MediaSpec:
+    """The shape of the clips that a run was trained on.
+
+    Raises:
+        RunError: it is not one of a finished run.
+    """
+    return load_parts(folder)[2]
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Names to tensors, from a ``.safetensors`` file or from one of ``torch.save``, of which nothing is executed.
+
+    Raises:
+        ConfigError: it holds something else, or is damaged.
+    """
+    path = Path(path).expanduser()
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and pickle raise whatever the bytes lead them to
+        raise ConfigError(f"cannot be read as weights ({type(error).__name__}); get the file again") from None
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise ConfigError("holds no state: names to tensors, as of torch.save(module.state_dict(), ...)")
+    return dict(state)
+
+
+class SegmentEncoder:
+    """Decoded clips to features of their segments, one clip at a time, in a memory that does not grow.
+
+    Args:
+        streams: per modality.
+        segments: T.
+        device: where to compute.
+        precision: ``auto`` (bfloat16 where the machine has it and the encoder is large enough to gain),
+            ``32-true``, ``bf16-mixed``.
+    """
+
+    def __init__(self, streams: Mapping[str, Stream], segments: int, device: torch.device, precision: str) -> None:
+        self.segments, self.device = segments, device
+        self._parts: dict[str, tuple[nn.Module, Encoder, torch.dtype | None]] = {}
+        self.precision: dict[str, str] = {}
+        for modality, stream in streams.items():
+            encoder = stream.encoder.eval()
+            if any(isinstance(module, _BatchNorm) for module in encoder.modules()):
+                encoder = fold_batch_norms(encoder)
+            self.precision[modality] = resolve_precision(precision, encoder, device)
+            channels_last(encoder.to(device))  # in place
+            front = stream.transform.eval().to(device)
+            self._parts[modality] = front, encoder, DTYPES[self.precision[modality]]
+
+    @torch.inference_mode()
+    def __call__(self, clip: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[np.float32]]:
+        """Features of one clip: audio ``(T, D)``, visual ``(T, H, W, D)``.
+
+        Args:
+            clip: modality -> what was decoded, int16 ``(samples,)`` and uint8 ``(N, H, W, C)``.
+
+        Raises:
+            ShapeError: the clip is too short for T segments, or the encoder does not take it.
+        """
+        features = {}
+        for modality, (front, encoder, dtype) in self._parts.items():
+            x = front(torch.from_numpy(clip[modality])[None].to(self.device))
+            parts = _cut(modality, channels_last(x), self.segments)
+            pictures = parts.shape[2] if modality == VISUAL else 1
+            at_once = max(1, _FRAMES_AT_ONCE.get(self.device.type, 16) // pictures)
+            with torch.autocast(self.device.type, dtype, enabled=dtype is not None):
+                encode = functools.partial(_maps, encoder) if modality == VISUAL else encoder
+                made = [encode(some) for some in torch.split(parts, at_once)]
+            features[modality] = torch.cat(made).float().cpu().numpy()
+        return features
+
+
+def _maps(encoder: Encoder, parts: Tensor) -> Tensor:
+    """Maps of the last stage, the mean over each segment's frames: ``(T, C, N, H, W)`` to ``(T, H, W, D)``."""
+    encoder.check_input(parts)
+    maps = parts
+    for stage in encoder.stages().values():
+        maps = stage(maps)
+    if maps.ndim in (3, 5):  # time comes first
+        maps = maps.float().mean(2)
+    return maps.permute(0, 2, 3, 1) if maps.ndim == 4 else maps[:, None, None]
+
+
+def _cut(modality: str, x: Tensor, segments: int) -> Tensor:
+    return cut(x, segments, 2 if modality == VISUAL else -1)
+
+
+def _silence(modality: str, spec: MediaSpec) -> Tensor:
+    if modality == VISUAL:
+        return torch.zeros(1, spec.num_frames, spec.size, spec.size, spec.channels, dtype=torch.uint8)
+    return torch.zeros(1, spec.num_samples, dtype=torch.int16)
+
+
+def _transform(chosen: Mapping[str, Any], spec: MediaSpec, segments: int) -> nn.Module:
+    """As asked for; one that cuts clips into segments itself cuts them into these."""
+    options = dict(chosen)
+    name = options.pop("name")
+    if "segments" in inspect.signature(TRANSFORMS.get(name)).parameters:
+        options["segments"] = segments
+    return create_transform(name, spec=spec, **options)
+
+
+def _digest(encoder: nn.Module) -> str:
+    """Of all its numbers: other weights under the same name are others."""
+    digest = hashlib.sha256()
+    for name, tensor in encoder.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
