@@ -8,8 +8,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from counterpoint.data.clips import ClipTable
+from counterpoint.data.features import PreparedFeatures
 from counterpoint.data.places import cache_root
-from counterpoint.data.prepare import prepare
+from counterpoint.data.prepare import PreparedClips, prepare
 from counterpoint.training.config import DataConfig
 from counterpoint.training.datamodule import list_clips, media_spec
 from counterpoint.training.folder import write_csv
@@ -17,7 +19,7 @@ from counterpoint.training.progress import Display
 
 
 def prepare_and_tell(config: DataConfig, output: str | None) -> None:
-    """Decode all clips, and print what became of them.
+    """Decode all clips, or read those that are features already through once, and print what became of them.
 
     Args:
         config: which clips.
@@ -25,11 +27,11 @@ def prepare_and_tell(config: DataConfig, output: str | None) -> None:
     """
     with Display() as display:
         table = list_clips(config, display.callback("render"))
-        spec = media_spec(table, config.media)
-        clips = prepare(table, spec, cache=config.cache, max_bad=config.max_bad, progress=display.callback("decode"))
+        clips = _prepared(table, config, display)
+    done = f"{clips.decoded} decoded now" if table.features is None else "all of them features"
     console = Console()
     console.print(
-        f"{table.name}: {len(table.clips)} clips, {clips.decoded} decoded now, {len(clips.set_aside)} set aside; "
+        f"{table.name}: {len(table.clips)} clips, {done}, {len(clips.set_aside)} set aside; "
         f"cache: {config.cache or cache_root()}",
         highlight=False,
         soft_wrap=True,
@@ -51,3 +53,11 @@ def prepare_and_tell(config: DataConfig, output: str | None) -> None:
         console.print(f"set aside {row['clip']}: {row['reason']}", highlight=False, soft_wrap=True)
     if len(rows) > 12:
         console.print(f"and {len(rows) - 12} more; --output FILE writes them all")
+
+
+def _prepared(table: ClipTable, config: DataConfig, display: Display) -> PreparedClips | PreparedFeatures:
+    if table.features is not None:
+        progress = display.callback("check")
+        return PreparedFeatures(table, max_bad=config.max_bad, check=True, cache=config.cache, progress=progress)
+    spec, progress = media_spec(table, config.media), display.callback("decode")
+    return prepare(table, spec, cache=config.cache, max_bad=config.max_bad, progress=progress)
