@@ -10,7 +10,7 @@ import pytest
 import counterpoint
 
 SOURCE = Path(counterpoint.__file__).parent
-BASE = {"errors", "registry", "distributed", "allocator", "cores"}
+BASE = {"errors", "kinds", "registry", "distributed", "allocator", "cores"}
 PLUG_IN = BASE | {"functional"}
 MODELS = PLUG_IN | {"heads", "intermediate", "fusion", "balance", "encoders", "metrics", "localise"}
 # What each room may import of the package, beside itself.
@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "intermediate": PLUG_IN | {"heads"},
     "fusion": PLUG_IN | {"heads", "intermediate"},
     "losses": PLUG_IN | {"fusion"},
-    "balance": PLUG_IN | {"fusion"},
+    "balance": PLUG_IN | {"heads", "fusion"},
     "encoders": PLUG_IN,
     "metrics": PLUG_IN,
     "localise": PLUG_IN | {"heads", "fusion"},

@@ -17,8 +17,8 @@ from counterpoint.registry import Registry, check_options
 class Balancer(ABC):
     """Keeps one modality from drowning the others while all of them train.
 
-    A plain object beside the model, not a module: it owns no parameters, and it may be dropped from a training loop
-    without a trace. One training step is, in this order::
+    A plain object beside the model, not a module, which may be dropped from a training loop without a trace. One
+    training step is, in this order::
 
         loss = balancer.loss(output, target)
         scaler.scale(loss).backward()        # without mixed precision in float16: loss.backward()
@@ -31,6 +31,13 @@ class Balancer(ABC):
     A step whose gradients overflowed is skipped by the scaler as without a balancer: what is not finite stays so.
     Where gradients are accumulated over several backward passes, call :meth:`observe` after each but the last, and
     :meth:`step` once, after the last.
+
+    A method that trains something of its own keeps it in :attr:`parts`: put them on the model's device, into the
+    optimizer, and under the same data-parallel wrapper. One that must see how well the model does on clips that it is
+    not trained on asks for a share of them by :attr:`holdout`, and for a :meth:`review` when it is :meth:`due`::
+
+        if balancer.due(finished_epochs):  # 0 before the first
+            balancer.review(mean_of_measure(train_clips), mean_of_measure(held_out_clips))
 
     Args:
         encoders: per modality the module whose gradients are balanced, in the order in which modalities are declared.
@@ -47,6 +54,10 @@ class Balancer(ABC):
                 f"it got {sorted(self.encoders)}."
             )
         self.epoch = 0
+        self.parts = nn.ModuleDict()
+        """Modules of its own that train with the model; they are no part of it and not exported with it."""
+        self.holdout = 0.0
+        """Share of the training clips that it wants kept out of training."""
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -72,6 +83,24 @@ class Balancer(ABC):
         """
         return F.cross_entropy(output.logits, target, label_smoothing=label_smoothing)
 
+    def due(self, finished: int) -> bool:
+        """Whether :meth:`review` is to come after that many finished epochs, 0 before the first; here never."""
+        return False
+
+    def measure(self, output: FusionOutput, target: Tensor) -> dict[str, Tensor]:
+        """What :meth:`review` wants the means of, by name: a number for every sample, ``(B,)`` each."""
+        return {}
+
+    def review(self, train: Mapping[str, float], held_out: Mapping[str, float]) -> None:
+        """Take note of how the model does; here of nothing.
+
+        Args:
+            train: means of :meth:`measure` over the clips that are trained on, in evaluation mode and over all
+                processes.
+            held_out: the same over the clips that are not.
+        """
+        return
+
     @abstractmethod
     def observe(self, output: FusionOutput, target: Tensor) -> None:
         """Take note of a part of the batch whose gradients are accumulated; :meth:`step` judges all parts together."""
@@ -89,8 +118,9 @@ class Balancer(ABC):
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """What :meth:`load_state_dict` needs to go on where this balancer is: plain numbers."""
-        return {"epoch": self.epoch}
+        """What :meth:`load_state_dict` needs to go on where this balancer is: plain values, and tensors of `parts`."""
+        parts = {name: tensor.detach().cpu().clone() for name, tensor in self.parts.state_dict().items()}
+        return {"epoch": self.epoch, **({"parts": parts} if parts else {})}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a :meth:`state_dict`.
@@ -105,7 +135,10 @@ class Balancer(ABC):
                 f"{sorted(state)}: it is the state of another balancer."
             )
         for name, value in state.items():
-            setattr(self, name, value)
+            if name == "parts":
+                self.parts.load_state_dict(value)
+            else:
+                setattr(self, name, value)
 
 
 BALANCERS: Registry[type[Balancer]] = Registry("balancer")
@@ -115,7 +148,7 @@ def create_balancer(name: str, encoders: Mapping[str, nn.Module] | nn.ModuleDict
     """The registered balancer of that name.
 
     Args:
-        name: ``"ogm"`` or ``"ogm_ge"``, or what else is registered.
+        name: ``"ogm"``, ``"ogm_ge"``, ``"gradient_blending"``, or what else is registered.
         encoders: per modality the module whose gradients are balanced.
         options: the balancer's own keyword arguments.
 

@@ -2,6 +2,7 @@
 
 from counterpoint.functional.count_sketch import compact_bilinear, count_sketch
 from counterpoint.functional.energy_confidence import confidence_rank_loss, energy_confidence, energy_fusion
+from counterpoint.functional.gradient_blending import blending_weights
 from counterpoint.functional.mmcosine import (
     cosine_logits,
     mmcosine_logits,
@@ -25,6 +26,7 @@ from counterpoint.functional.superposition import superpose
 from counterpoint.functional.zeta import zeta_spread
 
 __all__ = [
+    "blending_weights",
     "compact_bilinear",
     "confidence_rank_loss",
     "cosine_logits",

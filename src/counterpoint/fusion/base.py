@@ -72,7 +72,7 @@ class Fusion(nn.Module, ABC):
         named = self._named(features)
         joined = self._join(named, update=self.training)
         unimodal = self._alone(named) if joined.unimodal is None else joined.unimodal
-        return FusionOutput(joined.logits, unimodal, joined.fused, joined.weights, joined.extras)
+        return FusionOutput(joined.logits, unimodal, joined.fused, joined.weights, joined.extras, named)
 
     def silenced(self, features: Mapping[str, Tensor], keep: str | Collection[str]) -> Tensor:
         """Joint logits with the features of every modality but `keep` at zero; no state is updated.
@@ -107,7 +107,7 @@ class Fusion(nn.Module, ABC):
             }
             logits = self._join(copies, update=False).logits
             # Not chunk(): that rounds, which torch.export cannot follow for a batch of any size.
-            each = logits.reshape(len(self.modalities), -1, *logits.shape[1:])
+            each = logits.reshape(len(self.modalities), *next(iter(features.values())).shape[:-1], self.num_classes)
             return dict(zip(self.modalities, each.unbind(), strict=True))
 
     def _named(self, features: Sequence[Mapping[str, Tensor] | Tensor]) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ class FusionOutput:
         weights: the superposition weights zeta of Eq. (4) of SimAM² per modality, broadcastable to `fused` and summing
             to one over modalities; None where the fusion has none.
         extras: what else is worth recording, e.g. ``"r"`` and ``"energy"`` of SimAM².
+        features: per modality what was fused, ``(B, ..., D_m)``, for whoever has heads of its own on them.
     """
 
     logits: Tensor
@@ -29,6 +30,7 @@ class FusionOutput:
     fused: Tensor
     weights: Mapping[str, Tensor] | None = None
     extras: Mapping[str, Tensor] = field(default_factory=dict)
+    features: Mapping[str, Tensor] | None = None
 
     def float(self) -> FusionOutput:
         """With all logits in float32, whatever the precision they were computed in."""
