@@ -22,7 +22,7 @@ PALETTE = ("#d9730d", "#2f86c9", "#3c9a5f", "#a05fb4", "#b58900", "#c94f6d")
 DASHES = ("-", "--", ":", "-.")
 
 _numbers = itertools.count(1)
-_STYLE: Any = {
+STYLE: Any = {
     "svg.fonttype": "none",  # text stays text: small, sharp, and can be searched
     "font.family": "sans-serif",
     "font.size": 9,
@@ -71,7 +71,7 @@ def panel(alt: str, *, width: float = 3.6, height: float = 2.3) -> Iterator[Pane
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         made = Panel()
