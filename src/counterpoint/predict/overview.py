@@ -61,7 +61,7 @@ def spectrogram(path: Path, seconds: float, columns: int = 1200, bands: int = 64
     Raises:
         MediaError: the file cannot be read, or has no sound.
     """
-    columns = max(1, min(columns, round(seconds / _STEP)))
+    columns = max(1, min(columns, int(seconds / _STEP)))  # none so narrow that it falls between two frames
     transform = create_transform("log_mel", spec=_SOUND, n_mels=bands, hop=_STEP, normalize=False)
     sums, counts = np.zeros((bands, columns)), np.zeros(columns)
     for piece in Windows(path, _SOUND, modalities=("audio",)):
@@ -69,7 +69,7 @@ def spectrogram(path: Path, seconds: float, columns: int = 1200, bands: int = 64
             continue
         with torch.inference_mode():
             power = transform(torch.from_numpy(piece.clip.audio)[None])[0, 0].double().numpy()
-        times = np.arange(power.shape[1]) * _STEP
+        times = (np.arange(power.shape[1]) + 0.5) * _STEP
         inside = times < piece.seconds
         column = ((piece.start + times[inside]) / seconds * columns).astype(int).clip(0, columns - 1)
         np.add.at(sums.T, column, power.T[inside])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Inches.
-_WIDTH, _RIGHT, _TOP, _BOTTOM, _GAP = 10.0, 0.2, 0.45, 0.55, 0.08
+_WIDTH, _RIGHT, _TOP, _BOTTOM, _GAP = 10.0, 0.3, 0.42, 0.55, 0.08
 _FRAMES, _SOUND, _LANE = 0.75, 1.1, 0.3
 _LETTER = 0.075  # about as wide as a letter of a label
 
@@ -96,7 +96,7 @@ def _title(figure: Figure, timeline: Timeline, truth: Sequence[Event] | None, le
     what = f"{number} event{'s' * (number != 1)}" if timeline.task == "localise" else "classified"
     figure.text(
         left / _WIDTH,
-        1 - 0.27 / height,
+        1 - _TOP / 2 / height,
         f"{_short(timeline.path.name, 60)}  ·  {timeline.model}: {what}",
         va="center",
         weight="bold",
@@ -108,11 +108,12 @@ def _title(figure: Figure, timeline: Timeline, truth: Sequence[Event] | None, le
         handles.append(Patch(facecolor="white", edgecolor=_LOST, hatch="////", label="could not be decoded"))
     figure.legend(
         handles=handles,
-        loc="upper right",
-        bbox_to_anchor=(1 - _RIGHT / _WIDTH, 1 - 0.1 / height),
+        loc="center right",
+        bbox_to_anchor=(1 - _RIGHT / _WIDTH, 1 - _TOP / 2 / height),
         ncols=len(handles),
         frameon=False,
         borderaxespad=0,
+        borderpad=0,
         handlelength=1.4,
     )
 

@@ -1,0 +1,127 @@
+"""`counterpoint predict`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from counterpoint.data.events import Event, read_events
+from counterpoint.errors import ConfigError, DataError, MediaError, RunError
+from counterpoint.predict import FORMATS, Timeline, predict, write
+from counterpoint.predict.files import check_formats
+from counterpoint.training.progress import Display
+from counterpoint.training.run import Run, load_run
+
+_ROWS = 20  # events printed of a file; all are in the files
+
+
+def predict_and_tell(
+    clips: Sequence[str],
+    run: str,
+    output: str | None = None,
+    formats: Sequence[str] | None = None,
+    hop: float | None = None,
+    truth: str | None = None,
+) -> None:
+    """Predict file by file, write what was found, and print it; a file that cannot be read does not stop the others.
+
+    Args:
+        clips: media files.
+        run: folder of a run, or of a model with its ``config.json``.
+        output: folder; None: ``predictions`` in the run's.
+        formats: of :data:`~counterpoint.predict.FORMATS`; None: all.
+        hop: see :func:`~counterpoint.predict.predict`.
+        truth: CSV file of true events, for the pictures.
+
+    Raises:
+        RunError: no such run; or, at the end, some of several files could not be read.
+        MediaError: the only file cannot be read.
+        ConfigError: options that do not fit.
+        DataError: `truth` is wrong, or names none of the files.
+    """
+    chosen = check_formats(FORMATS if formats is None else formats)
+    if truth is not None and "png" not in chosen:
+        raise ConfigError("--truth is shown in the picture; add png to --formats")
+    paths = list(dict.fromkeys(Path(clip) for clip in clips))
+    loaded = load_run(run)
+    known = None if truth is None else _truth(Path(truth), paths, loaded)
+    folder = loaded.folder / "predictions" if output is None else Path(output)
+    failures = []
+    for path, name in _names(paths).items():
+        events = None if known is None else known[path]
+        if (error := _one(loaded, path, folder / name, chosen, hop, events)) is not None:
+            failures.append(error)
+            if len(paths) > 1:
+                print(f"counterpoint predict: {error}", file=sys.stderr)
+    if failures:
+        if len(paths) == 1:
+            raise failures[0]
+        raise RunError(f"{len(failures)} of {len(paths)} files could not be read; the others are done")
+
+
+def _one(
+    run: Run, path: Path, stem: Path, formats: Sequence[str], hop: float | None, truth: Sequence[Event] | None
+) -> MediaError | None:
+    try:
+        with Display() as display:
+            timeline = predict(run, path, hop=hop, progress=display.callback(path.name))
+        written = write(timeline, stem, formats, truth)
+    except MediaError as error:
+        return error
+    _print(timeline, written)
+    return None
+
+
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
+    """What the files of each clip are called: as short as keeps them apart."""
+    for names in ([path.stem for path in paths], [path.name for path in paths]):
+        if len(set(names)) == len(names):
+            return dict(zip(paths, names, strict=True))
+    whole = [path.absolute() for path in paths]
+    above = Path(os.path.commonpath([path.parent for path in whole]))
+    return {path: "-".join(full.relative_to(above).parts) for path, full in zip(paths, whole, strict=True)}
+
+
+def _truth(file: Path, paths: Sequence[Path], run: Run) -> Mapping[Path, tuple[Event, ...]]:
+    """Per clip the true events; a clip is named by its path, the end of its path, its file name, with suffix or not."""
+    events = read_events(file, lambda row: row["clip"], run.classes)
+
+    def means(clip: str, path: Path) -> bool:
+        return any(f"/{each.absolute().as_posix()}".endswith(f"/{clip}") for each in (path, path.with_suffix("")))
+
+    found = {path: [clip for clip in events if means(clip, path)] for path in paths}
+    if not any(found.values()):
+        raise DataError(f"{file} names none of the files; its column 'clip' must hold names such as {paths[0].name}")
+    return {path: tuple(event for clip in named for event in events[clip]) for path, named in found.items()}
+
+
+def _print(timeline: Timeline, written: Sequence[Path]) -> None:
+    console = Console()
+    title = f"{timeline.path.name}: {timeline.seconds:.2f} s by {timeline.model}"
+    table = Table(title=escape(title), title_justify="left")
+    for column in ("start", "end", "class", "confidence"):
+        table.add_column(column, justify="left" if column == "class" else "right")
+    events = timeline.events
+    for event in events[:_ROWS]:
+        name = escape(timeline.classes[event.label])
+        table.add_row(f"{event.start:.2f} s", f"{event.end:.2f} s", name, f"{event.confidence:.1%}")
+    if events:
+        console.print(table)
+    else:
+        console.print(f"{title}: no event", highlight=False, markup=False)
+    if len(events) > _ROWS:
+        console.print(f"and {len(events) - _ROWS} more", highlight=False)
+    for part in timeline.lost:
+        console.print(
+            f"Lost: {part.start:.2f} to {part.end:.2f} s ({part.reason})", highlight=False, markup=False, soft_wrap=True
+        )
+    for note in timeline.notes:
+        console.print(f"Note: the file {note}", highlight=False, markup=False)
+    files = ", ".join(path.name for path in written)
+    console.print(f"Written: {files} in {written[0].parent}\n", highlight=False, markup=False, soft_wrap=True)
