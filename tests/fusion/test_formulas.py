@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from counterpoint.errors import ConfigError
 from counterpoint.fusion import Concat, FiLM, Gated, Sum
 from counterpoint.fusion.gate import ZetaGate
 
@@ -128,6 +129,22 @@ def test_concatenation_plain_and_as_padded_streams():
     close(out.unimodal_logits["visual"], u[:, 4:] @ array(w["visual"]).T + b / 2)
     close(sum(out.unimodal_logits.values()), array(out.logits))
     assert out.weights is None
+
+
+def test_concatenation_tells_its_zeta_where_asked():
+    """What Eq. (11) of SimAM² sums: zeta of all channels of the padded vectors, and one minus it."""
+    dims = {"audio": 4, "visual": 7}
+    x, fusion = features(dims), Concat(dims, C, attention="simam2", zeta="learned", report_weights=True)
+    first, _, last = fusion.superposition.gate.net
+    both = np.concatenate([array(x["audio"]), array(x["visual"])], 1)
+    zeta = sigmoid(linear(last, np.maximum(linear(first, both), 0)))
+    out = fusion(x)
+    close(out.weights["audio"], zeta)
+    close(out.weights["visual"], 1 - zeta)
+    assert out.weights["audio"].shape == out.fused.shape
+    for options in ({}, {"attention": "simam2", "hidden": 3}):
+        with pytest.raises(ConfigError, match="report_weights"):
+            Concat(dims, C, report_weights=True, **options)
 
 
 def test_concatenation_takes_one_modality():

@@ -20,8 +20,8 @@ class Concat(Fusion):
     """Concatenates the features and classifies them; with one modality, the unimodal baseline.
 
     SimAM² sees a concatenation as Eq. (4) of streams that are padded with zeros, X_1 = [x_1; 0] and X_2 = [0; x_2];
-    their population is the concatenated vector. `weights` is None always, as the paper keeps the decoupled ratio for
-    concatenation (Sec. 4).
+    their population is the concatenated vector. `weights` is None unless asked for, as the paper keeps the decoupled
+    ratio for concatenation (Sec. 4).
 
     Without hidden layers the head's blocks tell the modalities' logits apart. Behind hidden layers, "Concat + FC" of
     CFN-SR, Table 1 (``hidden=[256, 128]`` for its 26.87M parameters), unimodal logits come from silencing.
@@ -39,6 +39,8 @@ class Concat(Fusion):
         hidden: width of a fully connected layer with ReLU between concatenation and head, or widths of several; None
             for none. The last one's output is `fused` then.
         dropout: share of the hidden layers' outputs that training sets to zero, from 0 to below 1.
+        report_weights: whether `weights` are the padded streams' zeta, so that Eq. (11) of SimAM² can be taken all the
+            same, as in the last concatenation of its Table 1; needs zeta or attention, and no hidden layers.
 
     Raises:
         ConfigError: an option outside its range, or zeta or attention for one modality.
@@ -57,6 +59,7 @@ class Concat(Fusion):
         gate_hidden: int | None = 128,
         hidden: int | Sequence[int] | None = None,
         dropout: float = 0.0,
+        report_weights: bool = False,
     ) -> None:
         super().__init__(dims, num_classes, minimum=1)
         if len(dims) == 1 and (attention is not None or zeta is not None):
@@ -65,6 +68,11 @@ class Concat(Fusion):
             )
         width = sum(dims.values())
         widths = [] if hidden is None else [hidden] if isinstance(hidden, int) else list(hidden)
+        if report_weights and (widths or zeta is attention is None):
+            raise ConfigError(
+                "report_weights=True needs zeta or attention, which make the weights, and no hidden layers"
+            )
+        self.report_weights = report_weights
         self.hidden = _fully_connected(width, widths, dropout)
         head_dims = {FUSED: widths[-1]} if widths else dims
         self.head = create_head(head, head_dims, num_classes, **(head_options or {}))
@@ -80,16 +88,18 @@ class Concat(Fusion):
 
     def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
         extras: dict[str, Tensor] = {}
+        named: dict[str, Tensor] | None = None
         parts = list(features.values())
         fused = torch.cat(parts, -1)
         if not self.superposition.plain:
-            fused, _, extras = self.superposition(self._padded(parts), parts, update=update)
+            fused, weights, extras = self.superposition(self._padded(parts), parts, update=update)
+            named = dict(zip(self.modalities, weights or (), strict=True)) if self.report_weights else None
             parts = list(fused.split(list(self.dims.values()), -1))
         if len(self.hidden):
             fused = self.hidden(fused)
             return Joined(self.head({FUSED: fused})[FUSED], fused, None, extras)
         logits: dict[str, Tensor] = self.head(dict(zip(self.modalities, parts, strict=True)))
-        return Joined(total(logits), fused, None, extras, logits)
+        return Joined(total(logits), fused, named, extras, logits)
 
     def _padded(self, parts: list[Tensor]) -> list[Tensor]:
         width = sum(self.dims.values())

@@ -18,6 +18,7 @@ from counterpoint.training.config import (
     FusionConfig,
     HeadConfig,
     IntermediateConfig,
+    LocaliseConfig,
     LossConfig,
     ModelConfig,
     TrainConfig,
@@ -27,7 +28,7 @@ from counterpoint.training.config import (
 from counterpoint.training.yamlfile import read_yaml
 
 METHODS = Path(__file__).parent / "methods"
-_KEYS = ("title", "references", "model", *COMPOSITION, "search", "paper")
+_KEYS = ("title", "references", "model", "localise", *COMPOSITION, "search", "paper")
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class PaperResult:
     Attributes:
         source: paper and table, e.g. ``"SimAM² Table 1"``.
         dataset: e.g. ``"CREMA-D"``.
-        metric: ``"accuracy"`` or ``"mAP"``, or ``"params"``.
-        value: as printed: in percent, parameters in millions.
+        metric: ``"accuracy"`` or ``"mAP"``; ``"EER"``, ``"AUC"`` or ``"minDCF"`` of verification;
+            ``"probe_<modality>"``, the accuracy of a linear probe; or ``"params"``.
+        value: as printed: in percent, minDCF as it is, parameters in millions.
     """
 
     source: str
@@ -57,6 +59,8 @@ class Recipe:
         references: where the papers say it.
         model: changes to the model of the run, e.g. ``{"modalities": ["audio"]}`` for a baseline of one modality;
             empty: none.
+        localise: of a recipe that says when something happens, changes to the localiser of the run, with its name;
+            empty: the recipe classifies whole clips.
         intermediate, fusion, head, loss, balance: the composition, whole: what a recipe does not name has its default.
         search: the method's own hyper-parameters: dotted name in `TrainConfig` -> list of choices, or
             ``{"low": ..., "high": ..., "log": true}``.
@@ -67,6 +71,7 @@ class Recipe:
     title: str
     references: tuple[str, ...]
     model: dict[str, Any]
+    localise: dict[str, Any]
     intermediate: IntermediateConfig
     fusion: FusionConfig
     head: HeadConfig
@@ -75,15 +80,31 @@ class Recipe:
     search: dict[str, Any]
     paper: tuple[PaperResult, ...]
 
+    @property
+    def task(self) -> str:
+        """``"classify"`` or ``"localise"``."""
+        return "localise" if self.localise else "classify"
+
     def composition(self) -> dict[str, Any]:
         """``{"fusion": {...}, "head": {...}, ...}`` with every option spelt out."""
         return {part: to_dict(getattr(self, part)) for part in COMPOSITION}
 
+    def changes(self) -> dict[str, Any]:
+        """All that the recipe says, as the configuration of a run has it: task, model, localiser and composition."""
+        parts = {"model": self.model, "localise": self.localise}
+        return {"task": self.task, **{name: part for name, part in parts.items() if part}, **self.composition()}
+
     def apply(self, config: TrainConfig) -> TrainConfig:
-        """`config` with this recipe's composition in place of its own; `config` itself stays as it is."""
+        """`config` with this recipe's composition in place of its own; `config` itself stays as it is.
+
+        Of the localiser, supervision and number of segments are the run's where the recipe does not name them.
+        """
         parts = {name: from_dict(type(getattr(self, name)), v, name) for name, v in self.composition().items()}
         model = from_dict(ModelConfig, {**to_dict(config.model), **self.model}, "model")
-        return dataclasses.replace(from_dict(TrainConfig, to_dict(config)), model=model, **parts)
+        kept = {"supervision": config.localise.supervision, "segments": config.localise.segments}
+        localise = from_dict(LocaliseConfig, {**kept, **self.localise} if self.localise else {}, "localise")
+        copy = from_dict(TrainConfig, to_dict(config))
+        return dataclasses.replace(copy, task=self.task, model=model, localise=localise, **parts)
 
 
 def list_recipes(pattern: str = "*") -> list[str]:
@@ -127,7 +148,8 @@ def _build(name: str, values: Any) -> Recipe:
         name=name,
         title=str(values.get("title", name)),
         references=tuple(str(line) for line in values.get("references", ())),
-        model=_model(values.get("model", {})),
+        model=_changes(ModelConfig, values.get("model", {}), "model"),
+        localise=_changes(LocaliseConfig, values.get("localise", {}), "localise"),
         intermediate=from_dict(IntermediateConfig, values.get("intermediate", {}), "intermediate"),
         fusion=from_dict(FusionConfig, values.get("fusion", {}), "fusion"),
         head=from_dict(HeadConfig, values.get("head", {}), "head"),
@@ -138,8 +160,8 @@ def _build(name: str, values: Any) -> Recipe:
     )
 
 
-def _model(changes: Any) -> dict[str, Any]:
-    from_dict(ModelConfig, changes, "model")  # refuses what a model's configuration cannot have
+def _changes(part: type, changes: Any, name: str) -> dict[str, Any]:
+    from_dict(part, changes, name)  # refuses what this part of a configuration cannot have
     return dict(changes)
 
 
