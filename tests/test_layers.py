@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "verify": MODELS | {"media", "data"},
     "training": MODELS | {"losses", "models", "media", "data", "recipes"},
     "analysis": MODELS | {"losses", "models", "media", "data", "training", "recipes", "verify"},
+    "predict": MODELS | {"models", "media", "data", "training"},
 }
 PLUG_IN_ROOMS = ("functional", "heads", "intermediate", "fusion", "losses", "balance", "encoders", "models", "localise")
 

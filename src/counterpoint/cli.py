@@ -166,6 +166,23 @@ def evaluate(words: list[str]) -> None:
         write_json(Path(options["output"]), scores)
 
 
+def predict(words: list[str]) -> None:
+    """Say what happens when in media files of any length, as JSON, subtitles and a picture."""
+    parser = Parser("predict", predict.__doc__)
+    parser.add_argument("clips", type=str, nargs="+", help="media files")
+    parser.add_argument("--run", type=str, required=True, help="its folder, or one with config.json and weights")
+    parser.add_argument("--output", type=str, help="folder of what is written; default: predictions in the run's")
+    parser.add_argument("--formats", type=list[str], help="of json, vtt, srt and png; default: all")
+    parser.add_argument("--hop", type=float, help="from window to window, seconds; default: half, classifiers a whole")
+    parser.add_argument("--truth", type=str, help="CSV file of true events (clip,start,end,class), for the picture")
+    options = parser.parse(lists_of_words(words, ("--formats",)))
+    _allocate_largely()
+
+    from counterpoint.commands.predict import predict_and_tell
+
+    predict_and_tell(**options)
+
+
 def compare(words: list[str]) -> None:
     """Train several methods under one fair protocol, and show which helps and what each modality has learnt."""
     from counterpoint.analysis.config import CompareConfig
@@ -291,6 +308,7 @@ def download(words: list[str]) -> None:
 VERBS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
     "evaluate": evaluate,
+    "predict": predict,
     "compare": compare,
     "list": list_parts,
     "prepare": prepare,
