@@ -118,7 +118,7 @@ def load_ave(
     notes.append(_background(clips, events))
     if features is not None:
         files = ", ".join(path.name for sources in features.sources.values() for path, _ in sources)
-        notes.append(f"Input: the released features ({files}), not the videos.")
+        notes.append(f"Input: features ({files}), not the videos.")
     if noisy:
         if features is None:
             raise ConfigError(
