@@ -11,6 +11,8 @@ from typing import Any
 
 Json = dict[str, Any]
 
+HEADINGS = {"accuracy": "accuracy", "mAP": "mAP", "event_f1": "event F1", "video_accuracy": "clips"}
+
 
 def percent(value: float | None) -> str:
     return "n/a" if value is None else f"{100 * value:.1f}"
@@ -44,10 +46,11 @@ def main(folder: str) -> None:
     joint = found["methods"]
     alone = {f"{name} alone": result for name, result in found["alone"].items()}
     rows = [
-        [name, estimate(r["accuracy"]), estimate(r["mAP"]), *difference(r["difference"])]
+        [name, *(estimate(value) for value in r["scores"].values()), *difference(r["difference"])]
         for name, r in {**joint, **alone}.items()
     ]
-    head = ["method", "top-1", "mAP", f"top-1 against {found['baseline']}", "p (Holm)", "verdict"]
+    columns = [HEADINGS[metric] for metric in next(iter(joint.values()))["scores"]]
+    head = ["method", *columns, f"{columns[0]} against {found['baseline']}", "p (Holm)", "verdict"]
     settings = [setting(r["setting"]) for r in {**joint, **alone}.values()]
     if any(settings):  # there was a search
         head.append("chosen on validation")

@@ -130,7 +130,7 @@ def train(words: list[str]) -> None:
 
     run = fit(config, folder, resume=options["resume"], overwrite=options["overwrite"])
     if is_main_process():
-        print_run(run, write_run_report(run) if config.task == "classify" else None)
+        print_run(run, write_run_report(run))
 
 
 def evaluate(words: list[str]) -> None:

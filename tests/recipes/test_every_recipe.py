@@ -6,7 +6,7 @@ import torch
 from counterpoint.analysis.config import CompareConfig
 from counterpoint.media.spec import MediaSpec
 from counterpoint.recipes import list_recipes, list_tables, load_recipe, load_table
-from counterpoint.training.build import build_balancer, build_loss, build_parts, check_names
+from counterpoint.training.build import build_balancer, build_loss, build_parts, build_task, check_names
 from counterpoint.training.config import TrainConfig, from_dict
 from counterpoint.training.module import CounterpointModule
 
@@ -18,15 +18,21 @@ def test_a_step_of_a_small_model(name):
     torch.manual_seed(0)
     config = load_recipe(name).apply(TrainConfig(precision="32-true"))
     check_names(config)
-    parts = build_parts(config, 3, SPEC)
+    localise = config.task == "localise"
+    parts = build_parts(config, 3, SPEC, segments=2 if localise else None)
     balancer = build_balancer(config, parts.model)
     module = CounterpointModule(
-        parts.model, parts.transforms, balancer=balancer, loss=build_loss(config, balancer), optim=config.optim
+        parts.model,
+        parts.transforms,
+        balancer=balancer,
+        loss=build_loss(config, balancer, parts.model),
+        task=build_task(config, 3),
+        optim=config.optim,
     )
     sound = torch.randint(-9999, 9999, (4, SPEC.num_samples), dtype=torch.int16)
     sight = torch.randint(0, 255, (4, SPEC.num_frames, SPEC.size, SPEC.size, 1), dtype=torch.uint8)
     clips = {m: {"audio": sound, "visual": sight}[m] for m in parts.modalities}
-    target = torch.tensor([0, 1, 2, 1])
+    target = torch.tensor([[0, 3], [1, 1], [3, 2], [3, 3]]) if localise else torch.tensor([0, 1, 2, 1])
     output = module(clips)
     loss = module.objective(output, target)
     loss.backward()
@@ -38,7 +44,8 @@ def test_a_step_of_a_small_model(name):
     if balancer is not None:
         balancer.step(output, target)
     torch.optim.SGD(parts.model.parameters(), lr=0.1).step()
-    assert module.eval()(clips).logits.isfinite().all()
+    found = module.eval()(clips)
+    assert (found.segment_logits if localise else found.logits).isfinite().all()
 
 
 @pytest.mark.parametrize("table", list_tables())
@@ -48,9 +55,12 @@ def test_every_row_of_a_table_can_be_made_with_its_own_model(table):
     spec = MediaSpec(
         sample_rate=44100, seconds=6.0, frames=30, size=224, gray=False, sound_start=0.5, sound_seconds=2.45
     )
+    of_features = {"segments": 10, "features": {"visual": 512, "audio": 128}}
     for method in compare.methods:
         config = load_recipe(method).apply(compare.base)
+        assert config.task == compare.base.task
+        config.check()
         check_names(config)
         with torch.device("meta"):
-            parts = build_parts(config, 8, spec)
+            parts = build_parts(config, 8, spec, **(of_features if config.task == "localise" else {}))
         assert set(parts.modalities) <= {"audio", "visual"}

@@ -28,11 +28,11 @@ from counterpoint.analysis.runs import failure, final_task, run_all, search_sett
 from counterpoint.analysis.tables import write_csv
 from counterpoint.analysis.watch import Watch
 from counterpoint.analysis.worker import run_task
-from counterpoint.data import SPLITS, PreparedClips, prepare
+from counterpoint.data import SPLITS
 from counterpoint.errors import RunError
 from counterpoint.training import folder as files
 from counterpoint.training.config import flatten, from_dict, to_dict
-from counterpoint.training.datamodule import list_clips, media_spec
+from counterpoint.training.datamodule import Prepared, list_clips, media_spec, prepare_clips
 from counterpoint.training.progress import Display
 from counterpoint.training.yamlfile import read_yaml
 
@@ -175,28 +175,29 @@ def _prepare(
     settings: dict[Path, list[dict[str, Any]]],
     modalities: tuple[str, ...],
     progress: bool,
-) -> dict[Fold, PreparedClips]:
+) -> dict[Fold, Prepared]:
     """List, render and decode once before the runs, so that unreadable data are told before anything is trained.
 
     Between the two, when the shape of clips is known, parts that do not fit it are told.
     """
-    source = config.base.data
-    clips: dict[Fold, PreparedClips] = {}
+    source, localise = config.base.data, config.base.task == "localise"
+    clips: dict[Fold, Prepared] = {}
     with Display(progress) as display:
         tables = {
-            fold: list_clips(with_fold(config.base, fold).data, display.callback("render")) for fold in folds_of(config)
+            fold: list_clips(with_fold(config.base, fold).data, display.callback("render"), events=localise)
+            for fold in folds_of(config)
         }
         check_tables(tables)
         for table in tables.values():
-            rehearse(entries, settings, len(table.classes), media_spec(table, source.media))
+            rehearse(entries, settings, table, media_spec(table, source.media))
             break  # all folds have the same classes and shape
         for fold, table in tables.items():
-            clips[fold] = prepare(
+            clips[fold] = prepare_clips(
                 table,
+                source,
                 media_spec(table, source.media),
-                cache=source.cache,
-                max_bad=source.max_bad,
-                modalities=modalities,
+                modalities,
+                segments=(config.base.localise.segments or table.segments) if localise else None,
                 progress=display.callback("decode"),
             )
             for split in SPLITS:

@@ -11,6 +11,7 @@ from counterpoint.analysis.history import History, mean_over_runs
 from counterpoint.analysis.page import figure, legend
 from counterpoint.analysis.plotting import DASHES, INK, JOINT, draw_line, modality_colour, panel, thin
 from counterpoint.analysis.results import Comparison
+from counterpoint.analysis.score import METRICS
 from counterpoint.analysis.traces import ZETA_EDGES, Trace
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def abilities(comparison: Comparison) -> str:
     from matplotlib.ticker import MaxNLocator
 
     names = list(comparison.methods)
-    chance = 100 / len(comparison.classes)
+    # What guessing reaches: one of the classes, or background throughout.
+    chance = 100 * comparison.protocol.get("background", 1 / len(comparison.classes))
     shown = [chance] + [100 * v for n in names for m in comparison.modalities for _, v in _ability(comparison, n, m)]
     shown += [100 * alone.accuracy.mean for alone in comparison.alone.values() if alone.accuracy.mean is not None]
     margin = 0.04 * (max(shown) - min(shown)) + 1
@@ -56,10 +58,12 @@ def abilities(comparison: Comparison) -> str:
             axes.set_ylim(len(names) - 0.4, -0.6)
             axes.set_xlim(min(shown) - margin, max(shown) + margin)
             axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
-            axes.set_xlabel("test top-1, %")
+            axes.set_xlabel(f"test {METRICS[comparison.task]['accuracy'].heading.lower()}, %")
         panels.append((modality, drawn.svg))
-    marks = [(kind, INK, marker) for kind, marker in _ABILITIES]
-    marks += [("trained alone", INK, "|"), ("chance", INK, ":")] if comparison.alone else [("chance", INK, ":")]
+    drawn_kinds = {kind for n in names for m in comparison.modalities for kind, _ in _ability(comparison, n, m)}
+    guess = "always background" if comparison.task == "localise" else "chance"
+    marks = [(kind, INK, marker) for kind, marker in _ABILITIES if kind in drawn_kinds]
+    marks += [("trained alone", INK, "|"), (guess, INK, ":")] if comparison.alone else [(guess, INK, ":")]
     return figure(
         "Was each modality learnt?",
         "Diamonds are the joint model; the other marks are what one modality of it can do alone: by its share of the "
@@ -71,8 +75,8 @@ def abilities(comparison: Comparison) -> str:
     )
 
 
-def accuracy_over_epochs(histories: Histories, modalities: Sequence[str]) -> str:
-    """Validation accuracy, joint and per modality (Fig. 3, a, of MMCosine)."""
+def accuracy_over_epochs(histories: Histories, modalities: Sequence[str], what: str = "top-1") -> str:
+    """Validation accuracy, joint and per modality (Fig. 3, a, of MMCosine); `what` it is the accuracy of."""
     from matplotlib.ticker import MaxNLocator
 
     lines = [("joint", "val_accuracy", JOINT, "-")]
@@ -92,10 +96,10 @@ def accuracy_over_epochs(histories: Histories, modalities: Sequence[str]) -> str
             for (_, _, colour, dash), series in found:
                 if series is not None:
                     epochs = np.arange(1, len(series[0]) + 1)
-                    draw_line(drawn.axes, epochs, 100 * series[0], color=colour, linestyle=dash)
+                    draw_line(drawn.axes, epochs.tolist(), (100 * series[0]).tolist(), color=colour, linestyle=dash)
                     drawn.axes.fill_between(epochs, 100 * series[1], 100 * series[2], color=colour, alpha=0.15, lw=0)
             drawn.axes.set_xlabel("epoch")
-            drawn.axes.set_ylabel("top-1, %")
+            drawn.axes.set_ylabel(f"{what}, %")
             drawn.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             drawn.axes.set_ylim(0, top + 1)
         panels.append((name, drawn.svg))
@@ -103,8 +107,8 @@ def accuracy_over_epochs(histories: Histories, modalities: Sequence[str]) -> str
         return ""
     return figure(
         "Accuracy over epochs",
-        "Validation top-1 of the joint logits and of each modality's own share of them. Lines are means over runs, "
-        "bands reach from the lowest to the highest run.",
+        f"Validation accuracy ({what}) of the joint logits and of each modality's own share of them, where there is "
+        "one. Lines are means over runs, bands reach from the lowest to the highest run.",
         panels,
         legend((label, colour, dash) for label, _, colour, dash in lines),
     )

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from counterpoint.analysis.config import CompareConfig
-from counterpoint.analysis.results import ModalityScores, RunResult, Scores, SeedResult
+from counterpoint.analysis.results import ModalityScores, RunResult, SeedResult
+from counterpoint.analysis.score import score
 from counterpoint.analysis.search import with_setting
-from counterpoint.analysis.traces import Array, Trace, load_trace, pool_traces
-from counterpoint.analysis.worker import TRACE, scores
+from counterpoint.analysis.traces import Trace, load_trace, pool_traces
+from counterpoint.analysis.worker import TRACE
 from counterpoint.data import DATASETS, ClipTable
 from counterpoint.errors import ConfigError, DataError
 from counterpoint.training.config import TrainConfig
@@ -103,15 +104,9 @@ def seed_result(folder: Path, runs: Sequence[RunResult]) -> SeedResult:
     for name in first.modalities:
         probed = name in trace.probe and all(run.modalities[name].probe is not None for run in runs)
         modalities[name] = ModalityScores(
-            decoupled=_scores(trace.decoupled[name], trace),
-            silenced=_scores(trace.silenced[name], trace),
-            probe=_scores(trace.probe[name], trace) if probed else None,
+            decoupled=score(trace.decoupled[name], trace.target) if name in trace.decoupled else None,
+            silenced=score(trace.silenced[name], trace.target),
+            probe=score(trace.probe[name], trace.target) if probed else None,
         )
-    mean = float(np.mean([run.test.accuracy for run in runs]))
-    return SeedResult(first.seed, _scores(trace.logits, trace), modalities, fold_accuracy=mean)
-
-
-def _scores(logits: Array, trace: Trace) -> Scores:
-    import torch
-
-    return scores(torch.from_numpy(logits), torch.from_numpy(trace.target))
+    mean = float(np.mean([run.test["accuracy"] for run in runs]))
+    return SeedResult(first.seed, score(trace.logits, trace.target, trace.video), modalities, fold_accuracy=mean)

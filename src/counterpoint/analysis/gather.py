@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from counterpoint.analysis.plan import Entry
 from counterpoint.analysis.results import Comparison, MethodResult, RunResult
 from counterpoint.analysis.statistics import Difference, compare_paired, correct_holm, mean_interval
 from counterpoint.analysis.traces import Trace
-from counterpoint.data import SPLITS, PreparedClips
+from counterpoint.data import SPLITS
 from counterpoint.errors import RunError
 from counterpoint.training import folder as files
 from counterpoint.training.config import to_dict
+from counterpoint.training.datamodule import Prepared
 
 
 def collect(
@@ -48,7 +49,7 @@ def collect(
         of_folds = [seed.fold_accuracy for seed in done if seed.fold_accuracy is not None]
         abilities = {
             m: {
-                ability: mean_interval([s.accuracy for r in done if (s := getattr(r.modalities[m], ability))])
+                ability: mean_interval([s["accuracy"] for r in done if (s := getattr(r.modalities[m], ability))])
                 for ability in ("decoupled", "silenced", "probe")
             }
             for m in modalities
@@ -57,8 +58,7 @@ def collect(
         results[entry.name] = MethodResult(
             name=entry.name,
             title=entry.title,
-            accuracy=mean_interval([r.test.accuracy for r in done]),
-            mAP=mean_interval([r.test.mAP for r in done]),
+            scores={metric: mean_interval([r.test[metric] for r in done]) for metric in done[0].test},
             modalities=abilities,
             difference=None,
             seeds=tuple(done),
@@ -107,7 +107,7 @@ def _traces(comparison: Comparison, method: MethodResult) -> dict[int, Trace]:
     return {seed: seed_trace(comparison.folder, runs) for seed, runs in complete.items()}
 
 
-def protocol(config: CompareConfig, clips: Mapping[Fold, PreparedClips], seconds: float) -> dict[str, Any]:
+def protocol(config: CompareConfig, clips: Mapping[Fold, Prepared], seconds: float) -> dict[str, Any]:
     """What a reader of the numbers must know, as plain values.
 
     Args:
@@ -124,6 +124,7 @@ def protocol(config: CompareConfig, clips: Mapping[Fold, PreparedClips], seconds
         "folds": [{"fold": fold, **count} for fold, count in zip(config.folds, counts, strict=False)],
         "searched_on_test_clips": sum(clip.id in tested_elsewhere for clip in first.clips("val")),
         "classes": len(first.table.classes),
+        **({"background": _background(clips.values())} if config.base.task == "localise" else {}),
         "shared_groups": len(set().union(*(part.table.shared_groups() for part in clips.values()))),
         "notes": list(dict.fromkeys(note for part in clips.values() for note in part.table.notes)),
         "set_aside": {clip: reason for part in clips.values() for clip, reason in part.set_aside.items()},
@@ -131,3 +132,9 @@ def protocol(config: CompareConfig, clips: Mapping[Fold, PreparedClips], seconds
         "environment": files.environment(),
         "seconds": round(seconds, 1),
     }
+
+
+def _background(clips: Iterable[Prepared]) -> float:
+    """Share of test segments without an event: what a model reaches that never finds one."""
+    found = [part.split("test").targets == part.table.background for part in clips]
+    return float(np.concatenate([hits.numpy().ravel() for hits in found]).mean())

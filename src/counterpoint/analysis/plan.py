@@ -15,7 +15,7 @@ from counterpoint.errors import ConfigError
 from counterpoint.recipes import load_recipe
 from counterpoint.recipes.space import check_space
 from counterpoint.registry import did_you_mean
-from counterpoint.training.config import COMPOSITION, METRICS, TrainConfig
+from counterpoint.training.config import COMPOSITION, TASK_METRICS, TrainConfig
 
 ALONE = "alone"
 
@@ -59,8 +59,11 @@ def check(config: CompareConfig) -> None:
         twice = [value for i, value in enumerate(values) if value in values[:i]]
         if twice:
             raise ConfigError(f"{name} has {twice[0]!r} more than once")
-    if config.search_metric not in METRICS:
-        raise ConfigError(f"search_metric is {config.search_metric!r}.{did_you_mean(config.search_metric, METRICS)}")
+    if config.base.task not in TASK_METRICS:
+        raise ConfigError(f"base.task is {config.base.task!r}.{did_you_mean(config.base.task, TASK_METRICS)}")
+    known = TASK_METRICS[config.base.task]
+    if config.search_metric not in known:
+        raise ConfigError(f"search_metric is {config.search_metric!r}.{did_you_mean(config.search_metric, known)}")
     if config.search_trials < 0 or config.jobs < 1:
         raise ConfigError("search_trials must be 0 or more, and jobs at least 1")
     check_space(config.search_space, "search_space")
@@ -80,6 +83,11 @@ def plan_methods(config: CompareConfig, folder: Path) -> list[Entry]:
         recipe = load_recipe(method)
         if recipe.name in (ALONE, *(e.name for e in entries)):
             raise ConfigError(f"methods: two are called {recipe.name!r}; rename one of the recipe files")
+        if recipe.task != config.base.task:
+            raise ConfigError(
+                f"recipe {recipe.name} is made to {recipe.task}, but base.task is {config.base.task!r}; all methods of "
+                "a comparison have one task"
+            )
         composed = recipe.apply(config.base)
         entries.append(Entry(recipe.name, "method", recipe.title, folder / recipe.name, composed, dict(recipe.search)))
     baseline_of(config, entries)
@@ -102,14 +110,18 @@ def baseline_of(config: CompareConfig, entries: Sequence[Entry]) -> str:
 
 
 def plan_alone(config: CompareConfig, folder: Path, modality: str) -> Entry:
-    """One encoder and a linear head, with nothing to fuse or balance; all else as for the methods."""
+    """One modality with a linear head, or AVEL, with nothing to fuse or balance; all else as for the methods."""
     plain = TrainConfig()  # concatenation of one modality: its features as they are
     alone = replace(
         config.base,
         model=replace(config.base.model, modalities=[modality]),
         **{part: getattr(plain, part) for part in COMPOSITION},
     )
-    return Entry(modality, ALONE, f"{modality} alone, linear head", folder / ALONE / modality, alone)
+    title = f"{modality} alone, linear head"
+    if alone.task == "localise":  # the one localiser that does without the other modality
+        alone = replace(alone, localise=replace(alone.localise, name="avel", loss=None, options={}))
+        title = f"{modality} alone, AVEL"
+    return Entry(modality, ALONE, title, folder / ALONE / modality, alone)
 
 
 def plan_search(entry: Entry, config: CompareConfig) -> list[dict[str, Any]]:

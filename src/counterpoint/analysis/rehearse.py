@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import torch
 
 from counterpoint.analysis.plan import ALONE, Entry, apply_setting
+from counterpoint.data import ClipTable
 from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.models import Model
-from counterpoint.training.build import build_balancer, build_loss, build_model, build_parts, check_names
+from counterpoint.training.build import build_balancer, build_for, build_loss, build_model, check_names
 from counterpoint.training.config import TrainConfig
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ def modalities_of(base: TrainConfig, entries: Iterable[Entry] = ()) -> tuple[str
 def rehearse(
     entries: Iterable[Entry],
     settings: Mapping[Path, list[dict[str, Any]]],
-    num_classes: int | None = None,
+    table: ClipTable | None = None,
     spec: MediaSpec | None = None,
 ) -> None:
     """Make every entry's model, balancer and loss, with each setting that the search would try.
@@ -48,8 +49,8 @@ def rehearse(
     Args:
         entries: methods, and modalities alone.
         settings: an entry's folder -> its settings.
-        num_classes, spec: classes and shape of clips, with which transforms are made too; None while they are not
-            known: options of models are told then, those of transforms that hang on the clips are not.
+        table, spec: the clips and their shape, with which transforms are made too; None while they are not known:
+            options of models are told then, those of transforms that hang on the clips are not.
 
     Raises:
         ConfigError: names the recipe, and the setting where that is at fault.
@@ -62,7 +63,7 @@ def rehearse(
             if parts not in done:  # settings that differ in the learning rate have the same parts
                 done.add(parts)
                 with _named(entry, setting):
-                    _on_no_device(partial(_make, config, num_classes, spec))
+                    _on_no_device(partial(_make, config, table, spec))
 
 
 @contextlib.contextmanager
@@ -79,12 +80,13 @@ def _model(config: TrainConfig) -> Model:
     return _on_no_device(partial(build_model, config, _ANY_CLASSES, _ANY_SHAPE))
 
 
-def _make(config: TrainConfig, num_classes: int | None, spec: MediaSpec | None) -> None:
+def _make(config: TrainConfig, table: ClipTable | None, spec: MediaSpec | None) -> None:
+    config.check()
     check_names(config)
-    if num_classes is None or spec is None:
+    if table is None or spec is None:
         model = build_model(config, _ANY_CLASSES, _ANY_SHAPE)
     else:
-        model = build_parts(config, num_classes, spec).model
+        model = build_for(config, table, spec).model
     build_loss(config, build_balancer(config, model), model)
 
 

@@ -12,6 +12,7 @@ from counterpoint.analysis import figures
 from counterpoint.analysis import page as html
 from counterpoint.analysis.history import History, read_history
 from counterpoint.analysis.results import Comparison, MethodResult
+from counterpoint.analysis.score import METRICS, Metric
 from counterpoint.analysis.tables import (
     Column,
     Table,
@@ -21,6 +22,7 @@ from counterpoint.analysis.tables import (
     percent,
     summary,
 )
+from counterpoint.analysis.timelines import timelines
 from counterpoint.analysis.traces import Trace, load_trace
 from counterpoint.analysis.worker import TRACE
 from counterpoint.data import SPLITS
@@ -66,7 +68,13 @@ def write_report(comparison: Comparison) -> Path:
             html.heading("What can each modality do alone?"),
             html.result_table(modalities_table(comparison)),
             figures.abilities(comparison),
-            *_figures(histories, traces, comparison.modalities, comparison.classes),
+            *_figures(
+                histories,
+                traces,
+                comparison.modalities,
+                comparison.classes,
+                METRICS[comparison.task]["accuracy"],
+            ),
         ]
     body += [
         html.heading("Methods"),
@@ -96,18 +104,16 @@ def write_run_report(run: Run) -> Path:
     name = run.folder.name
     table = run.data.clips.table
     modalities = tuple(found.modalities)
-    rows = [("joint", percent(found.test.accuracy), percent(found.test.mAP))]
+    metrics = METRICS[run.config.task]
+    judged = {"joint": found.test}
     if len(modalities) > 1:
         for modality, scores in found.modalities.items():
-            for kind in ("decoupled", "silenced"):
-                score = getattr(scores, kind)
-                rows.append((f"{modality}, {kind}", percent(score.accuracy), percent(score.mAP)))
+            judged |= {f"{modality}, {kind}": s for kind in ("decoupled", "silenced") if (s := getattr(scores, kind))}
+    rows = [(name, *(percent(scores.get(metric)) for metric in metrics)) for name, scores in judged.items()]
     columns = (
         Column("Logits", "Joint; a modality's own share of them (decoupled); or with all others silenced (silenced)."),
-        Column("Top-1", "Share of test clips whose highest logit is the true class, in percent."),
-        Column("mAP", "Average precision of each class against the rest, mean over classes, in percent."),
+        *(Column(metric.heading, f"{metric.meaning}.") for metric in metrics.values()),
     )
-    fusion = run.config.fusion
     body = [
         html.heading(f"Run {name} on {table.name}", 1),
         html.paragraph(
@@ -116,7 +122,7 @@ def write_run_report(run: Run) -> Path:
             "soft",
         ),
         html.paragraph(
-            f"Test top-1 {percent(found.test.accuracy)} %, mAP {percent(found.test.mAP)} %, on "
+            f"On test {', '.join(f'{m.heading} {percent(found.test[key])} %' for key, m in metrics.items())}, on "
             f"{_count(len(trace.ids), 'clip')} of {_count(len(run.classes), 'class', 'classes')}. One run says "
             "nothing of how much another seed would change; counterpoint compare does.",
             "lead",
@@ -124,7 +130,7 @@ def write_run_report(run: Run) -> Path:
         *_warnings(len(table.shared_groups())),
         html.heading("Test results"),
         html.result_table(Table(f"Test results on {table.name}", columns, tuple(rows))),
-        *_figures({name: [read_history(run.folder)]}, {name: [trace]}, modalities, run.classes),
+        *_figures({name: [read_history(run.folder)]}, {name: [trace]}, modalities, run.classes, metrics["accuracy"]),
         html.heading("Data"),
         html.definitions(_data(table.name, {s: len(run.data.clips.clips(s)) for s in ("train", "val", "test")})),
         html.bullets(table.notes),
@@ -132,7 +138,7 @@ def write_run_report(run: Run) -> Path:
         *_reproduce(_environment(run.folder), {k: str(v) for k, v in flatten(run.config).items()}),
     ]
     path = run.folder / REPORT
-    files.write_text(path, html.page(f"Counterpoint: {name}, {fusion.name} on {table.name}", body))
+    files.write_text(path, html.page(f"Counterpoint: {name} on {table.name}", body))
     return path
 
 
@@ -152,9 +158,11 @@ def _figures(
     traces: Mapping[str, Sequence[Trace]],
     modalities: Sequence[str],
     classes: Sequence[str],
+    metric: Metric,
 ) -> list[str]:
     drawn = [
-        figures.accuracy_over_epochs(histories, modalities),
+        timelines(traces, classes),
+        figures.accuracy_over_epochs(histories, modalities, metric.heading.lower()),
         figures.balance_over_steps(histories, modalities),
         figures.class_norms(traces, modalities, classes),
         figures.angle_distributions(traces, modalities),
@@ -302,6 +310,9 @@ def _environment(folder: Path) -> dict[str, Any]:
 
 
 def _composition(flat: Mapping[str, Any]) -> str:
+    if flat["task"] == "localise":
+        supervised = f"{flat['localise.supervision']} supervised"
+        return ", ".join(part for part in (flat["localise.name"], supervised, flat["balance.name"]) if part)
     parts = [flat["fusion.name"], flat["fusion.attention"], f"{flat['head.name']} head", flat["balance.name"]]
     return ", ".join(part for part in parts if part)
 

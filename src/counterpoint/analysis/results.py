@@ -10,13 +10,8 @@ from typing import Any
 
 from counterpoint.analysis.statistics import Difference, Estimate
 
-
-@dataclass(frozen=True)
-class Scores:
-    """Top-1 accuracy and mean average precision, each 0 to 1."""
-
-    accuracy: float
-    mAP: float
+Scores = dict[str, float]
+"""Metrics of the task by name, each 0 to 1; ``accuracy`` is always among them."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +19,12 @@ class ModalityScores:
     """What one modality of one trained model can do alone, on test.
 
     Attributes:
-        decoupled: by its own share of the joint logits.
+        decoupled: by its own share of the joint logits; None where the model does not tell it.
         silenced: by the joint logits with the features of all other modalities set to zero.
         probe: by a linear classifier on the frozen encoder; None where none was fitted.
     """
 
-    decoupled: Scores
+    decoupled: Scores | None
     silenced: Scores
     probe: Scores | None
 
@@ -93,7 +88,7 @@ class MethodResult:
     Attributes:
         name: as the tables call it.
         title: one line about it.
-        accuracy, mAP: over seeds, on test; clips of all folds together.
+        scores: metric -> over seeds, on test; clips of all folds together.
         modalities: per modality ``"decoupled"``, ``"silenced"`` and ``"probe"``: accuracy over seeds.
         difference: to the baseline; None for the baseline itself and where either did not finish.
         seeds: one per finished seed; the figures above are over them.
@@ -105,8 +100,7 @@ class MethodResult:
 
     name: str
     title: str
-    accuracy: Estimate
-    mAP: Estimate
+    scores: dict[str, Estimate]
     modalities: dict[str, dict[str, Estimate]]
     difference: Difference | None
     seeds: tuple[SeedResult, ...]
@@ -114,6 +108,11 @@ class MethodResult:
     setting: dict[str, Any] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
     fold_accuracy: Estimate | None = None
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Of `scores` the one that methods are compared by."""
+        return self.scores["accuracy"]
 
 
 @dataclass(frozen=True)
@@ -159,6 +158,11 @@ class Comparison:
     failures: tuple[Failure, ...]
     protocol: dict[str, Any]
     folds: tuple[int, ...] = ()
+
+    @property
+    def task(self) -> str:
+        """``"classify"`` or ``"localise"``."""
+        return str(self.protocol["config"]["base"]["task"])
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as JSON has them."""

@@ -62,9 +62,9 @@ def run_all(tasks: Sequence[RunTask], pool: Runs, watch: Watch) -> list[tuple[Ru
         if outcome.error is not None:
             watch.ended(task, f"failed: {outcome.error}")
         elif isinstance(outcome.result, RunResult):
-            watch.ended(task, f"test top-1 {100 * outcome.result.test.accuracy:.1f}")
+            watch.ended(task, f"test accuracy {100 * outcome.result.test['accuracy']:.1f}")
         else:
-            watch.ended(task, f"val top-1 {100 * outcome.result['accuracy']:.1f}")  # type: ignore[index]
+            watch.ended(task, f"val accuracy {100 * outcome.result['accuracy']:.1f}")  # type: ignore[index]
     return [found[task.folder] for task in tasks]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterpoint.analysis.results import Comparison, MethodResult, ModalityScores, RunResult, SeedResult
+from counterpoint.analysis.score import METRICS, NOUN
 from counterpoint.analysis.statistics import UNCLEAR, Difference, Estimate, mean_interval
 from counterpoint.training import folder as files
 
@@ -61,23 +62,17 @@ def difference_cell(difference: Difference | None) -> str:
 
 def methods_table(comparison: Comparison) -> Table:
     """Which method helps."""
-    seeds = _seeds(comparison)
+    metrics = METRICS[comparison.task]
+    interval = f"mean over {_seeds(comparison)} and 95 % interval of that mean (Student's t; n/a with one seed)." + (
+        f" The test clips of all {len(comparison.folds)} folds count together." if comparison.folds else ""
+    )
     columns = (
         Column("Method", "The recipe; below the methods, each modality trained alone under the same protocol."),
-        Column(
-            "Top-1",
-            f"Share of test clips whose highest joint logit is the true class, in percent: mean over {seeds} and 95 % "
-            "interval of that mean (Student's t; n/a with one seed)."
-            + (f" The test clips of all {len(comparison.folds)} folds count together." if comparison.folds else ""),
-        ),
-        Column(
-            "mAP",
-            "Average precision of each class against the rest, mean over classes, in percent; same interval.",
-        ),
+        *(Column(metric.heading, f"{metric.meaning}: {interval}") for metric in metrics.values()),
         Column(
             f"vs {comparison.baseline}",
-            f"Top-1 less that of {comparison.baseline} on the same test clips, in points, with a 95 % bootstrap "
-            "interval over clips and seeds.",
+            f"{metrics['accuracy'].heading} less that of {comparison.baseline} on the same test clips, in points, with "
+            "a 95 % bootstrap interval over clips and seeds.",
         ),
         Column(
             "p",
@@ -93,9 +88,11 @@ def methods_table(comparison: Comparison) -> Table:
             last = ("baseline", "", "")
         elif d is not None and d.verdict == UNCLEAR:
             last = (*last[:2], "unclear")
-        rows.append((name, with_interval(method.accuracy), with_interval(method.mAP), *last))
+        rows.append((name, *(with_interval(method.scores.get(metric)) for metric in metrics), *last))
     for name, alone in comparison.alone.items():
-        rows.append((f"{name} alone", with_interval(alone.accuracy), with_interval(alone.mAP), "", "", ""))
+        rows.append((f"{name} alone", *(with_interval(alone.scores.get(metric)) for metric in metrics), "", "", ""))
+    if (share := comparison.protocol.get("background")) is not None:
+        rows.append(("always background", percent(share), "0.0", *[""] * (len(columns) - 3)))
     pooled = f", {len(comparison.folds)} folds pooled" if comparison.folds else ""
     return Table(f"Test results on {comparison.dataset}{pooled}", columns, tuple(rows))
 
@@ -112,7 +109,9 @@ def folds_table(comparison: Comparison) -> Table:
     )
     rows = []
     for name, result in _everything(comparison).items():
-        by_fold = [mean_interval([r.test.accuracy for r in result.runs if r.fold == fold]) for fold in comparison.folds]
+        by_fold = [
+            mean_interval([r.test["accuracy"] for r in result.runs if r.fold == fold]) for fold in comparison.folds
+        ]
         cells = (*by_fold, result.fold_accuracy, result.accuracy)
         rows.append((name, *(with_interval(cell) for cell in cells)))
     return Table("Test top-1, fold by fold", columns, tuple(rows))
@@ -120,10 +119,11 @@ def folds_table(comparison: Comparison) -> Table:
 
 def modalities_table(comparison: Comparison) -> Table:
     """Whether each modality was learnt."""
+    heading, noun = METRICS[comparison.task]["accuracy"].heading, NOUN[comparison.task]
     keys = {
-        "decoupled": "Top-1 of the modality's own share of the joint logits, in percent.",
-        "silenced": "Top-1 of the joint logits with the features of every other modality set to zero, in percent.",
-        "probe": "Top-1 of a linear classifier on the frozen encoder's features.",
+        "decoupled": f"{heading} of the modality's own share of the joint logits, in percent.",
+        "silenced": f"{heading} of the joint logits with the features of every other modality set to zero, in percent.",
+        "probe": f"{heading} of a linear classifier on the frozen encoder's features.",
     }
     keys = {
         key: text
@@ -141,7 +141,7 @@ def modalities_table(comparison: Comparison) -> Table:
         (name, *(with_interval(method.modalities.get(m, {}).get(key)) for m in comparison.modalities for key in keys))
         for name, method in comparison.methods.items()
     )
-    return Table("What each modality can do alone, top-1", tuple(columns), rows)
+    return Table(f"What each modality can do alone, {noun}", tuple(columns), rows)
 
 
 def summary(comparison: Comparison) -> list[str]:
@@ -155,7 +155,9 @@ def summary(comparison: Comparison) -> list[str]:
     if baseline is None:
         sentences.append(f"The baseline {comparison.baseline} did not finish, so nothing is compared with it.")
     else:
-        sentences.append(f"The baseline {comparison.baseline} reaches {with_interval(baseline.accuracy)} % top-1.")
+        sentences.append(
+            f"The baseline {comparison.baseline} reaches {with_interval(baseline.accuracy)} % {NOUN[comparison.task]}."
+        )
     for verdict, words in (
         ("better", "Better than it"),
         ("worse", "Worse than it"),
@@ -241,7 +243,7 @@ def _everything(comparison: Comparison) -> dict[str, MethodResult]:
 
 def _method_row(name: str, result: MethodResult, comparison: Comparison) -> dict[str, Any]:
     row: dict[str, Any] = {"method": name, "seeds": len(result.seeds)}
-    estimates = {"accuracy": result.accuracy, "mAP": result.mAP}
+    estimates = dict(result.scores)
     if result.fold_accuracy is not None:
         estimates["fold_accuracy"] = result.fold_accuracy
     for modality in comparison.modalities:
@@ -259,7 +261,7 @@ def _run_row(name: str, run: RunResult, comparison: Comparison) -> dict[str, Any
     row: dict[str, Any] = {"method": name, "seed": run.seed}
     if run.fold is not None:
         row["fold"] = run.fold
-    row |= {"epoch": run.epoch, "val_accuracy": run.val.accuracy, "val_mAP": run.val.mAP}
+    row |= {"epoch": run.epoch, **{f"val_{metric}": value for metric, value in run.val.items()}}
     return {**row, **_test_cells(run, comparison), "folder": run.folder}
 
 
@@ -268,16 +270,18 @@ def _seed_row(name: str, seed: SeedResult, comparison: Comparison) -> dict[str, 
 
 
 def _test_cells(result: RunResult | SeedResult, comparison: Comparison) -> dict[str, float | None]:
-    cells: dict[str, float | None] = {"accuracy": result.test.accuracy, "mAP": result.test.mAP}
+    cells: dict[str, float | None] = dict(result.test)
     for modality in comparison.modalities:
         scores: ModalityScores | None = result.modalities.get(modality)
         for key in ("decoupled", "silenced", "probe"):
-            value = getattr(scores, key) if scores else None
-            cells |= {
-                f"{modality}_{key}_accuracy": value and value.accuracy,
-                f"{modality}_{key}_mAP": value and value.mAP,
-            }
+            found = (getattr(scores, key) if scores else None) or {}
+            cells |= {f"{modality}_{key}_{metric}": found.get(metric) for metric in _of_modalities(comparison)}
     return cells
+
+
+def _of_modalities(comparison: Comparison) -> list[str]:
+    """What one modality of a model is judged by: a localiser's does not say what a whole clip holds."""
+    return [metric for metric in METRICS[comparison.task] if metric != "video_accuracy"]
 
 
 def _seeds(comparison: Comparison) -> str:

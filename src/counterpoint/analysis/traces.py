@@ -19,12 +19,16 @@ ZETA_EDGES = np.linspace(0, 1, ZETA_BINS + 1)
 class Trace:
     """One model on one split of N clips and C classes.
 
+    Of a localiser, target and logits are of T segments with background as a class behind the others, ``(N, T)`` and
+    ``(N, T, C + 1)``, and logits are 1 for the class that the network's own inference gives, else 0.
+
     Attributes:
         ids: clip ids.
         target: ``(N,)`` class indices.
         logits: ``(N, C)`` joint logits.
-        decoupled: modality -> ``(N, C)``, its share of the joint logits.
+        decoupled: modality -> ``(N, C)``, its share of the joint logits; empty where the model does not tell it.
         silenced: modality -> ``(N, C)``, joint logits with the others silenced.
+        video: ``(N,)`` classes that a localiser finds in whole clips; None of a classifier.
         norms: modality -> ``(C,)`` lengths of class weights; empty where the head has no weights per modality.
         angles: modality -> ``(N,)`` degrees to the true class's weights; empty where the fusion hands the head no
             features of the modality.
@@ -42,12 +46,20 @@ class Trace:
     angles: Mapping[str, Array] = field(default_factory=dict)
     probe: Mapping[str, Array] = field(default_factory=dict)
     zeta: Mapping[str, Array] = field(default_factory=dict)
+    video: NDArray[np.int64] | None = None
+
+    @property
+    def found(self) -> NDArray[np.int64]:
+        """The class of highest logit, shaped like `target`."""
+        classes: NDArray[np.int64] = self.logits.argmax(axis=-1)
+        return classes
 
     @property
     def correct(self) -> Array:
-        """1 where the highest joint logit is the true class, else 0, ``(N,)``."""
-        hits: Array = (self.logits.argmax(axis=1) == self.target).astype(np.float64)
-        return hits
+        """1 where it is the true class, else 0, ``(N,)``; of a localiser the share of a clip's segments."""
+        hits = (self.found == self.target).astype(np.float64)
+        shares: Array = hits.reshape(len(hits), -1).mean(axis=1)
+        return shares
 
 
 _PER_CLIP = ("decoupled", "silenced", "angles", "probe")
@@ -78,6 +90,7 @@ def pool_traces(traces: Sequence[Trace]) -> Trace:
         np.concatenate([trace.target for trace in traces]),
         np.concatenate([trace.logits for trace in traces]),
         **pooled,
+        video=None if first.video is None else np.concatenate([t.video for t in traces if t.video is not None]),
     )
 
 
@@ -85,6 +98,8 @@ def save_trace(trace: Trace, path: Path) -> None:
     """Write a trace as ``.npz``, whole or not at all."""
     arrays: dict[str, NDArray[np.generic]] = {"ids": trace.ids, "target": trace.target}
     arrays["logits"] = trace.logits.astype(np.float32)
+    if trace.video is not None:
+        arrays["video"] = trace.video
     for kind in _PER_MODALITY:
         for modality, values in getattr(trace, kind).items():
             arrays[f"{kind}/{modality}"] = values.astype(np.float32)
@@ -103,4 +118,5 @@ def load_trace(path: Path) -> Trace:
         kind, _, modality = name.partition("/")
         if modality:
             groups[kind][modality] = values.astype(np.float64)
-    return Trace(arrays["ids"], arrays["target"], arrays["logits"].astype(np.float64), **groups)
+    logits = arrays["logits"].astype(np.float64)
+    return Trace(arrays["ids"], arrays["target"], logits, **groups, video=arrays.get("video"))

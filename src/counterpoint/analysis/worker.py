@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterpoint.analysis.results import ModalityScores, RunResult, Scores
+from counterpoint.analysis.score import score
 from counterpoint.training import folder as files
-from counterpoint.training.config import METRICS, TrainConfig, to_dict
+from counterpoint.training.config import TASK_METRICS, TrainConfig, to_dict
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
 
     from counterpoint.analysis.extract import Extraction
     from counterpoint.analysis.probe import ProbeResult
+    from counterpoint.analysis.traces import Trace
     from counterpoint.training.run import Run
 
 ANALYSIS, TRACE = "analysis.json", "trace.npz"
@@ -62,7 +64,7 @@ def run_task(task: RunTask) -> RunResult | dict[str, float]:
     began = time.perf_counter()
     run = fit(task.config, task.folder, resume=True, test=task.kind != "search", progress=False)
     if task.kind == "search":
-        return _val(run.result)
+        return _val(task.config, run.result)
     return analyse(run, probe=task.probe, began=began)
 
 
@@ -74,42 +76,54 @@ def analyse(run: Run, *, probe: bool, began: float | None = None) -> RunResult:
         probe: fit a linear probe per modality on the training split's features.
         began: when the run started, by `time.perf_counter`; None: now.
     """
-    from counterpoint.analysis.extract import extract, trace
     from counterpoint.analysis.traces import save_trace
     from counterpoint.training.precision import pick_device
 
     began = time.perf_counter() if began is None else began
     device = pick_device(run.config.accelerator)
-    test = extract(run, "test", device)
-    probes = _probes(run, test, device) if probe else {}
-    probe_scores = {m: Scores(found.accuracy, found.mAP) for m, found in probes.items()}
+    made, probes = _trace(run, device, probe)
+    test = score(made.logits, made.target, made.video)
     result = RunResult(
         folder=str(run.folder),
         seed=run.config.seed,
         epoch=run.epoch,
-        val=Scores(float(run.result["val"]["accuracy"]), float(run.result["val"]["mAP"])),
-        test=scores(test.logits, test.target),
+        val={metric: float(run.result["val"][metric]) for metric in test},
+        test=test,
         modalities={
             m: ModalityScores(
-                decoupled=scores(test.unimodal_logits[m], test.target),
-                silenced=scores(test.silenced[m], test.target),
-                probe=probe_scores.get(m),
+                decoupled=score(made.decoupled[m], made.target) if m in made.decoupled else None,
+                silenced=score(silenced, made.target),
+                probe=probes.get(m),
             )
-            for m in test.features
+            for m, silenced in made.silenced.items()
         },
         set_aside=dict(run.data.clips.set_aside),
         seconds=round(time.perf_counter() - began, 2),
     )
-    save_trace(trace(run, test, {m: found.logits for m, found in probes.items()}), run.folder / TRACE)
+    save_trace(made, run.folder / TRACE)
     files.write_json(run.folder / ANALYSIS, {"config": to_dict(run.config), "result": asdict(result)})
     return result
+
+
+def _trace(run: Run, device: torch.device, probe: bool) -> tuple[Trace, dict[str, Scores]]:
+    """What is kept of the test split, and what linear probes reach there; of localisers' segments none are fitted."""
+    from counterpoint.analysis.extract import extract, trace
+    from counterpoint.analysis.extract_events import trace_events
+
+    if run.config.task == "localise":
+        return trace_events(run, "test", device), {}
+    test = extract(run, "test", device)
+    probes = _probes(run, test, device) if probe else {}
+    made = trace(run, test, {m: found.logits for m, found in probes.items()})
+    return made, {m: {"accuracy": found.accuracy, "mAP": found.mAP} for m, found in probes.items()}
 
 
 def finished(task: RunTask) -> RunResult | dict[str, float] | None:
     """What `run_task` gave for a run that is finished already; None where it is not, or was another one."""
     if task.kind == "search":
         result = files.read_result(task.folder)
-        return None if result is None or files.read_config(task.folder) != task.config else _val(result)
+        same = result is not None and files.read_config(task.folder) == task.config
+        return _val(task.config, result) if result is not None and same else None
     path = task.folder / ANALYSIS
     if not path.is_file() or not (task.folder / TRACE).is_file():
         return None
@@ -117,32 +131,19 @@ def finished(task: RunTask) -> RunResult | dict[str, float] | None:
     if written["config"] != json.loads(json.dumps(to_dict(task.config))):
         return None
     found = _read(written["result"])
-    if task.probe and any(scores.probe is None for scores in found.modalities.values()):
+    probed = task.probe and task.config.task == "classify"
+    if probed and any(scores.probe is None for scores in found.modalities.values()):
         return None
     return found
 
 
-def _val(result: dict[str, Any]) -> dict[str, float]:
-    return {metric: float(result["val"][metric]) for metric in METRICS}
+def _val(config: TrainConfig, result: dict[str, Any]) -> dict[str, float]:
+    return {metric: float(result["val"][metric]) for metric in TASK_METRICS[config.task]}
 
 
 def _read(values: dict[str, Any]) -> RunResult:
-    def read(found: dict[str, float] | None) -> Any:
-        return None if found is None else Scores(**found)
-
-    modalities = {
-        name: ModalityScores(**{kind: read(found) for kind, found in by.items()})
-        for name, by in values["modalities"].items()
-    }
-    splits = {split: read(values[split]) for split in ("val", "test")}
-    return RunResult(**{**values, **splits, "modalities": modalities})
-
-
-def scores(logits: Tensor, target: Tensor) -> Scores:
-    """Top-1 and mean average precision of ``(N, C)`` logits."""
-    from counterpoint.metrics import accuracy, mean_average_precision
-
-    return Scores(float(accuracy(logits, target)), float(mean_average_precision(logits.softmax(1), target)))
+    modalities = {name: ModalityScores(**by) for name, by in values["modalities"].items()}
+    return RunResult(**{**values, "modalities": modalities})
 
 
 def _probes(run: Run, test: Extraction, device: Any) -> dict[str, ProbeResult]:

@@ -105,8 +105,7 @@ def _readable(config: str) -> str:
 def _composition(name: str) -> str:
     from counterpoint.recipes import load_recipe
 
-    recipe = load_recipe(name)
-    return json.dumps({**({"model": recipe.model} if recipe.model else {}), **recipe.composition()})
+    return json.dumps(load_recipe(name).changes())
 
 
 def _comparison(name: str) -> str:

@@ -38,8 +38,9 @@ class PaperResult:
     Attributes:
         source: paper and table, e.g. ``"SimAM² Table 1"``.
         dataset: e.g. ``"CREMA-D"``.
-        metric: ``"accuracy"`` or ``"mAP"``; ``"EER"``, ``"AUC"`` or ``"minDCF"`` of verification;
-            ``"probe_<modality>"``, the accuracy of a linear probe; or ``"params"``.
+        metric: ``"accuracy"`` (where something is localised, of segments; ``"accuracy_weakly"`` of those under weak
+            supervision) or ``"mAP"``; ``"EER"``, ``"AUC"`` or ``"minDCF"`` of verification; ``"probe_<modality>"``, the
+            accuracy of a linear probe; or ``"params"``.
         value: as printed: in percent, minDCF as it is, parameters in millions.
     """
 

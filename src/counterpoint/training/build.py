@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint.balance import BALANCERS, Balancer, create_balancer
+from counterpoint.data.clips import ClipTable
 from counterpoint.encoders import ENCODERS
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.fusion import FUSIONS
@@ -77,6 +78,29 @@ def check_names(config: TrainConfig) -> None:
     for options in config.model.inputs.values():
         if isinstance(options, Mapping) and "name" in options:
             TRANSFORMS.get(options["name"])
+
+
+def build_for(config: TrainConfig, table: ClipTable, spec: MediaSpec) -> Parts:
+    """The parts for the clips of a table, with fresh weights; see :func:`build_parts`.
+
+    Raises:
+        CounterpointError: names, options or values that do not fit, among them more segments than the clips can have.
+    """
+    segments, features = None, None
+    if config.task == "localise":
+        segments = config.localise.segments or table.segments or 1
+        if table.features is not None and segments != table.features.segments:
+            raise ConfigError(
+                f"{table.name} has features of {table.features.segments} segments a clip; leave localise.segments out"
+            )
+        if segments > spec.num_frames and table.features is None:
+            raise ConfigError(
+                f"localise.segments is {segments}, but a clip has {spec.num_frames} frames; take fewer segments, or "
+                "more frames (data.media.fps)"
+            )
+    if table.features is not None:
+        features = table.features.dims
+    return build_parts(config, len(table.classes), spec, segments=segments, features=features)
 
 
 def build_parts(

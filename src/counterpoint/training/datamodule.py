@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import lightning.pytorch as pl
 import torch
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from counterpoint.data.features import PreparedFeatures
 
 Batch = dict[str, Tensor]
+Prepared: TypeAlias = "PreparedClips | PreparedFeatures"
 MODALITIES = ("audio", "visual")
 
 
@@ -73,6 +74,33 @@ def media_spec(table: ClipTable, changes: Mapping[str, Any]) -> MediaSpec:
     return dataclasses.replace(table.media, **values)
 
 
+def prepare_clips(
+    table: ClipTable,
+    config: DataConfig,
+    spec: MediaSpec,
+    modalities: Sequence[str],
+    *,
+    segments: int | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """The clips of a table, decoded and cached; see :func:`~counterpoint.data.prepare.prepare`.
+
+    Args:
+        table: as listed.
+        config: says where the cache is, and how many clips may be unreadable.
+        spec: shape of a clip.
+        modalities: decode these alone.
+        segments: targets are the classes of so many segments; None: of clips.
+        progress: called with the clips done and to be done.
+    """
+    if table.features is not None:
+        from counterpoint.data.features import PreparedFeatures
+
+        return PreparedFeatures(table)
+    clips = prepare(table, spec, cache=config.cache, max_bad=config.max_bad, modalities=modalities, progress=progress)
+    return dataclasses.replace(clips, segments=segments)
+
+
 class ClipData(pl.LightningDataModule):
     """Batches of a prepared dataset.
 
@@ -86,9 +114,7 @@ class ClipData(pl.LightningDataModule):
         seed: of the order of training clips.
     """
 
-    def __init__(
-        self, clips: PreparedClips | PreparedFeatures, *, batch_size: int = 32, workers: int = 0, seed: int = 0
-    ) -> None:
+    def __init__(self, clips: Prepared, *, batch_size: int = 32, workers: int = 0, seed: int = 0) -> None:
         super().__init__()
         self.clips = clips
         self.batch_size = batch_size
@@ -122,21 +148,8 @@ class ClipData(pl.LightningDataModule):
             CounterpointError: the dataset is not there, its options are wrong, or too many clips are unreadable.
         """
         table = list_clips(config, events=segments is not None)
-        clips: PreparedClips | PreparedFeatures
-        if table.features is not None:
-            from counterpoint.data.features import PreparedFeatures
-
-            clips = PreparedFeatures(table)
-        else:
-            clips = prepare(
-                table,
-                spec or media_spec(table, config.media),
-                cache=config.cache,
-                max_bad=config.max_bad,
-                modalities=modalities or MODALITIES,
-                progress=progress,
-            )
-            clips = dataclasses.replace(clips, segments=segments)
+        spec = spec or media_spec(table, config.media)
+        clips = prepare_clips(table, config, spec, modalities or MODALITIES, segments=segments, progress=progress)
         return cls(clips, batch_size=config.batch_size, workers=config.workers, seed=seed)
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from counterpoint.encoders import ENCODERS, Encoder, create_encoder, fold_batch_norms
-from counterpoint.encoders.published import load_published
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.localise.base import VISUAL
 from counterpoint.media.spec import MediaSpec
@@ -25,20 +23,8 @@ from counterpoint.media.transforms import TRANSFORMS, create_transform
 from counterpoint.models.localisation import cut
 from counterpoint.training.build import load_parts
 from counterpoint.training.precision import DTYPES, channels_last, resolve_precision
+from counterpoint.training.weights import RANDOM, digest_of, load_weights
 
-RANDOM = "random"
-"""In place of a file of weights: none, for trials."""
-
-_TORCHVISION = "torchvision publishes them (download.pytorch.org/models) as "
-_TO_BE_HAD = {
-    "vgg11": f"{_TORCHVISION}vgg11-8a719046.pth",
-    "vgg16": f"{_TORCHVISION}vgg16-397923af.pth",
-    "vgg19": f"{_TORCHVISION}vgg19-dcbb9e9d.pth",
-    "resnet18": f"{_TORCHVISION}resnet18-f37072fd.pth",
-    "resnet34": f"{_TORCHVISION}resnet34-b627a593.pth",
-    "resnet50": f"{_TORCHVISION}resnet50-0676ba61.pth",
-    "vggish": "release v0.1 of github.com/harritaylor/torchvggish has them as vggish-10086976.pth",
-}
 _INPUTS = {"vggish": "vggish_mel", "mfcc_cnn": "mfcc"}  # what encoders of sound are fed with, others with log_mel
 _FRAMES_AT_ONCE = {"cpu": 16, "cuda": 256}  # of pictures: more are no faster, and take more memory
 
@@ -58,28 +44,6 @@ class Stream:
     encoder: Encoder
     name: str
     setting: dict[str, Any]
-
-
-def require_weights(wanted: Mapping[str, tuple[str, str | None]]) -> None:
-    """Refuse encoders that nobody trained, before anything is listed or decoded.
-
-    Args:
-        wanted: modality -> name of its encoder, and a file of weights or ``"random"``.
-
-    Raises:
-        UnknownNameError: there is no such encoder.
-        ConfigError: there are no weights; the message says where they are to be had.
-    """
-    lacking = []
-    for modality, (encoder, weights) in wanted.items():
-        ENCODERS.get(encoder)
-        if weights is None:
-            where = _TO_BE_HAD.get(encoder, "a file .pth or .safetensors of its own parameters will do")
-            lacking.append(f"{encoder} needs trained weights (--{modality}.weights FILE): {where}")
-        elif weights != RANDOM and not Path(weights).expanduser().is_file():
-            raise ConfigError(f"{modality}.weights: there is no file {weights}")
-    if lacking:
-        raise ConfigError(f"{'. '.join(lacking)}. In place of FILE, {RANDOM} does for a trial of everything else")
 
 
 def make_stream(
@@ -123,12 +87,11 @@ def make_stream(
         made = create_encoder(encoder, **given)
     what = "random weights" if weights == RANDOM else Path(weights).name
     if weights != RANDOM:
-        load = getattr(made, "load_checkpoint", lambda state: load_published(made, state, first="", left_out=()))
         try:
-            load(read_weights(weights))
+            load_weights(made, weights)
         except ConfigError as error:
             raise ConfigError(f"{modality}.weights: {weights}: {error}") from None
-    setting = {"encoder": encoder, "options": given, "input": chosen, "weights": _digest(made)}
+    setting = {"encoder": encoder, "options": given, "input": chosen, "weights": digest_of(made)}
     return Stream(front, made, f"{encoder} ({what})", setting)
 
 
@@ -151,7 +114,7 @@ def streams_of_run(folder: Path, spec: MediaSpec, segments: int) -> dict[str, St
     for modality, encoder in encoders.items():
         assert isinstance(encoder, Encoder)
         front = _transform(parts.inputs[modality], spec, segments)
-        setting = {"run": folder.name, "input": parts.inputs[modality], "weights": _digest(encoder)}
+        setting = {"run": folder.name, "input": parts.inputs[modality], "weights": digest_of(encoder)}
         streams[modality] = Stream(front, encoder, f"{type(encoder).__name__} of {folder.name}", setting)
     return streams
 
@@ -163,28 +126,6 @@ def spec_of_run(folder: Path) -> MediaSpec:
         RunError: it is not one of a finished run.
     """
     return load_parts(folder)[2]
-
-
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Names to tensors, from a ``.safetensors`` file or from one of ``torch.save``, of which nothing is executed.
-
-    Raises:
-        ConfigError: it holds something else, or is damaged.
-    """
-    path = Path(path).expanduser()
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and pickle raise whatever the bytes lead them to
-        raise ConfigError(f"cannot be read as weights ({type(error).__name__}); get the file again") from None
-    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
-        state = state["state_dict"]
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
-        raise ConfigError("holds no state: names to tensors, as of torch.save(module.state_dict(), ...)")
-    return dict(state)
 
 
 class SegmentEncoder:
@@ -262,12 +203,3 @@ def _transform(chosen: Mapping[str, Any], spec: MediaSpec, segments: int) -> nn.
     if "segments" in inspect.signature(TRANSFORMS.get(name)).parameters:
         options["segments"] = segments
     return create_transform(name, spec=spec, **options)
-
-
-def _digest(encoder: nn.Module) -> str:
-    """Of all its numbers: other weights under the same name are others."""
-    digest = hashlib.sha256()
-    for name, tensor in encoder.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]

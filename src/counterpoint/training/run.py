@@ -9,17 +9,16 @@ from typing import Any
 
 import torch
 
-from counterpoint.data import SPLITS, ClipTable
+from counterpoint.data import SPLITS
 from counterpoint.errors import ConfigError, DataError, RunError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.models import LocalisationModel, Model
 from counterpoint.registry import did_you_mean
 from counterpoint.training import folder as files
 from counterpoint.training.build import (
-    Parts,
     build_balancer,
+    build_for,
     build_loss,
-    build_parts,
     build_task,
     check_names,
     load_parts,
@@ -123,7 +122,7 @@ def fit(
         table = list_clips(config.data, display.callback("render"), events=config.task == "localise")
     spec = media_spec(table, config.data.media)
     torch.manual_seed(config.seed)
-    parts = _build(config, table, spec)
+    parts = build_for(config, table, spec)
     balancer = build_balancer(config, parts.model)
     loss = build_loss(config, balancer, parts.model)
     precision = resolve_precision(config.precision, parts.model, device) if state is None else state["precision"]
@@ -205,7 +204,7 @@ def load_run(folder: str | Path, which: str = "best") -> Run:
     else:
         table = list_clips(config.data, events=config.task == "localise")
         classes, spec = table.classes, media_spec(table, config.data.media)
-        parts = _build(config, table, spec)
+        parts = build_for(config, table, spec)
         precision = config.precision
     epoch = (files.read_result(folder) or {"epoch": 0})["epoch"]
     if which == "last" or not exported:
@@ -277,25 +276,6 @@ def _finished(folder: Path, test: bool) -> Run:
         scores = judge(run.module, run.data, "test", pick_device(run.config.accelerator))
         files.write_json(folder / files.RESULT, {**run.result, "test": scores})
     return run
-
-
-def _build(config: TrainConfig, table: ClipTable, spec: MediaSpec) -> Parts:
-    """The parts for the clips of a table."""
-    segments, features = None, None
-    if config.task == "localise":
-        segments = config.localise.segments or table.segments or 1
-        if table.features is not None and segments != table.features.segments:
-            raise ConfigError(
-                f"{table.name} has features of {table.features.segments} segments a clip; leave localise.segments out"
-            )
-        if segments > spec.num_frames and table.features is None:
-            raise ConfigError(
-                f"localise.segments is {segments}, but a clip has {spec.num_frames} frames; take fewer segments, or "
-                "more frames (data.media.fps)"
-            )
-    if table.features is not None:
-        features = table.features.dims
-    return build_parts(config, len(table.classes), spec, segments=segments, features=features)
 
 
 def _load_data(config: TrainConfig, spec: MediaSpec, model: Model, display: Display | None = None) -> ClipData:
