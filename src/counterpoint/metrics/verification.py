@@ -138,21 +138,19 @@ def error_curve(scores: Tensor, target: Tensor) -> ErrorCurve:
         ShapeError: shapes that do not fit, scores that are NaN (the message says which), labels other than 0 and 1, or
             trials all of one kind, of which no error rate can be had.
     """
-    positive = check_trials(scores, target)
-    nan = scores.isnan()
-    if nan.any():
-        where = nan.nonzero()[:, 0]
-        raise ShapeError(f"{len(where)} of {len(scores)} scores are NaN, the first at position {int(where[0])}")
-    targets = int(positive.count_nonzero())
-    if not 0 < targets < len(scores):
+    values, labels = _ascending(scores.detach(), check_trials(scores, target))
+    if len(values) and np.isnan(values[-1]):
+        where = scores.isnan().nonzero()[:, 0]
+        raise ShapeError(f"{len(where)} of {len(values)} scores are NaN, the first at position {int(where[0])}")
+    rejected = np.cumsum(labels)
+    if not len(values) or not 0 < rejected[-1] < len(values):
         raise ShapeError(
-            f"of {len(scores)} trials {targets} belong together; error rates need at least one that does and one that "
-            "does not"
+            f"of {len(values)} trials {labels.sum()} belong together; error rates need at least one that does and one "
+            "that does not"
         )
-    values, labels = _ascending(scores.detach(), positive)
     ends = np.flatnonzero(np.append(values[1:] != values[:-1], True))  # where groups of equals end
     misses = np.zeros(len(ends) + 1, np.int64)
-    np.take(np.cumsum(labels), ends, out=misses[1:])
+    np.take(rejected, ends, out=misses[1:])
     false_alarms = misses + (len(values) - misses[-1])
     false_alarms[1:] -= ends
     false_alarms[1:] -= 1
@@ -174,8 +172,8 @@ def roc_auc(scores: Tensor, target: Tensor) -> float:
     return error_curve(scores, target).roc_auc()
 
 
-def check_trials(scores: Tensor, target: Tensor) -> Tensor:
-    """Which trials belong together, ``(N,)`` bool, on the device of the scores.
+def check_trials(scores: Tensor, target: Tensor) -> NDArray[np.bool_]:
+    """Which trials belong together, ``(N,)``.
 
     Raises:
         ShapeError: shapes that do not fit, scores that are no floating point numbers, or labels other than 0 and 1.
@@ -188,14 +186,14 @@ def check_trials(scores: Tensor, target: Tensor) -> Tensor:
         raise ShapeError(f"scores must be floating point numbers, but are {scores.dtype}")
     if target.is_floating_point() or target.is_complex():
         raise ShapeError(f"labels must be bool, or integers 0 and 1, but are {target.dtype}")
-    positive = target.bool()
-    if target.dtype != torch.bool and (strange := target != positive).any():
-        where = int(strange.nonzero()[0])
-        raise ShapeError(f"labels must be 0 or 1, but at position {where} stands {int(target[where])}")
-    return positive.to(scores.device)
+    labels = target.detach().cpu().numpy()
+    positive = labels.astype(np.bool_, copy=False)
+    if labels is not positive and (strange := np.flatnonzero(labels != positive)).size:
+        raise ShapeError(f"labels must be 0 or 1, but at position {strange[0]} stands {labels[strange[0]]}")
+    return positive
 
 
-def _ascending(scores: Tensor, positive: Tensor) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
+def _ascending(scores: Tensor, positive: NDArray[np.bool_]) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
     """Scores in ascending order, and which of them are of targets; trials of equal score come in any order.
 
     Numbers alone are sorted several times faster than numbers with their positions. So the two kinds of trials are
@@ -203,9 +201,10 @@ def _ascending(scores: Tensor, positive: Tensor) -> tuple[NDArray[np.floating], 
     """
     if scores.device.type != "cpu":
         values, positions = scores.sort()
-        return _numpy(values), positive[positions].cpu().numpy()
-    kinds = [_numpy(scores[positive]), _numpy(scores[~positive])]
-    if len(scores) < _MANY:
+        return _numpy(values), positive[_numpy(positions)]
+    array = _numpy(scores)
+    kinds = [array[positive], array[~positive]]
+    if len(array) < _MANY:
         for kind in kinds:
             kind.sort()
     else:
@@ -217,4 +216,6 @@ def _ascending(scores: Tensor, positive: Tensor) -> tuple[NDArray[np.floating], 
 
 
 def _numpy(values: Tensor) -> NDArray[Any]:
-    return values.to("cpu", torch.promote_types(values.dtype, torch.float32)).numpy()
+    if values.dtype in (torch.bfloat16, torch.float16):
+        values = values.float()
+    return values.cpu().numpy()

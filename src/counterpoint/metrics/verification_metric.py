@@ -51,7 +51,7 @@ class VerificationMetric:
         """
         positive = check_trials(scores, target)
         self._scores.append(scores.detach().to(self.device, self.dtype))
-        self._labels.append(positive.to(self.device, torch.uint8))  # gloo and NCCL carry no bool
+        self._labels.append(torch.from_numpy(positive).to(self.device, torch.uint8))  # gloo and NCCL carry no bool
 
     def curve(self) -> ErrorCurve:
         """The errors of the trials of all processes, the same on each.
