@@ -71,6 +71,16 @@ def test_folders_of_classes_without_lists(name, word, tmp_path):
     assert "Test: the validation set of Kinetics." in table.notes
 
 
+def test_a_test_list_without_labels_is_passed_over(tmp_path):
+    root = with_lists(tmp_path, {"train": 8, "val": 3})
+    (root / "annotations" / "test.csv").write_text("youtube_id,time_start,time_end,split\nabc,0,10,test\n")
+    table = load_table("kinetics_sounds", root)
+    assert "Test: the validation set of Kinetics." in table.notes and not table.refused
+    (root / "annotations" / "train.csv").write_text("youtube_id,time_start,time_end,split\nabc,0,10,train\n")
+    with pytest.raises(DataError, match=r"train\.csv, line 2, column 'label': is empty"):
+        load_table("kinetics_sounds", root)
+
+
 def test_a_missing_video_is_refused(tmp_path):
     root = with_lists(tmp_path, {"train": 8, "val": 3})
     (root / "videos" / "botrain-_00001_000007_000017.mp4").unlink()

@@ -61,7 +61,7 @@ CLASSES = (
 """The 31 names that are left of the 34 of 2017, most of which Kinetics has renamed since; as AdaMML publishes them."""
 
 _SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
-_COLUMNS = ("label", "youtube_id", "time_start", "time_end")
+_COLUMNS = ("youtube_id", "time_start", "time_end")
 _LAYOUT = """its folder must look like one of these:
   train.csv, val.csv, test.csv (label,youtube_id,time_start,time_end,split, anywhere under it) with the videos as
     ID_000010_000020.mp4 in any folders
@@ -136,15 +136,14 @@ def load_kinetics_sounds(
             f"Kinetics-Sounds is not at {root}: none of the {len(found.missing)} clips listed of its classes is there. "
             f"Kinetics-400 is at https://github.com/cvdfoundation/kinetics-dataset; {_LAYOUT}"
         )
-    sides, drawn = found.sides, val
-    if "test" in sides.values() and "val" in sides.values():
-        drawn = 0.0
-    elif "test" not in sides.values():
+    sides, notes = found.sides, _notes(found, classes)
+    if "test" not in sides.values():
         sides = {name: "test" if side == "val" else side for name, side in sides.items()}
+        notes = (*notes, "Test: the validation set of Kinetics.")
+    drawn = 0.0 if "val" in sides.values() else val
     split = hold_out_validation(
         "kinetics_sounds", sides, found.labels, found.videos, val=drawn, seed=seed, group_word="source video"
     )
-    swapped = ("Test: the validation set of Kinetics.",) if sides is not found.sides else ()
     return ClipTable(
         name=f"kinetics_sounds/{task}",
         classes=classes,
@@ -153,7 +152,7 @@ def load_kinetics_sounds(
             for name, path in found.files.items()
         ),
         media=MediaSpec(sample_rate=16000, seconds=10.0, frames=3, size=224, gray=False),
-        notes=(WHERE + ".", *_notes(found, classes), *swapped, *split.notes),
+        notes=(WHERE + ".", *notes, *split.notes),
         refused=found.missing,
         group_word="source video",
     )
@@ -173,13 +172,17 @@ def find_lists(folder: Path) -> dict[Path, str]:
 
 
 def read_list(path: Path, split: str) -> list[Listed]:
-    """The lines of one list of Kinetics.
+    """The lines of one list of Kinetics; none of a test list without labels, as it was given out for a challenge.
 
     Raises:
         DataError: a line that does not fit, with its number; the file cannot be read.
     """
     listed = []
-    for row in parse_csv(read_text(path), str(path), _COLUMNS, ("split", "is_cc")):
+    for row in parse_csv(read_text(path), str(path), _COLUMNS, ("label", "split", "is_cc")):
+        if "label" not in row.cells and split == "test":
+            break
+        if not row["label"]:
+            raise row.error("label", "is empty")
         start, end = row.whole("time_start"), row.whole("time_end")
         if not row["youtube_id"] or end <= start:
             raise row.error("youtube_id", f"no clip: {row['youtube_id']!r} from {start} to {end} s")
