@@ -1,6 +1,7 @@
 import csv
 import io
 from collections import Counter
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -8,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoint.data import PreparedFeatures, load_table
+from counterpoint.data import Clip, ClipTable, Event, PreparedFeatures, load_table
 from counterpoint.data.feature_folder import parse_clips
+from counterpoint.data.write_features import FeatureWriter
 from counterpoint.errors import DataError, DatasetNotFoundError
+from counterpoint.media.spec import MediaSpec
 from feature_files import cut, numbers, write
 
 CLIPS = 24
@@ -219,3 +222,26 @@ def test_any_text_is_clips_or_refused(text):
     except DataError:
         return
     assert found and all(clip.clip and clip.seconds > 0 for clip in found)
+
+
+def test_what_prepare_writes_comes_back(tmp_path):
+    classes = ("Violin, fiddle", "Bark")
+    sides = ("train", "train", "train", "val", "test")
+    clips = tuple(Clip(f"c{k}", Path("none"), (0, 1, 2)[k % 3], sides[k % 5], f"g{k}") for k in range(15))
+    events = {clip.id: (Event(clip.label, 2, 5.5),) if clip.label < 2 else () for clip in clips}
+    table = ClipTable("tiny", classes, clips, MediaSpec(seconds=10), events=events, segments=10)
+    audio = numbers("audio", 15)
+    with FeatureWriter(tmp_path / "made", table, 10.0, {"audio": "vggish"}, {}) as writer:
+        for k, clip in enumerate(clips):
+            if k == 7:
+                writer.set_aside(clip.id, "no sound")
+            else:
+                writer.write(clip.id, {"audio": audio[k]})
+        writer.finish()
+    again = load_table("features", tmp_path / "made")
+    assert again.classes == ("Bark", "Violin, fiddle") and not again.refused and "vggish" in again.notes[0]
+    assert [(c.id, c.split, c.group) for c in again.clips] == [(c.id, c.split, c.group) for c in clips if c.id != "c7"]
+    train = PreparedFeatures(again, cache=tmp_path / "cache").split("train")
+    assert [c.id for c in train.clips] == ["c0", "c1", "c2", "c5", "c6", "c10", "c11", "c12"]
+    assert np.array_equal(train.batch([5])["audio"].numpy()[0], audio[10])
+    assert train.targets[:3].tolist() == [[2, 2, 1, 1, 1, 1, 2, 2, 2, 2], [2, 2, 0, 0, 0, 0, 2, 2, 2, 2], [2] * 10]
