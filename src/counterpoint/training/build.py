@@ -16,7 +16,7 @@ from counterpoint.balance import BALANCERS, Balancer, create_balancer
 from counterpoint.data.clips import ClipTable
 from counterpoint.encoders import ENCODERS
 from counterpoint.errors import ConfigError, RunError
-from counterpoint.fusion import FUSIONS
+from counterpoint.fusion import FUSIONS, Fusion
 from counterpoint.heads import HEADS
 from counterpoint.intermediate import INTERMEDIATES
 from counterpoint.localise import LOCALISER_LOSSES, LOCALISERS, LocaliserOutput
@@ -235,10 +235,19 @@ def build_balancer(config: TrainConfig, model: Model) -> Balancer | None:
     takes = inspect.signature(BALANCERS.get(name)).parameters
     if "seed" in takes:
         options.setdefault("seed", config.seed)
+    if "fusion" in takes:
+        options["fusion"] = _fusion_of(config, model)
     if "parameters" in takes and isinstance(model, LocalisationModel):
         options.setdefault("parameters", "all")
     with _wrong_kinds_told("balance"):
         return create_balancer(name, model.balanced, **options)
+
+
+def _fusion_of(config: TrainConfig, model: Model) -> Fusion:
+    """What a balancer that has heads of its own goes by."""
+    if isinstance(model, LocalisationModel):
+        raise ConfigError(f"balance {config.balance.name!r} trains with a loss of its own, which localisers cannot")
+    return model.fusion
 
 
 def build_loss(config: TrainConfig, balancer: Balancer | None, model: Model | None = None) -> Callable[..., Tensor]:

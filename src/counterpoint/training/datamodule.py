@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from counterpoint.data import DATASETS, ClipTable, load_table
 from counterpoint.data.prepare import PreparedClips, Progress, prepare
+from counterpoint.data.splits import draw_split
 from counterpoint.data.torch_dataset import collate
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
@@ -111,7 +112,10 @@ class ClipData(pl.LightningDataModule):
         clips: decoded and cached.
         batch_size: clips per batch.
         workers: processes that read; 0 reads in this one.
-        seed: of the order of training clips.
+        seed: of the order of training clips, and of which are held out.
+
+    Attributes:
+        held_out: positions in the training split of clips that are not trained on; empty unless :meth:`hold_out`.
     """
 
     def __init__(self, clips: Prepared, *, batch_size: int = 32, workers: int = 0, seed: int = 0) -> None:
@@ -120,6 +124,7 @@ class ClipData(pl.LightningDataModule):
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
+        self.held_out: tuple[int, ...] = ()
         self._train_order: Batches | None = None
         self._epoch = 0
 
@@ -163,17 +168,37 @@ class ClipData(pl.LightningDataModule):
         if self._train_order is not None:
             self._train_order.epoch = epoch
 
-    def loader(self, split: str, train: bool = False) -> DataLoader[Batch]:
+    def hold_out(self, share: float) -> None:
+        """Keep a share of the training clips out of training: drawn by the seed, and stratified by class.
+
+        Args:
+            share: 0 to below 1.
+
+        Raises:
+            DataError: a class has too few clips for some to be kept and some held out.
+        """
+        clips = self.clips.clips("train")
+        labels = {clip.id: str(clip.label) for clip in clips}
+        sides = draw_split(self.clips.table.name, labels, val=share, test=0, seed=self.seed).sides
+        self.held_out = tuple(k for k, clip in enumerate(clips) if sides[clip.id] == "val")
+
+    def loader(self, split: str, train: bool = False, part: str | None = None) -> DataLoader[Batch]:
         """Batches of a split.
 
         Args:
             split: ``"train"``, ``"val"`` or ``"test"``.
-            train: shuffled anew each epoch; else in table order, every clip once.
+            train: shuffled anew each epoch, without the clips held out; else in table order, every clip once.
+            part: of the training split, ``"kept"``: what is trained on; ``"held_out"``; None: all of it.
         """
-        dataset = self.clips.split(split)
+        dataset: Dataset[Batch] = self.clips.split(split)
+        length = len(self.clips.clips(split))
+        if (train or part) and self.held_out:
+            held_out = set(self.held_out)
+            chosen = [k for k in range(length) if (k in held_out) == (part == "held_out")]
+            dataset, length = Subset(dataset, chosen), len(chosen)
         trainer = self.trainer
         order = Batches(
-            len(dataset),
+            length,
             self.batch_size,
             train=train,
             seed=self.seed,

@@ -20,6 +20,7 @@ from counterpoint.training.datamodule import ClipData
 from counterpoint.training.module import CounterpointModule
 from counterpoint.training.progress import Display, ShowTraining
 from counterpoint.training.record import Recorder
+from counterpoint.training.review import Review
 
 
 class BeginEpoch(Callback):
@@ -65,6 +66,7 @@ def train_epochs(
         return
     callbacks: list[Callback] = [
         BeginEpoch(data, first),
+        Review(data, first),
         Recorder(folder, config.metric, None if state is None else state["best"]),
     ]
     if display.enabled:

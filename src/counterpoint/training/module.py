@@ -46,7 +46,7 @@ class CounterpointModule(pl.LightningModule):
     Args:
         model: encoders, fusion, head; or encoders and localiser.
         transforms: per modality, decoded media ``(B, ...)`` to the encoder's input; run on the device.
-        balancer: acts on the encoders' gradients; None: nothing does.
+        balancer: acts on the encoders' gradients, or by its loss; None: nothing does.
         loss: what is minimised, called like :class:`Loss`; None: the cross entropy of the joint logits.
         task: what the model is trained and judged for.
         optim: optimizer and schedule.
@@ -74,6 +74,8 @@ class CounterpointModule(pl.LightningModule):
         channels_last(model)
         self.transforms = transforms
         self.balancer = balancer
+        # Registered here, so that they follow the module to its device and under a data-parallel wrapper.
+        self.balancer_parts = nn.ModuleDict() if balancer is None else balancer.parts
         self.loss: Callable[..., Tensor] = loss or CrossEntropy()
         self.task = task or Classification()
         self.optim = optim or OptimConfig()
@@ -87,7 +89,7 @@ class CounterpointModule(pl.LightningModule):
         self.val_scores = self.task.scores()
         self.train_metrics: dict[str, float] = {}
         self.val_metrics: dict[str, float] = {}
-        self.optimizer = create_optimizer(self.optim, self.model.parameters())
+        self.optimizer = create_optimizer(self.optim, self.trained)
         self.schedule = create_schedule(self.optim, self.optimizer, total_steps)
         self._scaler: torch.amp.GradScaler | None = None
         self._scaler_state: dict[str, Any] | None = None
@@ -120,6 +122,11 @@ class CounterpointModule(pl.LightningModule):
         return self.loss(output, target, label_smoothing=self.optim.label_smoothing)
 
     # ------------------------------------------------------------------ training
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """The parameters of the model, and after them those of what the balancer trains beside it."""
+        return [*self.model.parameters(), *self.balancer_parts.parameters()]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimizer; the schedule is stepped by hand."""
@@ -156,7 +163,7 @@ class CounterpointModule(pl.LightningModule):
         if self.balancer is not None:
             balance = self.balancer.step(output, target)
         if self.optim.clip_norm is not None:
-            clip_grad_norm_(self.model.parameters(), self.optim.clip_norm)
+            clip_grad_norm_(self.trained, self.optim.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()

@@ -130,6 +130,8 @@ def fit(
         data = _load_data(config, spec, parts.model, display)
         for split in SPLITS:
             data.clips.clips(split)  # an empty one is told now, and not after the last epoch
+        if balancer is not None and balancer.holdout:
+            data.hold_out(balancer.holdout)
         module = CounterpointModule(
             parts.model,
             parts.transforms,
@@ -169,6 +171,7 @@ def fit(
             "data": table.name,
             "clips": {split: len(data.clips.clips(split)) for split in SPLITS},
             "set_aside": len(data.clips.set_aside),
+            **({"held_out": len(data.held_out)} if data.held_out else {}),
             "notes": list(table.notes),
             "parameters": sum(p.numel() for p in parts.model.parameters()),
             "precision": precision,
