@@ -15,6 +15,7 @@ from counterpoint.data.clips import Clip, ClipTable
 from counterpoint.data.csvfile import parse_csv, read_text
 from counterpoint.data.mediafiles import VIDEOS, cut_names, files_by_name, first_spelling
 from counterpoint.data.places import default_root
+from counterpoint.data.records import ELSEWHERE
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits import hold_out_validation
 from counterpoint.errors import ConfigError, DatasetNotFoundError
@@ -134,7 +135,7 @@ def load_kinetics_sounds(
     if not found.files:
         raise DatasetNotFoundError(
             f"Kinetics-Sounds is not at {root}: none of the {len(found.missing)} clips listed of its classes is there. "
-            f"Kinetics-400 is at https://github.com/cvdfoundation/kinetics-dataset; {_LAYOUT}"
+            f"{ELSEWHERE['kinetics_sounds']}; {_LAYOUT}"
         )
     sides, notes = found.sides, _notes(found, classes)
     if "test" not in sides.values():

@@ -17,6 +17,7 @@ from counterpoint.data.clips import Clip, ClipTable
 from counterpoint.data.csvfile import Row, parse_csv, read_text
 from counterpoint.data.mediafiles import find_list
 from counterpoint.data.places import default_root
+from counterpoint.data.records import ELSEWHERE
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits import hold_out_validation
 from counterpoint.data.trials import TrialList
@@ -35,9 +36,6 @@ _COLUMNS = ("id", "voice-speaker-id", "face-speaker-id", "label", "voice-path", 
 _VOICE = re.compile(r"([^/]+)/(.{11})_([0-9]{7})\.wav")
 _FACE = re.compile(r"([^/]+)/(.{11})/([0-9]+)\.jpg")
 _EXAMPLES = {"voice-path": "A.J._Buckley/Y8hIVOBuels_0000001.wav", "face-path": "A.J._Buckley/Y8hIVOBuels/0006000.jpg"}
-_WHERE_LISTS = (
-    "The lists of Learnable PINs are in the repository of CMPC (Cocoxili/CMPC, data/Splits and data/veriflist)"
-)
 _LAYOUT = """its folder must look like this, in any folders:
   wav/id10001/Y8hIVOBuels/00001.wav ...                  VoxCeleb1's sound
   unzippedFaces/A.J._Buckley/1.6/Y8hIVOBuels/0006000.jpg its faces
@@ -175,17 +173,14 @@ def _find(root: Path | None) -> tuple[Path, VoxFiles]:
     found = find_voxceleb(root)
     if not found.utterances or not found.numbers():
         lacks = "no utterance" if not found.utterances else "no vox1_meta.csv"
-        raise DatasetNotFoundError(
-            f"VoxCeleb1 is not at {root}: there is {lacks}. Ask for it at https://mm.kaist.ac.kr/datasets/voxceleb. "
-            f"{_WHERE_LISTS}; {_LAYOUT}"
-        )
+        raise DatasetNotFoundError(f"VoxCeleb1 is not at {root}: there is {lacks}. {ELSEWHERE['shuu']}; {_LAYOUT}")
     return root, found
 
 
 def _list(root: Path, lists: str | None, name: str) -> Path:
     path = find_list(root, lists, (name,))
     if path is None:
-        raise DatasetNotFoundError(f"There is no {name} in {root if lists is None else lists}. {_WHERE_LISTS}")
+        raise DatasetNotFoundError(f"There is no {name} in {root if lists is None else lists}. {ELSEWHERE['shuu']}")
     return path
 
 

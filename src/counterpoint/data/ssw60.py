@@ -12,6 +12,7 @@ from pathlib import Path
 from counterpoint.data.clips import Clip, ClipTable
 from counterpoint.data.csvfile import Row, parse_csv, read_text
 from counterpoint.data.places import default_root
+from counterpoint.data.records import ELSEWHERE
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits import hold_out_validation
 from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
@@ -119,8 +120,7 @@ def load_ssw60(
     for name in ("taxa", *PARTS[part]):
         if not (root / f"{name}.csv").is_file():
             raise DatasetNotFoundError(
-                f"SSW60 is not at {root}: there is no {name}.csv. The archive is linked from "
-                f"https://github.com/visipedia/ssw60; {_LAYOUT}"
+                f"SSW60 is not at {root}: there is no {name}.csv. {ELSEWHERE['ssw60']}; {_LAYOUT}"
             )
     classes = read_taxa(root / "taxa.csv")
     clips: dict[str, Clip] = {}

@@ -14,6 +14,7 @@ from counterpoint.data.clips import Clip, ClipTable
 from counterpoint.data.csvfile import Row, parse_csv, read_text
 from counterpoint.data.mediafiles import VIDEOS, cut_names, files_by_name, find_list, first_spelling
 from counterpoint.data.places import default_root
+from counterpoint.data.records import ELSEWHERE
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits import hold_out_validation
 from counterpoint.errors import DatasetNotFoundError
@@ -68,9 +69,7 @@ def load_vggsound(root: Path | None, task: str, seed: int, *, csv: str | None = 
     path = find_list(root, csv, ("vggsound.csv",))
     if path is None:
         where = f"{root} or a folder in it" if csv is None else csv
-        raise DatasetNotFoundError(
-            f"There is no vggsound.csv in {where}. It is at https://www.robots.ox.ac.uk/~vgg/data/vggsound; {_LAYOUT}"
-        )
+        raise DatasetNotFoundError(f"There is no vggsound.csv in {where}. {ELSEWHERE['vggsound']}; {_LAYOUT}")
     rows = read_list(path)
     files = _find(root, rows)
     there = {row.id: row for row in rows if row.id in files}

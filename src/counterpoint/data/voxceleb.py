@@ -14,6 +14,7 @@ from counterpoint.data.clips import Clip, ClipTable
 from counterpoint.data.csvfile import parse_csv, read_text
 from counterpoint.data.mediafiles import find_list
 from counterpoint.data.places import default_root
+from counterpoint.data.records import ELSEWHERE
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits import Drawn, describe, draw_split, shared_note
 from counterpoint.data.trials import read_trials
@@ -73,9 +74,7 @@ def load_voxceleb(
     root = default_root("voxceleb") if root is None else root
     found = find_voxceleb(root)
     if not found.utterances:
-        raise DatasetNotFoundError(
-            f"VoxCeleb is not at {root}. Ask for it at https://mm.kaist.ac.kr/datasets/voxceleb; {_LAYOUT}"
-        )
+        raise DatasetNotFoundError(f"VoxCeleb is not at {root}. {ELSEWHERE['voxceleb']}; {_LAYOUT}")
     if trials is not None:
         return _table_of_trials(found, Path(trials).expanduser())
     refused: dict[str, str] = {}
@@ -83,8 +82,8 @@ def load_voxceleb(
         path = find_list(root, lists, ("iden_split.txt",))
         if path is None:
             raise DatasetNotFoundError(
-                f"There is no iden_split.txt in {root if lists is None else lists}. It is linked from "
-                "https://mm.kaist.ac.kr/datasets/voxceleb; or take split=videos"
+                f"There is no iden_split.txt in {root if lists is None else lists}. "
+                "mm.kaist.ac.kr/datasets/voxceleb links to it; or take split=videos"
             )
         listed = read_iden_split(path)
         sides = {name: side for name, side in listed.items() if name in found.utterances}
