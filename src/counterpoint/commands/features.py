@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.errors import ConfigError, CounterpointError, DatasetNotFoundError
+from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.registry import check_choice, did_you_mean
 from counterpoint.training.config import ACCELERATORS, PRECISIONS, DataConfig
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from counterpoint.data.clips import ClipTable
     from counterpoint.data.write_features import FeatureWriter
     from counterpoint.media.spec import MediaSpec
-    from counterpoint.training.encode import SegmentEncoder, Stream
+    from counterpoint.training.encode import SegmentEncoder, Stream, TrainedEncoders
     from counterpoint.training.progress import Display
 
 _FRAMES = 16  # per segment, as AVE's features were made
@@ -101,18 +100,20 @@ def write_features(config: DataConfig, how: FeaturesConfig, folder: str, *, over
             than ``data.max_bad`` of the clips cannot be used (those that can are kept).
     """
     from counterpoint.data.write_features import FeatureWriter
-    from counterpoint.training.encode import SegmentEncoder, require_weights
+    from counterpoint.training.encode import SegmentEncoder, TrainedEncoders
     from counterpoint.training.precision import require_device
     from counterpoint.training.progress import Display
+    from counterpoint.training.weights import require_weights
 
     how.check()
     device = require_device(how.accelerator)
-    if how.from_run is None:
+    run = None if how.from_run is None else TrainedEncoders.of(Path(how.from_run))
+    if run is None:
         require_weights({modality: (stream.encoder, stream.weights) for modality, stream in how.streams.items()})
     with Display() as display:
         table = _list(config, how, display)
         segments = how.segments or table.segments or max(1, round(table.media.seconds))
-        spec, streams = _streams(config, how, table, segments)
+        spec, streams = _streams(config, how, run, table, segments)
         encode = SegmentEncoder(streams, segments, device, how.precision)
         setting = {
             "segments": segments,
@@ -131,6 +132,7 @@ def write_features(config: DataConfig, how: FeaturesConfig, folder: str, *, over
 
 def _list(config: DataConfig, how: FeaturesConfig, display: Display) -> ClipTable:
     from counterpoint.data import DATASETS
+    from counterpoint.data.videos import list_videos
     from counterpoint.media.spec import MediaSpec
     from counterpoint.training.datamodule import list_clips
 
@@ -139,7 +141,7 @@ def _list(config: DataConfig, how: FeaturesConfig, display: Display) -> ClipTabl
         for name in config.media:
             if name not in known:
                 raise ConfigError(f"data.media has no {name!r}.{did_you_mean(name, known)}")
-        return _videos(Path(how.videos).expanduser(), MediaSpec(seconds=config.media.get("seconds", _SECONDS)))
+        return list_videos(Path(how.videos).expanduser(), MediaSpec(seconds=config.media.get("seconds", _SECONDS)))
     entry = DATASETS.get(config.name)
     events = bool(entry.event_tasks) and config.task in (None, *entry.event_tasks)
     if config.name == "folder" and config.root is not None:  # which may say what happens when
@@ -150,47 +152,18 @@ def _list(config: DataConfig, how: FeaturesConfig, display: Display) -> ClipTabl
     return table
 
 
-def _videos(root: Path, media: MediaSpec) -> ClipTable:
-    """Every video in a folder and the folders in it, cut into clips one after the other; what they show is unknown."""
-    from counterpoint.data.clips import Clip, ClipTable
-    from counterpoint.data.folder import SUFFIXES
-
-    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not files:
-        raise DatasetNotFoundError(f"There is no video in {root}; known are {', '.join(sorted(SUFFIXES))}")
-    clips, seconds = [], media.seconds
-    for path in files:
-        name, length = path.relative_to(root).as_posix(), _length(path)
-        count = max(1, math.ceil(length / seconds - 0.01))  # a few frames too long is no further clip
-        for k in range(count):
-            title = name if count == 1 else f"{name}@{k * seconds:g}"
-            clips.append(Clip(title, path, 0, "test", name, k * seconds, min((k + 1) * seconds, length) or None))
-    return ClipTable(f"videos/{root.resolve().name}", (), tuple(clips), media)
-
-
-def _length(path: Path) -> float:
-    """Seconds; 0 where nobody knows, or where it cannot be read, which is told when it is its turn."""
-    from counterpoint.media.decode import probe
-
-    try:
-        return probe(path).seconds or 0.0
-    except CounterpointError:
-        return 0.0
-
-
 def _streams(
-    config: DataConfig, how: FeaturesConfig, table: ClipTable, segments: int
+    config: DataConfig, how: FeaturesConfig, run: TrainedEncoders | None, table: ClipTable, segments: int
 ) -> tuple[MediaSpec, dict[str, Stream]]:
     """The shape that clips are decoded to, and what encodes them."""
     from counterpoint.training.datamodule import media_spec
-    from counterpoint.training.encode import make_stream, spec_of_run, streams_of_run
+    from counterpoint.training.encode import make_stream
 
     seconds = media_spec(table, {k: v for k, v in config.media.items() if k == "seconds"}).seconds
     whole = {"seconds": seconds, "sound_start": 0.0, "sound_seconds": None}  # sound and picture of every segment
-    if how.from_run is not None:
-        run = Path(how.from_run)
-        spec = media_spec(dataclasses.replace(table, media=spec_of_run(run)), {**whole, **config.media})
-        return spec, streams_of_run(run, spec, segments)
+    if run is not None:
+        spec = media_spec(dataclasses.replace(table, media=run.spec), {**whole, **config.media})
+        return spec, run.streams(spec, segments)
     own = {"sample_rate": 16000, "fps": _FRAMES * segments / seconds, "frames": None, "size": 224, "gray": False}
     spec = media_spec(table, {**whole, **own, **config.media})
     made = {
@@ -213,6 +186,8 @@ def _encode_all(
     writer: FeatureWriter, encode: SegmentEncoder, spec: MediaSpec, modalities: tuple[str, ...], display: Display
 ) -> None:
     """Decode beside the encoding, in processes of their own, and never more clips than are in hand."""
+    import numpy as np
+
     from counterpoint.data.decoders import decode_all
     from counterpoint.data.keys import keys_of
 
@@ -230,12 +205,14 @@ def _encode_all(
     jobs = None if encode.device.type == "cuda" else 1  # on a CPU encoding takes far longer, and all cores
     with closing(decode_all(list(same), spec, modalities, jobs=jobs, timeout=_TIMEOUT)) as answers:
         for key, answer in answers:
-            features = encode(answer.arrays) if answer.arrays else {}
+            features, reason = encode(answer.arrays) if answer.arrays else {}, answer.reason
+            if not all(np.isfinite(values).all() for values in features.values()):
+                features, reason = {}, "its features are not finite"
             for clip in same[key]:
                 if features:
                     writer.write(clip, features)
                 else:
-                    writer.set_aside(clip, answer.reason)
+                    writer.set_aside(clip, reason)
             if progress:
                 progress(len(writer.done), total)
 

@@ -95,37 +95,46 @@ def make_stream(
     return Stream(front, made, f"{encoder} ({what})", setting)
 
 
-def streams_of_run(folder: Path, spec: MediaSpec, segments: int) -> dict[str, Stream]:
-    """The encoders of a trained run, with the transforms that they were trained behind.
+@dataclass(frozen=True)
+class TrainedEncoders:
+    """What is taken of a trained run: its encoders, and what they were trained on.
 
-    Args:
+    Attributes:
         folder: the run's.
-        spec: shape of the clips; see :func:`spec_of_run`.
-        segments: T.
-
-    Raises:
-        RunError: it is not one of a finished run, or it has no encoders.
+        encoders: per modality.
+        inputs: per modality name and options of its transform.
+        spec: shape of the clips.
     """
-    parts = load_parts(folder)[0]
-    encoders: Any = parts.model.encoders
-    if not len(encoders):
-        raise RunError(f"{folder} has no encoders: it was trained on features")
-    streams = {}
-    for modality, encoder in encoders.items():
-        assert isinstance(encoder, Encoder)
-        front = _transform(parts.inputs[modality], spec, segments)
-        setting = {"run": folder.name, "input": parts.inputs[modality], "weights": digest_of(encoder)}
-        streams[modality] = Stream(front, encoder, f"{type(encoder).__name__} of {folder.name}", setting)
-    return streams
 
+    folder: Path
+    encoders: Mapping[str, Encoder]
+    inputs: Mapping[str, Mapping[str, Any]]
+    spec: MediaSpec
 
-def spec_of_run(folder: Path) -> MediaSpec:
-    """The shape of the clips that a run was trained on.
+    @classmethod
+    def of(cls, folder: Path) -> TrainedEncoders:
+        """Those of a run's folder.
 
-    Raises:
-        RunError: it is not one of a finished run.
-    """
-    return load_parts(folder)[2]
+        Raises:
+            CounterpointError: it is not one of a finished run, or it has no encoders.
+        """
+        parts, _, spec, _ = load_parts(folder)
+        encoders: Any = parts.model.encoders
+        if not len(encoders):
+            raise RunError(f"{folder} has no encoders: it was trained on features")
+        return cls(folder, dict(encoders.items()), parts.inputs, spec)
+
+    def streams(self, spec: MediaSpec, segments: int) -> dict[str, Stream]:
+        """Modality -> the transform that it was trained behind, and the encoder, for clips of this shape."""
+        return {
+            modality: Stream(
+                _transform(self.inputs[modality], spec, segments),
+                encoder,
+                f"{type(encoder).__name__} of {self.folder.name}",
+                {"run": self.folder.name, "input": dict(self.inputs[modality]), "weights": digest_of(encoder)},
+            )
+            for modality, encoder in self.encoders.items()
+        }
 
 
 class SegmentEncoder:
