@@ -1,9 +1,10 @@
 """Transforms of batches in front of encoders: samples to spectrograms, bytes to pictures."""
 
+from counterpoint.media.transforms.features import Features
 from counterpoint.media.transforms.frames import Frames
 from counterpoint.media.transforms.mel import MFCC, LogMel
 from counterpoint.media.transforms.registry import TRANSFORMS, create_transform
 from counterpoint.media.transforms.spectrogram import LogSpectrogram
 from counterpoint.media.transforms.vggish import VGGishMel
 
-__all__ = ["MFCC", "TRANSFORMS", "Frames", "LogMel", "LogSpectrogram", "VGGishMel", "create_transform"]
+__all__ = ["MFCC", "TRANSFORMS", "Features", "Frames", "LogMel", "LogSpectrogram", "VGGishMel", "create_transform"]
