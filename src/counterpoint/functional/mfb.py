@@ -75,7 +75,7 @@ class _FoldedPool(torch.autograd.Function):
         at_x, at_weight, at_y = [], [], []
         for part, by, gradient in _chunks(x, y, gradients[0]):
             at_x.append(gradient @ _matrices(weight, by))
-            at_matrices = (gradient.transpose(1, 2) @ part).transpose(0, 1)
+            at_matrices = (gradient.transpose(1, 2) @ part).transpose(0, 1).contiguous()  # read twice
             at_weight.append(widened(by.permute(1, 2, 0) @ at_matrices))
             at_y.append((at_matrices @ weight.transpose(1, 2)).transpose(0, 1))
         return torch.cat(at_x), sum(at_weight[1:], at_weight[0]).to(weight.dtype), torch.cat(at_y)
