@@ -65,7 +65,7 @@ def test_channels_and_positions_guided_by_sound():
 @pytest.mark.parametrize("project", [True, False])
 def test_propagation(project):
     torch.manual_seed(3)
-    m = Propagation(6, 0.2, project=project).double().eval()
+    m = Propagation(6, 1.25, project=project).double().eval()
     a, v = torch.randn(2, 5, 6, dtype=torch.float64), torch.randn(2, 5, 6, dtype=torch.float64)
     out = m({"visual": v, "audio": a})
     for b in range(2):
@@ -76,7 +76,7 @@ def test_propagation(project):
 
         def cut(s):
             s = s / (s.sum(-1, keepdims=True) + 1e-8)
-            s = np.where(s > 0.2, s, 0)
+            s = np.where(s > 1.25 / 5, s, 0)
             return s / (s.sum(-1, keepdims=True) + 1e-8) if project else s
 
         for name, z in (("visual", y + cut(similarity) @ a2), ("audio", x + cut(similarity.T) @ v1)):
@@ -84,6 +84,16 @@ def test_propagation(project):
                 z = relu(linear(m.out[name], z))
             z = (z - z.mean(-1, keepdims=True)) / np.sqrt(z.var(-1, keepdims=True) + 1e-6)
             np.testing.assert_allclose(array(out[name][b]), z, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize(("segments", "threshold"), [(10, 0.099), (15, 0.066), (40, 0.02475)])
+def test_psp_cuts_off_what_is_below_an_even_share_however_many_segments_there_are(segments, threshold):
+    propagation = make("psp").propagation
+    even = torch.ones(1, segments, segments)
+    assert (propagation._shares(even) > 0).all()
+    one = even.clone()
+    one[0, 0, 0] = 0.9 * threshold * (segments - 1) / (1 - 0.9 * threshold)  # its share is 0.9 of the threshold
+    assert (propagation._shares(one)[0, 0] > 0).tolist() == [False] + [True] * (segments - 1)
 
 
 def test_avel_of_one_modality():

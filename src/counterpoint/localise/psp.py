@@ -27,7 +27,7 @@ class Propagation(nn.Module):
 
     Args:
         width: D of both modalities.
-        threshold: share of a segment's similarity below which a pair is cut off.
+        threshold: how many times an even share, 1 / T, of a segment's similarity a pair must have not to be cut off.
         project: True: what is left sums to one again, and a linear layer, ReLU and dropout follow (full supervision);
             False: neither (weak supervision).
         dropout: of all branches.
@@ -66,7 +66,7 @@ class Propagation(nn.Module):
 
     def _shares(self, similarity: Tensor) -> Tensor:
         shares = similarity / (similarity.sum(-1, keepdim=True) + EPS)
-        shares = shares * (shares > self.threshold)
+        shares = shares * (shares > self.threshold / shares.shape[-1])
         return shares / (shares.sum(-1, keepdim=True) + EPS) if self.out else shares
 
 
@@ -90,8 +90,8 @@ class PSP(Localiser):
         hidden: width of the recurrent networks, per direction.
         embed: width of the hidden layer (without activation) before them.
         inner: of :class:`GuidedAttention`.
-        threshold: of propagation; None: 0.099, and 0.095 in weak supervision. It is a share of T segments, so a clip
-            with many wants it lower: ``0.99 / T`` is what 0.099 is for the ten of AVE.
+        threshold: of propagation, in even shares, 1 / T; None: 0.99, and 0.95 in weak supervision, which for the ten
+            segments of AVE are the paper's 0.099 and 0.095. Those would cut off everything in clips of more segments.
         dropout: of propagation.
         attention: None or ``"simam2"``.
         attention_options: keyword options of :class:`SimAM2`.
@@ -134,7 +134,7 @@ class PSP(Localiser):
         heard = hidden if fully else audio
         self.guide = GuidedAttention(visual, heard, inner=inner)
         self.recurrent = nn.ModuleDict({AUDIO: BiLSTM(heard, hidden), VISUAL: BiLSTM(hidden, hidden)})
-        default = 0.099 if fully else 0.095
+        default = 0.99 if fully else 0.95
         self.propagation = Propagation(
             2 * hidden, default if threshold is None else threshold, project=fully, dropout=dropout
         )
