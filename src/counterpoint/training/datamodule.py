@@ -97,7 +97,13 @@ def prepare_clips(
     if table.features is not None:
         from counterpoint.data.features import PreparedFeatures
 
-        return PreparedFeatures(table)
+        return PreparedFeatures(
+            table,
+            modalities=[m for m in modalities if m in table.features.dims],
+            max_bad=config.max_bad,
+            cache=config.cache,
+            progress=progress,
+        )
     clips = prepare(table, spec, cache=config.cache, max_bad=config.max_bad, modalities=modalities, progress=progress)
     return dataclasses.replace(clips, segments=segments)
 
