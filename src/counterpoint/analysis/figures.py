@@ -142,8 +142,8 @@ def balance_over_steps(histories: Histories, modalities: Sequence[str]) -> str:
     return figure(
         "Discrepancy ratio and coefficients over steps",
         "A ratio above one means that the modality runs ahead of the others; the coefficient is what its gradient is "
-        "multiplied by. Means over runs; long runs are averaged over stretches of steps. Methods that do not modulate "
-        "gradients have none.",
+        "multiplied by (under G-Blending, what the loss of its own head is; the joint head has the rest). Means over "
+        "runs; long runs are averaged over stretches of steps. Methods that do not modulate gradients have none.",
         panels,
         _modalities_legend(modalities),
     )

@@ -130,7 +130,8 @@ class LossConfig:
     """What is minimised, where the balancer has no loss of its own.
 
     Attributes:
-        name: registered loss: ``cross_entropy`` of the joint logits, ``unimodal``, ``multiplicative``.
+        name: registered loss: ``cross_entropy`` of the joint logits, ``unimodal``, ``multiplicative``, ``qmf``,
+            ``orthogonal_projection``.
         options: its arguments, e.g. ``{"beta": 0.3}``.
     """
 
@@ -143,7 +144,7 @@ class BalanceConfig:
     """What acts on the gradients between backward and step.
 
     Attributes:
-        name: registered balancer: ``ogm`` or ``ogm_ge``; None: nothing.
+        name: registered balancer: ``ogm`` or ``ogm_ge``; ``gradient_blending``, which acts by the loss; None: nothing.
         options: its arguments, e.g. ``{"alpha": 0.8}``.
     """
 
