@@ -3,7 +3,8 @@ from collections import Counter
 import pytest
 
 from counterpoint.data import load_table
-from counterpoint.data.kinetics_sounds import CLASSES, find_lists, read_list
+from counterpoint.data.kinetics_lists import find_lists, read_list, read_ogm_ge
+from counterpoint.data.kinetics_sounds import CLASSES
 from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
 
 HEADER = "label,youtube_id,time_start,time_end,split"
@@ -99,6 +100,45 @@ def test_lists_are_known_by_their_names(tmp_path):
     lists = write_lists(tmp_path / "lists", {"train": 8, "val": 2}, "kinetics_{}.csv")
     table = load_table("kinetics_sounds", root, lists=str(lists))
     assert len(table.clips) == 20 and "botrain-_00003_000021_000031" in {clip.id for clip in table.clips}
+
+
+def ogm_ge(folder, sides):
+    """Its lists: number 5 is bowling, 9 playing drums; nothing says so."""
+    folder.mkdir(exist_ok=True)
+    for side, rows in sides.items():
+        lines = [f"{video}_{start},10,{5 if label == 'bowling' else 9}" for label, video, start, _, _ in rows]
+        (folder / f"my_{side}.txt").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("make", [with_lists, in_folders])
+def test_ogm_ges_lists(make, tmp_path):
+    root = make(tmp_path / "root", {"train": 8, "val": 4})
+    heard = [row for side, count in (("train", 8), ("val", 4)) for row in clips(side, count) if row[0] in SOME[:2]]
+    gone = ("bowling", "gone_______", 3, 13, "train")
+    lists = ogm_ge(tmp_path / "lists", {"train": [*heard[::2], gone], "test": heard[3::4]})
+    table = load_table("kinetics_sounds", root, lists=str(lists))
+    videos = {clip.group: clip for clip in table.clips}
+    assert set(videos) == {row[1] for row in (*heard[::2], *heard[3::4])}
+    assert {video for video, clip in videos.items() if clip.split == "test"} == {row[1] for row in heard[3::4]}
+    assert all(table.classes[videos[row[1]].label] == row[0] for row in heard[::2])
+    assert table.refused == {"gone________000003": "my_train.txt lists it, but no video of these classes is there"}
+    assert any(clip.split == "val" for clip in table.clips)
+    ogm_ge(lists, {"train": [*heard[::2], ("singing", *heard[1][1:])], "test": heard[3::4]})
+    swapped = (lists / "my_train.txt").read_text().replace(",9", ",5")
+    (lists / "my_train.txt").write_text(swapped)
+    with pytest.raises(DataError, match=r"my_train\.txt: .* is of class 5, as clips of 'bowling' are, but it is"):
+        load_table("kinetics_sounds", root, lists=str(lists))
+    (lists / "my_train.txt").write_text("abc,10,3\n")
+    with pytest.raises(DataError, match=r"my_train\.txt, line 1, column 'clip': 'abc' is no video and second"):
+        read_ogm_ge(lists)
+    (lists / "my_train.txt").write_text("abc_1,10,3\nabc_1,10,4\n")
+    with pytest.raises(DataError, match=r"my_train\.txt, line 2, column 'clip': abc_1 is listed already"):
+        read_ogm_ge(lists)
+    (lists / "my_train.txt").write_text("abc_1,10,3\n")
+    (lists / "my_test.txt").write_text("abc_2,10,3\n")
+    with pytest.raises(DataError, match="None of the 2 clips of my_train.txt and my_test.txt is there"):
+        load_table("kinetics_sounds", root, lists=str(lists))
 
 
 @pytest.mark.parametrize(

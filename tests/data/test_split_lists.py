@@ -67,7 +67,13 @@ def test_kinetics_sounds(tmp_path):
         train__csv=f"{header}bowling,abc,0,10,train\nabseiling,xyz,0,10,train\n",
         val__csv=f"{header}singing,abc,20,30,val\nabseiling,xyz,20,30,val\nsinging,def,0,10,val\n",
     )
-    assert leaks("kinetics_sounds", tmp_path) == {("kinetics_sounds", "source video", "train", "val"): (1, 2, 1, 2)}
+    kinetics = {("kinetics_sounds", "source video", "train", "val"): (1, 2, 1, 2)}
+    assert leaks("kinetics_sounds", tmp_path) == kinetics
+    write(tmp_path, my_train__txt="abc_0,10,3\ndef_5,10,3\n", my_test__txt="abc_20,10,4\n")
+    assert leaks("kinetics_sounds", tmp_path) == {
+        **kinetics,
+        ("kinetics_sounds, OGM-GE's lists", "source video", "train", "test"): (1, 1, 1, 1),
+    }
 
 
 def test_ssw60(tmp_path):

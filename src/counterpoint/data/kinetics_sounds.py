@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from counterpoint.data.clips import Clip, ClipTable
-from counterpoint.data.csvfile import parse_csv, read_text
+from counterpoint.data.kinetics_lists import OGM_GE, find_lists, read_list, read_ogm_ge, split_of_name
 from counterpoint.data.mediafiles import VIDEOS, cut_names, files_by_name, first_spelling
 from counterpoint.data.places import default_root
 from counterpoint.data.records import ELSEWHERE
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits import hold_out_validation
-from counterpoint.errors import ConfigError, DatasetNotFoundError
+from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
 
 WHERE = "Kinetics-Sounds, a part of Kinetics (Kay et al. 2017), its lists under CC BY 4.0; the videos are their owners'"
@@ -61,8 +62,6 @@ CLASSES = (
 )
 """The 31 names that are left of the 34 of 2017, most of which Kinetics has renamed since; as AdaMML publishes them."""
 
-_SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
-_COLUMNS = ("youtube_id", "time_start", "time_end")
 _LAYOUT = """its folder must look like one of these:
   train.csv, val.csv, test.csv (label,youtube_id,time_start,time_end,split, anywhere under it) with the videos as
     ID_000010_000020.mp4 in any folders
@@ -76,28 +75,14 @@ class _Found:
     files: dict[str, Path] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     videos: dict[str, str] = field(default_factory=dict)
+    starts: dict[str, int | None] = field(default_factory=dict)  # seconds; None where a file's name does not say
     sides: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     lost: Counter[str] = field(default_factory=Counter)  # of these, by list
 
-    def add(self, name: str, path: Path, label: str, video: str, side: str) -> None:
-        self.files[name], self.labels[name], self.videos[name], self.sides[name] = path, label, video, side
-
-
-@dataclass(frozen=True)
-class Listed:
-    """A line of a list of Kinetics: seconds `start` to `end` of an online video."""
-
-    video: str
-    start: int
-    end: int
-    label: str
-    split: str
-
-    @property
-    def id(self) -> str:
-        """As its file is called."""
-        return f"{self.video}_{self.start:06d}_{self.end:06d}"
+    def add(self, name: str, path: Path, label: str, video: str, start: int | None, side: str) -> None:
+        self.files[name], self.labels[name], self.sides[name] = path, label, side
+        self.videos[name], self.starts[name] = video, start
 
 
 @dataset("kinetics_sounds", tasks=("action",), where=WHERE)
@@ -116,6 +101,8 @@ def load_kinetics_sounds(
         seed: of which training clips are held out, where validation clips are drawn.
         strumming: with the class strumming guitar, as CrissCross has it.
         lists: folder of Kinetics' CSV lists; None: anywhere in `root`. Without lists the folders say class and split.
+            With OGM-GE's ``my_train.txt`` and ``my_test.txt`` in this folder their clips are taken, and no others, and
+            their split; the class is that of Kinetics, and their numbers must agree with it.
         val: where there is no test set, that of validation becomes it and this share of the training clips is held out
             for validation, whole online videos.
 
@@ -128,15 +115,21 @@ def load_kinetics_sounds(
         raise ConfigError(f"strumming is {strumming!r}; it must be true or false")
     classes = tuple(sorted((*CLASSES, "strumming guitar"))) if strumming else CLASSES
     root = default_root("kinetics_sounds") if root is None else root
-    tables = find_lists(root if lists is None else Path(lists).expanduser())
-    if lists is not None and not tables:
-        raise DatasetNotFoundError(f"There are no lists of Kinetics (train.csv, val.csv, test.csv) in {lists}")
+    chosen = None if lists is None else read_ogm_ge(Path(lists).expanduser())
+    tables = find_lists(root if lists is None else Path(lists).expanduser()) or (find_lists(root) if chosen else {})
+    if lists is not None and not tables and chosen is None:
+        raise DatasetNotFoundError(
+            f"There are no lists of Kinetics (train.csv, val.csv, test.csv) in {lists}, nor OGM-GE's "
+            f"({', '.join(OGM_GE.values())})"
+        )
     found = _listed(root, tables, classes) if tables else _in_folders(root, classes)
     if not found.files:
         raise DatasetNotFoundError(
             f"Kinetics-Sounds is not at {root}: none of the {len(found.missing)} clips listed of its classes is there. "
             f"{ELSEWHERE['kinetics_sounds']}; {_LAYOUT}"
         )
+    if chosen is not None:
+        found = _choose(found, chosen)
     sides, notes = found.sides, _notes(found, classes)
     if "test" not in sides.values():
         sides = {name: "test" if side == "val" else side for name, side in sides.items()}
@@ -159,44 +152,6 @@ def load_kinetics_sounds(
     )
 
 
-def find_lists(folder: Path) -> dict[Path, str]:
-    """The CSV lists of Kinetics in a folder and the folders in it: path -> split.
-
-    They are known by their names, such as ``train.csv``, ``kinetics_val.csv``, ``kinetics-400_test.csv``.
-    """
-    found = {}
-    for path in sorted(folder.rglob("*.csv")) if folder.is_dir() else ():
-        side = _side(path.stem)
-        if side is not None:
-            found[path] = side
-    return found
-
-
-def read_list(path: Path, split: str) -> list[Listed]:
-    """The lines of one list of Kinetics; none of a test list without labels, as it was given out for a challenge.
-
-    Raises:
-        DataError: a line that does not fit, with its number; the file cannot be read.
-    """
-    listed = []
-    for row in parse_csv(read_text(path), str(path), _COLUMNS, ("label", "split", "is_cc")):
-        if "label" not in row.cells and split == "test":
-            break
-        if not row["label"]:
-            raise row.error("label", "is empty")
-        start, end = row.whole("time_start"), row.whole("time_end")
-        if not row["youtube_id"] or end <= start:
-            raise row.error("youtube_id", f"no clip: {row['youtube_id']!r} from {start} to {end} s")
-        listed.append(Listed(row["youtube_id"], start, end, row["label"], split))
-    return listed
-
-
-def _side(name: str) -> str | None:
-    """``"val"`` for ``kinetics_val``, ``videos_val``, ``val_256``; None for other names."""
-    parts = re.split(r"[-_ .]", name.lower())
-    return next((_SPLITS[part] for part in parts if part in _SPLITS), None)
-
-
 def _plain(name: str) -> str:
     return name.lower().replace("_", " ")
 
@@ -213,21 +168,45 @@ def _listed(root: Path, tables: dict[Path, str], classes: tuple[str, ...]) -> _F
                 found.missing[row.id] = f"{path.name} lists it, but its video is missing"
                 found.lost[path.name] += 1
             else:
-                found.add(row.id, file, _plain(row.label), row.video, side)
+                found.add(row.id, file, _plain(row.label), row.video, row.start, side)
     return found
 
 
 def _in_folders(root: Path, classes: tuple[str, ...]) -> _Found:
     found = _Found()
     for folder in sorted(p for p in root.iterdir() if p.is_dir()) if root.is_dir() else ():
-        side = _side(folder.name)
+        side = split_of_name(folder.name)
         if side is None:
             continue
         for inner in sorted(p for p in folder.iterdir() if p.is_dir() and _plain(p.name) in classes):
             for name, path in files_by_name(inner, VIDEOS).items():
-                video = re.sub(r"(_[0-9]{1,7}){1,2}$", "", name)
-                found.add(f"{side}/{name}", path, _plain(inner.name), video, side)
+                cut = re.fullmatch(r"(.+?)_([0-9]{1,7})(_[0-9]{1,7})?", name)
+                video, start = (cut[1], int(cut[2])) if cut else (name, None)
+                found.add(f"{side}/{name}", path, _plain(inner.name), video, start, side)
     return found
+
+
+def _choose(found: _Found, chosen: Mapping[tuple[str, int], tuple[str, str]]) -> _Found:
+    """The clips that OGM-GE's lists have, on the sides that they say."""
+    kept = _Found()
+    names = {(video, found.starts[name]): name for name, video in found.videos.items()}
+    classes: dict[str, str] = {}
+    for (video, start), (side, number) in chosen.items():
+        name = names.get((video, start))
+        if name is None:
+            kept.missing[f"{video}_{start:06d}"] = f"{OGM_GE[side]} lists it, but no video of these classes is there"
+            kept.lost[OGM_GE[side]] += 1
+            continue
+        label = found.labels[name]
+        if classes.setdefault(number, label) != label:
+            raise DataError(
+                f"{OGM_GE[side]}: {video}_{start} is of class {number}, as clips of {classes[number]!r} are, but it is "
+                f"of {label!r}"
+            )
+        kept.add(name, found.files[name], label, video, start, side)
+    if not kept.files:
+        raise DataError(f"None of the {len(chosen)} clips of {' and '.join(OGM_GE.values())} is there")
+    return kept
 
 
 def _notes(found: _Found, classes: tuple[str, ...]) -> tuple[str, ...]:

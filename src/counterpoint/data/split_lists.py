@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from counterpoint.data import ave_files, cremad, kinetics_sounds, shuu, ssw60, vggsound, voxceleb
+from counterpoint.data import ave_files, cremad, kinetics_lists, kinetics_sounds, shuu, ssw60, vggsound, voxceleb
 from counterpoint.data.clips import SPLITS
 from counterpoint.data.csvfile import parse_csv, read_text
 from counterpoint.data.leaks import Entry, LeakReport, Overlap, Split, find_leaks
@@ -71,13 +71,18 @@ def _vggsound(folder: Path) -> list[LeakReport]:
 
 
 def _kinetics_sounds(folder: Path) -> list[LeakReport]:
-    rows = [
-        row
-        for path, side in kinetics_sounds.find_lists(folder).items()
-        for row in kinetics_sounds.read_list(path, side)
+    entries = [
+        Entry(row.id, row.split, row.video)
+        for path, side in kinetics_lists.find_lists(folder).items()
+        for row in kinetics_lists.read_list(path, side)
+        if row.label in kinetics_sounds.CLASSES
     ]
-    wanted = (row for row in rows if row.label in kinetics_sounds.CLASSES)
-    return _of("kinetics_sounds", "source video", (Entry(row.id, row.split, row.video) for row in wanted))
+    chosen = kinetics_lists.read_ogm_ge(folder) or {}
+    listed = (Entry(f"{video}_{start}", side, video) for (video, start), (side, _) in chosen.items())
+    return [
+        *_of("kinetics_sounds", "source video", entries),
+        *_of("kinetics_sounds, OGM-GE's lists", "source video", listed),
+    ]
 
 
 def _ssw60(folder: Path) -> list[LeakReport]:
@@ -130,7 +135,7 @@ def _voxceleb(folder: Path) -> list[LeakReport]:
 
 
 def _training_list(path: Path, text: str) -> list[Entry]:
-    """Lines of which a cell names an utterance, such as voxceleb_trainer's ``id00012 id00012/21Uxsk56VDQ/00001.wav``."""
+    """Lines of which a cell names an utterance; voxceleb_trainer's are ``id00012 id00012/21Uxsk56VDQ/00001.wav``."""
     entries = []
     for number, line in enumerate(text.splitlines(), 1):
         cells = [cell.strip() for cell in line.replace(",", " ").split()]
@@ -178,7 +183,10 @@ READERS: dict[str, tuple[str, Callable[[Path], list[LeakReport]]]] = {
     "cremad": ("train.csv, val.csv, test.csv with lines such as 1001_DFA_ANG_XX,ANG", _cremad),
     "ave": ("Annotations.txt with train_order.h5, val_order.h5, test_order.h5 or trainSet.txt ...", _ave),
     "vggsound": ("vggsound.csv", _vggsound),
-    "kinetics_sounds": ("train.csv, val.csv, test.csv of Kinetics", _kinetics_sounds),
+    "kinetics_sounds": (
+        "train.csv, val.csv, test.csv of Kinetics, or OGM-GE's my_train.txt, my_test.txt",
+        _kinetics_sounds,
+    ),
     "ssw60": ("video_ml.csv, audio_ml.csv, images_inat.csv, images_nabirds.csv", _ssw60),
     "shuu": ("identity_splits.txt with veriflist_test_random_unseenunheard.txt ...", _shuu),
     "voxceleb": ("iden_split.txt, lists of trials, lists of training called *train*", _voxceleb),
