@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from counterpoint.errors import ConfigError, UnknownNameError
+from counterpoint.functional import orthogonal_projection_loss
 from counterpoint.fusion import FOP, create_fusion
+from counterpoint.losses import create_loss
 
 DIMS = {"face": 9, "voice": 5}
 THREE = {**DIMS, "text": 4}
@@ -129,3 +131,27 @@ def test_what_cannot_be_built(options, message):
 def test_an_embedding_of_a_modality_that_is_not_there():
     with pytest.raises(UnknownNameError, match="Did you mean 'face'"):
         FOP(DIMS, C).embed({"faces": torch.zeros(2, 9)})
+
+
+@pytest.mark.parametrize("options", [{"attention": "simam2"}, {"fusion": "linear"}])
+def test_learns_identities_from_vectors_and_sets_them_at_right_angles(options):
+    """As feature files hold them, without encoders; judged on new clips."""
+    generator = torch.Generator().manual_seed(0)
+    centres = {m: torch.randn(C, d, generator=generator) for m, d in DIMS.items()}
+
+    def drawn(target):
+        noise = {m: 0.3 * torch.randn(len(target), d, generator=generator) for m, d in DIMS.items()}
+        return {m: centres[m][target] + noise[m] for m in DIMS}
+
+    fusion, loss = FOP(DIMS, C, width=16, dropout=0.1, **options), create_loss("orthogonal_projection")
+    optimizer = torch.optim.Adam(fusion.parameters(), lr=1e-2)
+    for _ in range(60):
+        target = torch.randint(C, (24,), generator=generator)
+        optimizer.zero_grad()
+        loss(fusion(drawn(target)), target).backward()
+        optimizer.step()
+    target = torch.randint(C, (200,), generator=generator)
+    with torch.no_grad():
+        out = fusion.eval()(drawn(target))
+    assert (out.logits.argmax(1) == target).float().mean() > 0.9
+    assert orthogonal_projection_loss(out.fused, target) < 0.4  # 0 where all is at right angles
