@@ -43,13 +43,11 @@ class Split:
         name: what it is a split of.
         group_word: what a group is: ``"speaker"``, ``"source video"``.
         entries: the clips.
-        notes: what a reader must know.
     """
 
     name: str
     group_word: str
     entries: tuple[Entry, ...]
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def split_of(table: ClipTable) -> Split:
     for clip in table.clips:
         files = () if table.features is not None else tuple(p for p in (clip.path, clip.sound) if p is not None)
         entries.append(Entry(clip.id, clip.split, clip.group, files))
-    return Split(table.name, table.group_word, tuple(entries), table.notes)
+    return Split(table.name, table.group_word, tuple(entries))
 
 
 def find_leaks(split: Split, progress: Progress | None = None) -> LeakReport:
