@@ -1,5 +1,10 @@
-import pickle
+from __future__ import annotations
 
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from counterpoint.errors import ConfigError, CounterpointError, MediaError, UnknownNameError
@@ -41,13 +46,58 @@ def test_a_name_that_is_no_word_is_answered_too(fruit):
 def test_options_are_what_can_still_be_given_by_name():
     def press(fruit, litres=1, *, cloudy=False): ...
 
-    check_options("press", press, ["litres", "cloudy"], given=1)
-    check_options("anything", lambda **options: None, ["at", "all"])
+    check_options("press", press, {"litres": 2, "cloudy": True}, given=1)
+    check_options("anything", lambda **options: None, {"at": 1, "all": 2})
     with pytest.raises(ConfigError, match="press has no option 'clouds'. Did you mean 'cloudy'"):
-        check_options("press", press, ["clouds"], given=1)
+        check_options("press", press, {"clouds": 1}, given=1)
     for given in (1, 2):
         with pytest.raises(ConfigError, match="press has no option 'fruit'"):
-            check_options("press", press, ["fruit"], given=given)
+            check_options("press", press, {"fruit": 1}, given=given)
+
+
+class Press:
+    """Annotated as parts are."""
+
+    def __init__(
+        self,
+        fruit: str,
+        *,
+        litres: int = 1,
+        sugar: float | None = None,
+        kinds: Sequence[int] | int = 1,
+        cloudy: bool = False,
+        spices: Mapping[str, float] | None = None,
+        label: str = "",
+        size: tuple[float, float] = (1.0, 2.0),
+        then: Callable[[], None] | None = None,
+    ) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("option", "good", "bad", "wanted"),
+    [
+        ("litres", [1, np.int64(2)], [2.0, True, "1", None], "a whole number"),
+        ("sugar", [1, 0.5, np.float32(1), None, float("inf")], ["1", float("nan"), False], "a number or null"),
+        ("kinds", [3, [1, 2], (1,), []], ["12", [1, "2"], 1.5], "a list of whole numbers or a whole number"),
+        ("cloudy", [True], [0, "false"], "true or false"),
+        ("spices", [{"mace": 1}, {}, None], [[], "mace", 2], "a mapping or null"),
+        ("label", ["dry", Path("dry")], [1, None, ["dry"]], "a word"),
+        ("size", [(1, 2), [1.5, 2]], [1, ["1", 2]], "a list of numbers"),
+        ("then", [print, None, "whatever it is"], [], ""),  # no configuration could say it
+    ],
+)
+def test_a_value_is_of_the_kind_that_is_annotated(option, good, bad, wanted):
+    for value in good:
+        check_options("press", Press, {option: value}, given=1)
+    for value in bad:
+        with pytest.raises(ConfigError, match=f"^press: {option} is .*; it must be {wanted}$"):
+            check_options("press", Press, {option: value}, given=1)
+
+
+def test_an_annotation_that_cannot_be_told_forbids_nothing():
+    def press(litres: Litres): ...  # noqa: F821
+
+    check_options("press", press, {"litres": "many"})
 
 
 def test_one_of_several_words():

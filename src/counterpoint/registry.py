@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from counterpoint.errors import ConfigError, UnknownNameError
+from counterpoint.kinds import fits, in_words
 
 T = TypeVar("T")
 
@@ -20,22 +21,31 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(known)) or 'none'}."
 
 
-def check_options(what: str, part: Callable[..., Any], options: Iterable[str], *, given: int = 0) -> None:
-    """Raise a ConfigError for an option that `part` does not take by keyword.
+def check_options(what: str, part: Callable[..., Any], options: Mapping[str, Any], *, given: int = 0) -> None:
+    """Raise a ConfigError for an option that `part` does not take by keyword, or whose value is of another kind.
 
     Args:
         what: whose options they are, for the message: ``"Fusion 'sum'"``.
-        part: a class or function; one with ``**kwargs`` takes everything.
-        options: names.
+        part: a class or function; one with ``**kwargs`` takes everything. Values are held against its annotations.
+        options: name to value.
         given: how many arguments come before them by position, and so cannot be options as well.
     """
-    parameters = list(inspect.signature(part).parameters.values())[given:]
+    parameters = _parameters(part)[given:]
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
-    known = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    for option in options:
+    known = {p.name: p.annotation for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    for option, value in options.items():
         if option not in known:
             raise ConfigError(f"{what} has no option {option!r}.{did_you_mean(option, known)}")
+        if not fits(value, known[option]):
+            raise ConfigError(f"{what}: {option} is {value!r}; it must be {in_words(known[option])}")
+
+
+def _parameters(part: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(part, eval_str=True).parameters.values())
+    except NameError:  # annotated with what only type checkers import
+        return list(inspect.signature(part).parameters.values())
 
 
 def check_choice(option: str, value: object, choices: Iterable[str]) -> None:
