@@ -149,6 +149,7 @@ def test_wrong_options(some):
     for options, why in (
         ({"split": "list"}, "Did you mean 'lists'"),
         ({"val": "many"}, "val is 'many'"),
+        ({"lists": "lists"}, "split is 'actors', which reads none; set split=lists"),
         ({"splits": 1}, "no option 'splits'. Did you mean 'split'"),
     ):
         with pytest.raises(ConfigError, match=why):

@@ -15,7 +15,7 @@ from counterpoint.data.places import default_root
 from counterpoint.data.records import ELSEWHERE
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits import Drawn, draw_split, hold_out_validation
-from counterpoint.errors import DataError, DatasetNotFoundError
+from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import check_choice, did_you_mean
 
@@ -70,6 +70,8 @@ def load_cremad(
         ConfigError: a value outside its range.
     """
     check_choice("split", split, ("actors", "lists"))
+    if lists is not None and split != "lists":
+        raise ConfigError(f"lists is {lists}, but split is {split!r}, which reads none; set split=lists, or drop lists")
     root = default_root("cremad") if root is None else root
     found = _find(root)
     if not found.clips:
