@@ -74,6 +74,16 @@ def check_finite(module: nn.Module, make: Make) -> None:
         assert all(torch.isfinite(g).all() for g in grads)
 
 
+def check_small_batches(module: nn.Module, make: Make, pick: Callable[[Any], Any] = lambda out: out) -> None:
+    """A batch of one sample, and one of none, come out as they went in, and leave no NaN behind in the state."""
+    for training in (True, False):
+        module.train(training)
+        for batch in (1, 0):
+            for tensor in tensors(pick(module(*make(batch)))):
+                assert tensor.shape[0] == batch and tensor.isfinite().all()
+            assert all(tensor.isfinite().all() for tensor in module.state_dict().values())
+
+
 def check_gradients_reach(module: nn.Module, make: Make, loss: Callable[[Any], Tensor]) -> None:
     """Every floating input and every parameter receives a gradient that is not zero throughout."""
     module.train()

@@ -13,14 +13,17 @@ from torch.nn import functional as F
 
 from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
 from counterpoint.functional import cosine_logits, mmcosine_scale_bound
+from counterpoint.kinds import fits
 from counterpoint.registry import Registry, check_options, did_you_mean
 
 
 def check_dims(owner: str, dims: Mapping[str, int], num_classes: int | None = None) -> None:
-    """Raise a ConfigError for a size below 1, or for a modality after which torch cannot name a module."""
-    if not dims or min(dims.values()) < 1 or (num_classes is not None and num_classes < 1):
-        classes = "" if num_classes is None else f" and {num_classes} classes"
-        raise ConfigError(f"{owner} needs modalities and sizes of 1 or more, got {dict(dims)}{classes}")
+    """Raise a ConfigError for sizes other than 1, 2, ..., or a modality after which torch cannot name a module."""
+    sizes = list(dims.values()) if isinstance(dims, Mapping) else []
+    classes = [] if num_classes is None else [num_classes]
+    if not sizes or not all(fits(size, int) and size >= 1 for size in sizes + classes):
+        told = f" and {num_classes} classes" if classes else ""
+        raise ConfigError(f"{owner} needs modalities with whole sizes of 1 or more, got {dims}{told}")
     modules, parameters = nn.ModuleDict(), nn.ParameterDict()
     for name in dims:
         if not isinstance(name, str) or not name or "." in name or hasattr(modules, name) or hasattr(parameters, name):

@@ -16,6 +16,7 @@ from invariants import (
     check_finite,
     check_gradients_reach,
     check_independent_of_batch,
+    check_small_batches,
     check_state_dict,
 )
 
@@ -92,6 +93,12 @@ def test_a_sample_does_not_depend_on_its_batch(name, dims, options):
 @every_case
 def test_finite(name, dims, options):
     check_finite(create_fusion(name, dims, CLASSES, **options), maker(dims))
+
+
+@every_case
+def test_small_batches(name, dims, options):
+    check_small_batches(create_fusion(name, dims, CLASSES, **options), maker(dims), lambda out: out.unimodal_logits)
+    check_small_batches(create_fusion(name, dims, CLASSES, **options), maker(dims), logits)
 
 
 @every_case

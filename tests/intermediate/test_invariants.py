@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from counterpoint.errors import ShapeError
 from counterpoint.intermediate import INTERMEDIATES, create_intermediate
 from invariants import (
     check_compiles,
@@ -11,6 +12,7 @@ from invariants import (
     check_finite,
     check_gradients_reach,
     check_independent_of_batch,
+    check_small_batches,
     check_state_dict,
 )
 
@@ -60,6 +62,11 @@ def test_a_sample_does_not_depend_on_its_batch(name, shapes, form):
 @every_case
 def test_finite(name, shapes, form):
     check_finite(build(name, shapes, form), maker(shapes))
+
+
+@every_case
+def test_small_batches(name, shapes, form):
+    check_small_batches(build(name, shapes, form), maker(shapes))
 
 
 @every_case
@@ -121,3 +128,18 @@ def test_one_export_serves_batches_of_any_size(name):
     axes = ({m: {0: torch.export.Dim("batch")} for m in TWO},)
     exported = torch.export.export(part, maker(TWO)(4), dynamic_shapes=axes).module()
     torch.testing.assert_close(exported(*maker(TWO)(7)), part(*maker(TWO)(7)))
+
+
+@every_case
+def test_what_is_no_map_is_told(name, shapes, form):
+    part = build(name, shapes, form)
+    (x,) = maker(shapes)(2)
+    for bad, told in (
+        (x["audio"].tolist(), "list, but"),
+        (x["audio"].long(), "torch.int64, but"),
+        (x["audio"][:1], "same B"),
+        (x["audio"][..., :0], "no other axis empty"),
+        (x["audio"][:, 1:], r"needs \(B, "),
+    ):
+        with pytest.raises(ShapeError, match=f"the (audio|visual|text) maps are of .*{told}"):
+            part({**x, "audio": bad})

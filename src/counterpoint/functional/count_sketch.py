@@ -57,6 +57,8 @@ def compact_bilinear(sketches: Sequence[Tensor]) -> Tensor:
     sizes = [sketch.shape[-1] for sketch in sketches]
     if len(set(sizes)) > 1:
         raise ShapeError(f"sketches to be convolved must be of one size, got {sizes}")
-    spectra = [torch.fft.rfft(widened(sketch)) for sketch in sketches]
-    product: Tensor = torch.fft.irfft(reduce(torch.mul, spectra), n=sizes[0])
+    wide = [widened(sketch) for sketch in sketches]
+    if not wide[0].numel():  # libraries of Fourier transforms refuse an empty batch
+        return reduce(torch.mul, wide)
+    product: Tensor = torch.fft.irfft(reduce(torch.mul, map(torch.fft.rfft, wide)), n=sizes[0])
     return product

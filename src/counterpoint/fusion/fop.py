@@ -13,6 +13,7 @@ from counterpoint.functional import unit_rows
 from counterpoint.fusion.base import FUSIONS, Fusion, Joined
 from counterpoint.fusion.superposition import Superposition
 from counterpoint.heads import create_head
+from counterpoint.intermediate.norm import BatchNorm
 from counterpoint.registry import check_choice
 
 
@@ -28,14 +29,14 @@ class Branch(nn.Module):
     def __init__(self, inputs: int, width: int, dropout: float) -> None:
         super().__init__()
         self.linear = nn.Linear(inputs, width)
-        self.norm = nn.BatchNorm1d(width)
+        self.norm = BatchNorm(width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, ..., inputs)`` to ``(B, ..., width)``; in training the batch needs two vectors or more."""
-        vectors = self.linear(x).flatten(0, -2)
-        out: Tensor = unit_rows(self.dropout(torch.relu(self.norm(vectors))))
-        return out.reshape(*x.shape[:-1], -1)
+        """``(B, ..., inputs)`` to ``(B, ..., width)``."""
+        y = self.linear(x)
+        out: Tensor = unit_rows(self.dropout(torch.relu(self.norm(y.flatten(0, -2)))))
+        return out.reshape(y.shape)
 
 
 @FUSIONS.register("fop")

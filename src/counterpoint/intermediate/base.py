@@ -61,12 +61,16 @@ class Intermediate(nn.Module, ABC):
         owner = type(self).__name__
         check_modalities(owner, maps, self.channels)
         named = {name: maps[name] for name in self.channels}
+        for name, x in named.items():
+            if not isinstance(x, Tensor) or not x.is_floating_point():
+                kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+                raise ShapeError(f"the {name} maps are of {kind}, but {owner} needs a tensor of floating point numbers")
         batch = named[self.modalities[0]].shape[:1]
         for name, x in named.items():
-            if x.ndim < 2 or x.shape[1] != self.channels[name] or x.shape[:1] != batch or not x.is_floating_point():
+            if x.ndim < 2 or x.shape[1] != self.channels[name] or x.shape[:1] != batch or 0 in x.shape[2:]:
                 raise ShapeError(
-                    f"the {name} maps are {x.dtype} of shape {tuple(x.shape)}, but {owner} needs floating point "
-                    f"numbers (B, {self.channels[name]}, ...) with the same B for all modalities"
+                    f"the {name} maps are of shape {tuple(x.shape)}, but {owner} needs (B, {self.channels[name]}, ...) "
+                    "with the same B for all modalities, and no other axis empty"
                 )
         return named
 

@@ -94,7 +94,7 @@ class CrossModal(Intermediate):
             )
         summary = squeeze(maps[self.source]) if self.tokens is None else self.tokens(maps[self.source])
         told = self.project_source(summary)
-        joined = torch.tanh(self.project_target(x) + told.reshape(told.shape[0], *[1] * (x.ndim - 2), -1))
+        joined = torch.tanh(self.project_target(x) + told.reshape(told.shape[0], *[1] * (x.ndim - 2), told.shape[1]))
         scores: Tensor = self.score(joined)[..., 0]
         first = 2 if self.by_frame and scores.ndim == 4 else 1
         weights = self.gain * scores.flatten(first).softmax(-1)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from counterpoint.errors import ConfigError
 from counterpoint.intermediate.base import INTERMEDIATES, Intermediate, squeeze, stretch
+from counterpoint.intermediate.norm import BatchNorm
 
 
 @INTERMEDIATES.register("msaf")
@@ -23,8 +24,7 @@ class MSAF(Intermediate):
     many blocks. A modality whose channels are no multiple of `block_channels` has a last block that is filled up with
     zeros.
 
-    The batch norm sees one vector per sample. A training batch of a single sample, which has no variance, is
-    normalised by the running statistics.
+    The batch norm sees one vector per sample; see :class:`BatchNorm` on a batch of a single one.
 
     Args:
         channels: per modality the channels of its maps; M >= 2.
@@ -62,14 +62,14 @@ class MSAF(Intermediate):
         self.blocks = {name: -(-c // size) for name, c in channels.items()}
         width = max(1, size // reduction)
         self.joint = nn.Linear(size, width)
-        self.norm = nn.BatchNorm1d(width)
+        self.norm = BatchNorm(width)
         self.score = nn.ModuleDict({name: nn.Linear(width, n * size) for name, n in self.blocks.items()})
 
     def _exchange(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
         kept = {name: self._dropped(x, self.blocks[name]) for name, x in maps.items()}
         z = self._joint(kept)
         size = self.block_channels
-        scores = torch.cat([self.score[name](z).reshape(z.shape[0], -1, size) for name in kept], 1)
+        scores = torch.cat([self.score[name](z).reshape(-1, n, size) for name, n in self.blocks.items()], 1)
         weights = self.lowest + (1 - self.lowest) * scores.softmax(1)
         each = torch.split(weights, list(self.blocks.values()), 1)
         return {
@@ -81,17 +81,10 @@ class MSAF(Intermediate):
         size, total = self.block_channels, None
         for name, x in maps.items():
             filled = F.pad(squeeze(x), (0, self.blocks[name] * size - x.shape[1]))
-            mean = filled.reshape(x.shape[0], -1, size).sum(1)
+            mean = filled.reshape(-1, self.blocks[name], size).sum(1)
             total = mean if total is None else total + mean
         assert total is not None
-        return torch.relu(self._normalised(self.joint(total)))
-
-    def _normalised(self, z: Tensor) -> Tensor:
-        norm = self.norm
-        if not (self.training and z.shape[0] == 1):
-            out: Tensor = norm(z)
-            return out
-        return F.batch_norm(z, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps)
+        return torch.relu(self.norm(self.joint(total)))
 
     def _dropped(self, x: Tensor, blocks: int) -> Tensor:
         if not (self.training and self.block_dropout):
