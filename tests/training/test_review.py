@@ -188,3 +188,12 @@ def test_what_cannot_be_blended_is_told_before_anything_is_decoded(clips, tmp_pa
         with pytest.raises(ConfigError, match=message):
             fit(config(clips, **changes), tmp_path / "run", progress=False)
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("form", ["online", "offline"])
+def test_learns(clips, tmp_path, form):
+    blend = {"name": "gradient_blending", "options": {"every": 3, "holdout": 0.25, "form": form}}
+    run = fit(config(clips, balance=blend, epochs=14, augment=False), tmp_path / "run", progress=False)
+    assert run.result["test"]["accuracy"] >= 0.75
+    weights = {row["coefficient_audio"] for row in rows(run.folder / "steps.csv")}
+    assert len(weights) == (2 if form == "offline" else 5)
