@@ -115,6 +115,14 @@ def test_a_mistake_is_told_in_one_line(run, words, message, tmp_path):
     assert err.startswith("counterpoint") and "Traceback" not in err
 
 
+def test_a_configuration_that_is_a_text_is_not_printed_whole(run, tmp_path):
+    path = tmp_path / "split.csv"
+    path.write_text("clip,class\n" + "some/clip.mp4,some\n" * 50)
+    code, _, err = run("train", "--config", path)
+    assert code == 2 and f"{path}: a configuration maps names" in err and len(err.splitlines()) == 1
+    assert "clip.mp4" not in err
+
+
 @pytest.mark.parametrize("content", [b"epochs: [1\n", b"\x00\xff", b"fusion:\n\t- x"])
 @pytest.mark.parametrize("option", ["--config", "--recipe"])
 def test_a_file_that_is_not_yaml_is_named_in_one_line(run, tmp_path, option, content):

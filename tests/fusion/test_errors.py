@@ -1,8 +1,11 @@
+import math
+
 import pytest
 import torch
 
 from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
-from counterpoint.fusion import Concat, FiLM, Gated, Sum, create_fusion
+from counterpoint.functional import multiplicative_scores
+from counterpoint.fusion import Concat, FiLM, Gated, Multiplicative, SimAM2, Sum, create_fusion
 
 DIMS = {"audio": 6, "visual": 8}
 
@@ -110,6 +113,9 @@ def test_unknown_fusion():
         (lambda: Gated(DIMS, 5, form="gmu", two_stream=True), "needs form='gate'"),
         (lambda: Gated(DIMS, 5, size=0), "size must be 1 or more"),
         (lambda: FiLM(DIMS, 5, major="visul"), "Did you mean 'visual'"),
+        (lambda: Multiplicative(DIMS, 5, beta=math.nan), "0 or more, got nan"),
+        (lambda: SimAM2(s=math.nan), "s > 0 and lam > 0, got s=nan"),
+        (lambda: multiplicative_scores([torch.zeros(1, 2)] * 2, math.nan), "0 or more; got nan"),
     ],
 )
 def test_what_cannot_be_built(build, message):

@@ -106,6 +106,13 @@ def test_a_broken_file_is_explained(tmp_path, text, message):
         load_recipe(path)
 
 
+def test_a_file_of_another_kind_is_no_recipe(tmp_path):
+    path = tmp_path / "split.csv"
+    path.write_text("clip,class\n")
+    with pytest.raises(ConfigError, match=r"split.csv is no recipe: the file of one ends in .yaml"):
+        load_recipe(path)
+
+
 def test_a_file_of_ones_own(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("title: Mine\nfusion: {name: sum, zeta: 0.3}\nsearch:\n  fusion.zeta: {low: 0.1, high: 0.9}\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -98,7 +98,9 @@ def explicit_wins(words: list[str]) -> list[str]:
 def _readable(config: str) -> str:
     """A configuration as given, once its file is known to be YAML: the parser's own errors do not name the file."""
     if not config.lstrip().startswith("{") and Path(config).is_file():  # it may be JSON as well
-        read_yaml(Path(config))
+        values = read_yaml(Path(config))
+        if values is not None and not isinstance(values, Mapping):
+            raise ConfigError(f"{config}: a configuration maps names of options to values, as in `epochs: 20`")
     return config
 
 

@@ -42,7 +42,7 @@ def multiplicative_scores(logits: Sequence[Tensor], beta: float = 0.3, *, detach
     Raises:
         ConfigError: `beta` is negative, or fewer than two modalities or classes.
     """
-    if beta < 0:
+    if not beta >= 0:  # nor NaN
         raise ConfigError(f"beta says how strongly a modality gives way to surer ones, and is 0 or more; got {beta}")
     if len(logits) < 2 or logits[0].shape[-1] < 2:
         raise ConfigError("the multiplicative combination needs two modalities and two classes or more")

@@ -41,7 +41,7 @@ class Multiplicative(Late):
         beta: float = 0.3,
     ) -> None:
         super().__init__(dims, num_classes, head=head, head_options=head_options)
-        if beta < 0:
+        if not beta >= 0:  # nor NaN
             raise ConfigError(f"beta must be 0 or more, got {beta}")
         if num_classes < 2:
             raise ConfigError("Multiplicative weighs a class against all others, and needs two or more")

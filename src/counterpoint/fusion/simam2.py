@@ -60,7 +60,7 @@ class SimAM2(nn.Module):
         super().__init__()
         if num_streams < 2:
             raise ConfigError(f"SimAM² weighs two streams or more against each other, got {num_streams}")
-        if s <= 0 or lam <= 0:
+        if not (s > 0 and lam > 0):  # nor NaN
             raise ConfigError(f"SimAM² needs s > 0 and lam > 0, got s={s} and lam={lam}")
         check_choice("sign", sign, SIGNS)
         if correction not in (0, 1):

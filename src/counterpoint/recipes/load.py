@@ -128,6 +128,8 @@ def load_recipe(name: str | Path) -> Recipe:
         stem = str(name).replace("_", "-")
         path = METHODS / f"{stem}.yaml"
         if stem not in list_recipes():
+            if Path(name).is_file():
+                raise ConfigError(f"{name} is no recipe: the file of one ends in .yaml")
             raise UnknownNameError(f"No recipe is called {str(name)!r}.{did_you_mean(stem, list_recipes())}")
     try:
         values = read_yaml(path)
