@@ -90,7 +90,7 @@ def test_what_is_held_out_is_never_trained_on(clips, tmp_path, monkeypatch):
     run = fit(config(clips, epochs=2), tmp_path / "run", progress=False)
     assert run.result["held_out"] == 4 and run.result["clips"]["train"] == 16
     assert len(trained) == 24 and len(set(trained)) == 12
-    assert [count for count, *_ in reviewed] == [0, 12, 24]
+    assert [count for count, *_ in reviewed] == [0, 12]  # after the last epoch, weights would serve nobody
     assert all(list(part) == ["audio", "visual", "joint"] for _, *parts in reviewed for part in parts)
 
 

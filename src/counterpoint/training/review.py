@@ -14,7 +14,7 @@ from counterpoint.training.scores import first_of_each
 
 
 class Review(Callback):
-    """Reviews before the run's first epoch and after each that is due, before its checkpoint is written.
+    """Reviews before the run's first epoch and after each that is due but the last, before its checkpoint is written.
 
     Args:
         data: whose training clips are measured.
@@ -33,7 +33,8 @@ class Review(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Comes before the callbacks that write checkpoints."""
         assert isinstance(pl_module, CounterpointModule)
-        self._review(pl_module, pl_module.epoch + 1)
+        if trainer.current_epoch + 1 != trainer.max_epochs:
+            self._review(pl_module, pl_module.epoch + 1)
 
     def _review(self, module: pl.LightningModule, finished: int) -> None:
         assert isinstance(module, CounterpointModule)
