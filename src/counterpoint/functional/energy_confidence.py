@@ -19,7 +19,7 @@ def energy_confidence(logits: Tensor, scale: float = 0.1) -> Tensor:
 
     Args:
         logits: one modality's; half precisions are computed in float32.
-        scale: 0.1 in the released code, which the paper leaves open.
+        scale: 0.1 in the released code.
     """
     return scale * widened(logits).logsumexp(-1)
 

@@ -94,8 +94,8 @@ def simam(x: Tensor, *, dim: Dims = (-2, -1), lam: float = 1e-4, correction: int
         dim: axes of the population: ``(-2, -1)`` for maps ``(B, C, H, W)``, ``(-3, -2, -1)`` for clips
             ``(B, C, T, H, W)``.
         lam: regularisation lambda, at least 0; SimAM's own default.
-        correction: 1 divides squared deviations by one less than the population's size, as the code printed in the
-            SimAM paper does; 0 by its size, as its equations do.
+        correction: 1 divides squared deviations by one less than the population's size, as SimAM's code does; 0 by its
+            size, as Eq. (3) of SimAM² reads.
 
     Returns:
         Shaped like `x`.
