@@ -64,6 +64,18 @@ def test_folded_pooling_under_autocast_is_lowered_like_a_linear_layer():
     assert 0 < (lowered - exact).abs().max() <= 0.03 * exact.abs().max()
 
 
+def test_folded_pooling_takes_tensors_without_data_and_compiles():
+    shapes = ((70, 7, 16), (20, 16), (20,), (70, 20))
+    assert folded_sum_pool(*(torch.empty(shape, device="meta") for shape in shapes), 5).shape == (70, 7, 4)
+    torch.manual_seed(0)
+    given = [torch.randn(shape, requires_grad=True) for shape in shapes]
+    compiled = torch.compile(folded_sum_pool, backend="aot_eager", fullgraph=True)
+    results = [function(*given, 5) for function in (folded_sum_pool, compiled)]
+    ones, others = (torch.autograd.grad(result.square().sum(), given) for result in results)
+    for one, other in zip((results[0], *ones), (results[1], *others), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_power_normalise_has_exact_first_and_second_derivatives(dtype):
     torch.manual_seed(0)

@@ -52,7 +52,7 @@ def folded_sum_pool(x: Tensor, weight: Tensor, bias: Tensor | None, y: Tensor, f
         ``(..., L, J)``.
     """
     kind = x.device.type
-    if torch.is_autocast_enabled(kind) and x.dtype != torch.float64:
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind) and x.dtype != torch.float64:
         x, weight, y = (tensor.to(torch.get_autocast_dtype(kind)) for tensor in (x, weight, y))
     grouped = torch.unflatten(weight, 0, (-1, factors))
     asked = torch.unflatten(y.reshape(-1, y.shape[-1]), -1, (-1, factors))
