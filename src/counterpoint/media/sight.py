@@ -138,6 +138,26 @@ def _copy_plane(frame: VideoFrame, out: NDArray[np.uint8], channels: int) -> Non
     out.reshape(frame.height, frame.width * channels)[...] = rows[:, : frame.width * channels]
 
 
+class Scaler:
+    """Frames to arrays, cropped and resized; one serves any number of stretches of a file, one after another.
+
+    Args:
+        spec: which size and colours.
+    """
+
+    def __init__(self, spec: MediaSpec) -> None:
+        self._convert = _Converter(spec.size, spec.gray)
+        self._cropper: _Cropper | None = None
+
+    def __call__(self, frame: VideoFrame, crop: Crop, orientation: Orientation, out: NDArray[np.uint8]) -> None:
+        """Write what `crop` keeps of the upright picture to `out`, as it is stored, ``(size, size, C)``."""
+        if crop != (0.0, 0.0, 1.0, 1.0):
+            if self._cropper is None or self._cropper.setup != (crop, frame.width, frame.height, frame.format.name):
+                self._cropper = _Cropper(frame, crop, orientation)
+            frame = self._cropper(frame)
+        self._convert(frame, out)
+
+
 class Sight:
     """Frames at given times: for each the last one at or before it, or the first there is.
 
@@ -151,6 +171,7 @@ class Sight:
         period: seconds between two frames of the file, where a frame does not say how long it lasts.
         max_pixels: larger pictures are refused.
         crop_at: what is kept of the upright picture shown at a time and of a width and height, instead of `spec.crop`.
+        scaler: of the same shape, that others use as well; None: one of its own.
     """
 
     def __init__(
@@ -163,6 +184,7 @@ class Sight:
         period: float,
         max_pixels: int,
         crop_at: Callable[[float, int, int], Crop] | None = None,
+        scaler: Scaler | None = None,
     ) -> None:
         self.start, self.end, self.spec = start, end, spec
         self.time_base, self.period, self.max_pixels = time_base, period, max_pixels
@@ -177,8 +199,7 @@ class Sight:
         self._held: VideoFrame | None = None
         self._held_until = 0.0
         self._orientation: Orientation | None = None
-        self._cropper: _Cropper | None = None
-        self._convert = _Converter(spec.size, spec.gray)
+        self._scale = scaler or Scaler(spec)
 
     def add(self, frame: VideoFrame) -> None:
         """Take the next decoded frame in order of presentation."""
@@ -224,18 +245,14 @@ class Sight:
             self.fresh += self._due[self._filled] < min(self._held_until, self.end) + _ROUNDING
             self._filled += 1
         if begin < self._filled:
-            self._convert(self._cropped(self._held, self.last or 0.0), self.out[begin])
+            self._write(self._held, self.last or 0.0, self.out[begin])
             self.out[begin + 1 : self._filled] = self.out[begin]
 
-    def _cropped(self, frame: VideoFrame, time: float) -> VideoFrame:
+    def _write(self, frame: VideoFrame, time: float, out: NDArray[np.uint8]) -> None:
         if self._orientation is None:
             self._orientation = Orientation.of(frame)
         crop = self.spec.crop
         if self._crop_at is not None:
             size = (frame.height, frame.width) if self._orientation.transpose else (frame.width, frame.height)
             crop = self._crop_at(time, *size)
-        if crop == (0.0, 0.0, 1.0, 1.0):
-            return frame
-        if self._cropper is None or self._cropper.setup != (crop, frame.width, frame.height, frame.format.name):
-            self._cropper = _Cropper(frame, crop, self._orientation)
-        return self._cropper(frame)
+        self._scale(frame, crop, self._orientation, out)

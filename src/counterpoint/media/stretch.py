@@ -15,7 +15,7 @@ from counterpoint.errors import MediaError
 from counterpoint.media.clip import DecodedClip
 from counterpoint.media.faces import FaceTrack
 from counterpoint.media.plan import Plan
-from counterpoint.media.sight import Sight
+from counterpoint.media.sight import Scaler, Sight
 from counterpoint.media.sound import Sound
 from counterpoint.media.source import MAX_PIXELS, Source, stream_span, stream_start
 from counterpoint.media.spec import Crop
@@ -64,9 +64,12 @@ class Stretch:
         source: the opened file.
         plan: what of it, and when; its modalities are in the file.
         faces: where the face is, to crop to it.
+        scaler: of other stretches of the file, used along; None: one of its own.
     """
 
-    def __init__(self, source: Source, plan: Plan, faces: FaceTrack | None = None) -> None:
+    def __init__(
+        self, source: Source, plan: Plan, faces: FaceTrack | None = None, scaler: Scaler | None = None
+    ) -> None:
         self.source, self.plan = source, plan
         self.collectors: dict[str, Sound | Sight] = {}
         spec, origin = plan.spec, source.origin
@@ -80,7 +83,7 @@ class Stretch:
             period = float(1 / rate) if rate else source.seconds or 1 / spec.fps
             crop_at = None if faces is None else self._around(faces, origin + stream_start(source, source.video))
             self.collectors["visual"] = Sight(
-                begin, end, due, spec, time_base(source.video), period, MAX_PIXELS, crop_at
+                begin, end, due, spec, time_base(source.video), period, MAX_PIXELS, crop_at, scaler
             )
 
     def _around(self, faces: FaceTrack, first: float) -> Callable[[float, int, int], Crop]:

@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 from counterpoint.errors import ConfigError, MediaError
 from counterpoint.media.clip import MODALITIES, DecodedClip
 from counterpoint.media.plan import Plan
+from counterpoint.media.sight import Scaler
 from counterpoint.media.source import CLOCKLESS, Source, opened, picture_span
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.stretch import Stretch, decoded, streams_of, time_base
@@ -106,6 +107,7 @@ class _Pass:
         self._open: deque[Stretch] = deque()
         self._count = 0  # windows opened so far
         self._shown: VideoFrame | None = None
+        self._scaler = Scaler(asked.spec)
         declared = source.seconds or 0.0
         self._declared = declared if declared < _LONGEST else 0.0
 
@@ -189,7 +191,7 @@ class _Pass:
             while self._open and self._start + asked.spec.seconds <= start - _PATIENCE:
                 yield self._close()
             plan = Plan.of(self.source.path, asked.spec, start, None, asked.modalities, self.picture)
-            stretch = Stretch(self.source, plan)
+            stretch = Stretch(self.source, plan, scaler=self._scaler)
             self._open.append(stretch)
             self._count += 1
             if self._shown is not None:  # it may still be on when the window begins

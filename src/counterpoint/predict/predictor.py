@@ -21,7 +21,8 @@ from counterpoint.predict.timeline import Lost, Timeline
 from counterpoint.training.precision import pick_device
 from counterpoint.training.run import Run, load_run
 
-_WINDOWS_AT_ONCE = 8
+# A batch is that many windows, fewer if they are large.
+_WINDOWS, _BYTES = 8, 2**26
 
 
 @torch.inference_mode()
@@ -67,7 +68,7 @@ def predict(
     grid = _grid(module, run.spec, modalities, device, hop)
     mean, lost = Mean(grid), dict[int, str]()
     reader = Windows(path, run.spec, hop=grid.hop, modalities=modalities)
-    for batch in _batches(enumerate(reader)):
+    for batch in _batches(enumerate(reader), run.spec):
         whole = {number: window for number, window in batch if window.lost is None}
         lost.update((number, window.lost) for number, window in batch if window.lost is not None)
         if whole:
@@ -112,8 +113,10 @@ def _values(output: object, parts: int) -> NDArray[np.float64]:
     return values
 
 
-def _batches(windows: Iterator[tuple[int, Window]]) -> Iterator[list[tuple[int, Window]]]:
-    while batch := list(itertools.islice(windows, _WINDOWS_AT_ONCE)):
+def _batches(windows: Iterator[tuple[int, Window]], spec: MediaSpec) -> Iterator[list[tuple[int, Window]]]:
+    size = 2 * spec.num_samples + spec.num_frames * spec.size**2 * spec.channels
+    at_once = max(1, min(_WINDOWS, _BYTES // size))
+    while batch := list(itertools.islice(windows, at_once)):
         yield batch
 
 
