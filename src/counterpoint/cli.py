@@ -241,7 +241,7 @@ def list_parts(words: list[str]) -> None:
 
 def prepare(words: list[str]) -> None:
     """Decode a dataset's clips into the cache, or turn them into features, and account for every damaged one."""
-    from counterpoint.commands.features import FeaturesConfig, write_features
+    from counterpoint.commands.feature_config import FeaturesConfig
 
     parser = Parser("prepare", prepare.__doc__)
     parser.add_config()
@@ -257,6 +257,9 @@ def prepare(words: list[str]) -> None:
         if options["output"] is not None:
             raise ConfigError("--features writes set_aside.csv into its folder; leave --output out")
         _allocate_largely()
+
+        from counterpoint.commands.features import write_features
+
         write_features(config, how, options["features"], overwrite=options["overwrite"])
         return
     if how != FeaturesConfig() or options["overwrite"]:
