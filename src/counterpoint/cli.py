@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from counterpoint.commands.options import (
     Parser,
@@ -21,10 +21,20 @@ from counterpoint.errors import ConfigError, CounterpointError, RunError
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import DataConfig, TrainConfig, from_dict, to_dict
 
+if TYPE_CHECKING:
+    from counterpoint.analysis.config import CompareConfig
+    from counterpoint.recipes import PaperTable
+
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
 WRONG = 2
 SHARED = 1  # what `check` ends with when the sides of a split are not apart
 RUN, COMPARISON = "config.yaml", "compare.yaml"  # what tells that a folder holds one
+KEPT = {
+    "train": ". Finished epochs are kept; the same command with --resume goes on from there",
+    "compare": ". Finished epochs are kept; the same command with --resume goes on from there",
+    "reproduce": ". Finished epochs are kept; the same command goes on from there",
+    "prepare": ". What is prepared is kept; the same command goes on from there",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,10 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"counterpoint {words[0]}: {error}" if words[0] in VERBS else f"counterpoint: {error}", file=sys.stderr)
         return WRONG
     except KeyboardInterrupt:
-        trained = words[0] in ("train", "compare")
-        hint = ". Finished epochs are kept; the same command with --resume goes on from there" if trained else ""
-        hint = ". What is prepared is kept; the same command goes on from there" if words[0] == "prepare" else hint
-        print(f"Interrupted{hint}", file=sys.stderr)
+        print(f"Interrupted{KEPT.get(words[0], '')}", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as end:  # --help and --print_config end like this
         return int(end.code or 0)
@@ -213,6 +220,42 @@ def compare(words: list[str]) -> None:
         raise RunError(f"{len(comparison.failures)} of the runs failed; --resume tries them again")
 
 
+def reproduce(words: list[str]) -> None:
+    """Run a whole table of a paper, or go on with it, and print its figures beside the measured ones."""
+    from counterpoint.analysis.config import CompareConfig
+
+    parser = Parser("reproduce", reproduce.__doc__)
+    parser.add_config()
+    parser.add_argument("table", type=str, nargs="?", help="e.g. 000:table1 or simam2:table1; none: what there is")
+    parser.add_argument("--data-root", type=str, help="folder of the dataset, or of several by their names")
+    parser.add_argument("--dataset", type=str, help="of a table over several, this one alone, e.g. cremad")
+    parser.add_argument("--runs", type=str, default="runs", help="folder of all runs")
+    parser.add_argument("--smoke", action="store_true", help="try every row on tiny made data; no table: all of them")
+    parser.add_argument("--output", type=str, help="with --smoke: folder that is kept")
+    parser.add_class_arguments(CompareConfig, None)
+    words = lists_of_words(overrides(words), ("--methods", "--seeds", "--folds"))
+    options = parser.parse(explicit_wins(words))
+
+    from counterpoint.commands.reproduce import print_tables, reproduce_and_tell, smoke_and_tell
+    from counterpoint.recipes import find_tables
+
+    tables = find_tables(options["table"], options["dataset"]) if options["table"] else []
+    if options["smoke"]:
+        _allocate_largely()
+        smoke_and_tell([table.name for table in tables] or None, options["output"])
+        return
+    if not tables:
+        print_tables()
+        return
+    _allocate_largely()
+
+    def read(table: PaperTable) -> CompareConfig:
+        asked = parser.parse(explicit_wins(["--table", table.name, *words]))
+        return from_dict(CompareConfig, {name: asked[name] for name in to_dict(CompareConfig())})
+
+    reproduce_and_tell(tables, read, options["data_root"], options["runs"])
+
+
 def list_parts(words: list[str]) -> None:
     """List what may be named: models, encoders, intermediates, fusions, heads, balancers, datasets, recipes ..."""
     parser = Parser("list", list_parts.__doc__)
@@ -313,6 +356,7 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
     "evaluate": evaluate,
     "predict": predict,
     "compare": compare,
+    "reproduce": reproduce,
     "list": list_parts,
     "prepare": prepare,
     "check": check,

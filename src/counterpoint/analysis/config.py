@@ -30,6 +30,8 @@ class CompareConfig:
         folds: of a dataset with an option ``fold``: every method is trained once with each seed on each of them, and
             judged on their test clips pooled; the search runs on the first. Empty: the data have one split.
         baseline: the method that the others are tested against; None: the first.
+        changes: what is set otherwise than in the recipes, for every method that has it: dotted name in `TrainConfig`
+            to value, e.g. ``{"balance.options.alpha": 0.1}``.
         base: what all methods share: data, model, optimizer, epochs, precision. Its `seed` gives way to `seeds`.
         probe: fit a linear probe on each frozen encoder.
         alone: train each modality alone as well, once per seed.
@@ -46,6 +48,7 @@ class CompareConfig:
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     folds: list[int] = field(default_factory=list)
     baseline: str | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
     base: TrainConfig = field(default_factory=TrainConfig)
     probe: bool = True
     alone: bool = True

@@ -76,9 +76,10 @@ def plan_methods(config: CompareConfig, folder: Path) -> list[Entry]:
     """One entry per method.
 
     Raises:
-        CounterpointError: no such recipe or baseline, or two recipes of one name.
+        CounterpointError: no such recipe or baseline, two recipes of one name, or a change that none has a use for.
     """
     entries: list[Entry] = []
+    changed: set[str] = set()
     for method in config.methods:
         recipe = load_recipe(method)
         if recipe.name in (ALONE, *(e.name for e in entries)):
@@ -89,8 +90,14 @@ def plan_methods(config: CompareConfig, folder: Path) -> list[Entry]:
                 "a comparison have one task"
             )
         composed = recipe.apply(config.base)
+        for name, value in config.changes.items():
+            if get_setting(composed, name) is not None:
+                composed = with_setting(composed, name, value)
+                changed.add(name)
         entries.append(Entry(recipe.name, "method", recipe.title, folder / recipe.name, composed, dict(recipe.search)))
     baseline_of(config, entries)
+    if left := [name for name in config.changes if name not in changed]:
+        raise ConfigError(f"changes: no method has {left[0]!r} set; leave it out, or take it into a recipe")
     return entries
 
 

@@ -4,6 +4,16 @@ Reading one imports neither torch nor Lightning.
 """
 
 from counterpoint.recipes.load import PaperResult, Recipe, list_recipes, load_recipe
-from counterpoint.recipes.tables import PaperTable, list_tables, load_table
+from counterpoint.recipes.tables import PaperTable, find_tables, list_tables, load_table, printed_tables
 
-__all__ = ["PaperResult", "PaperTable", "Recipe", "list_recipes", "list_tables", "load_recipe", "load_table"]
+__all__ = [
+    "PaperResult",
+    "PaperTable",
+    "Recipe",
+    "find_tables",
+    "list_recipes",
+    "list_tables",
+    "load_recipe",
+    "load_table",
+    "printed_tables",
+]
