@@ -75,7 +75,11 @@ def test_what_is_told_to_the_encoder_wins():
     [
         ({"intermediate": {"name": "mmtn"}}, UnknownNameError, "Did you mean 'mmtm'"),
         ({"intermediate": {"name": "mmtm", "layers": ["lat"]}}, UnknownNameError, "Did you mean 'late'"),
-        ({"intermediate": {"name": "mmtm", "options": {"ratio": "x"}}}, ConfigError, "ratio is 'x'; it must be a number"),
+        (
+            {"intermediate": {"name": "mmtm", "options": {"ratio": "x"}}},
+            ConfigError,
+            "ratio is 'x'; it must be a number",
+        ),
         ({"intermediate": {"layers": ["late"]}}, ConfigError, "name one"),
     ],
 )

@@ -33,6 +33,7 @@ from counterpoint.errors import RunError
 from counterpoint.training import folder as files
 from counterpoint.training.config import flatten, from_dict, to_dict
 from counterpoint.training.datamodule import Prepared, list_clips, media_spec, prepare_clips
+from counterpoint.training.precision import require_device
 from counterpoint.training.progress import Display
 from counterpoint.training.yamlfile import read_yaml
 
@@ -78,6 +79,7 @@ def compare(
     began = time.perf_counter()
     folder = Path(folder)
     check(config)
+    require_device(config.base.accelerator, config.base.devices)
     files.require_one_intent(resume, overwrite)
     entries = plan_methods(config, folder)
     if overwrite:

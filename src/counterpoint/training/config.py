@@ -35,7 +35,7 @@ class DataConfig:
     """Which clips.
 
     Attributes:
-        name: registered dataset: ``talkers``, ``grid``, ``ravdess``, ``cremad`` or ``folder``.
+        name: registered dataset, e.g. ``talkers``: ``counterpoint list datasets``.
         root: the dataset's folder (talkers: where it is rendered to); None: the dataset's default.
         task: which labels, e.g. ``digit``; None: the dataset's first.
         options: further arguments of the dataset, e.g. ``audio_snr_db`` of talkers.
@@ -207,7 +207,7 @@ class TrainConfig:
         metric: what chooses the epoch on validation data: ``accuracy`` or ``mAP``; in localisation ``accuracy`` (of
             segments), ``event_f1`` or ``video_accuracy``.
         accelerator: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` (of whatever make), ``cuda`` or ``mps``.
-        devices: processes, each on a device of its own and with batches of `data.batch_size`.
+        devices: processes, each on a device of its own (a GPU, or a core) and with batches of `data.batch_size`.
     """
 
     task: str = "classify"

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from counterpoint.data.cores import cores
 from counterpoint.errors import ConfigError
 
 T = TypeVar("T", Tensor, nn.Module)
@@ -54,11 +55,13 @@ def pick_device(accelerator: str) -> torch.device:
     return torch.device("cpu")
 
 
-def require_device(accelerator: str) -> torch.device:
-    """The same, but no CPU in place of a GPU that was asked for.
+def require_device(accelerator: str, devices: int = 1) -> torch.device:
+    """The same, but no CPU in place of a GPU that was asked for, and no more processes than have a device each.
+
+    On the CPU that is one per core; two are let through on any machine, to try how runs of several processes behave.
 
     Raises:
-        ConfigError: this machine has none, or this build of torch cannot use it.
+        ConfigError: this machine has none, or this build of torch cannot use it, or it has fewer than `devices`.
     """
     device = pick_device(accelerator)
     if device.type == "cpu" and accelerator not in ("auto", "cpu"):
@@ -66,6 +69,13 @@ def require_device(accelerator: str) -> torch.device:
             f"accelerator is {accelerator!r}, but torch {torch.__version__} finds no such device here; "
             "choose auto or cpu"
         )
+    if device.type == "cpu":
+        most, have = max(2, cores()), f"this machine has {cores()} CPU cores"
+    else:
+        most = torch.cuda.device_count() if device.type == "cuda" else 1
+        have = f"this machine has {most} of the type {device.type}"
+    if devices > most:
+        raise ConfigError(f"devices is {devices}, but {have}; take at most {most}")
     return device
 
 

@@ -116,7 +116,7 @@ def fit(
         if resume and files.read_result(folder) is not None:
             return _finished(folder, test)
     check_names(config)
-    device = require_device(config.accelerator)
+    device = require_device(config.accelerator, config.devices)
     state = read_checkpoint(folder / files.LAST) if resume and (folder / files.LAST).exists() else None
     with Display(progress and main) as display:
         table = list_clips(config.data, display.callback("render"), events=config.task == "localise")
