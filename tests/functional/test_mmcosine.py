@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import ConfigError, ShapeError
-from counterpoint.functional import cosine_logits, mmcosine_logits, mmcosine_scale_bound, unit_rows
+from counterpoint.functional import cosine_logits, mmcosine, mmcosine_logits, mmcosine_scale_bound, unit_rows
 
 
 def angles(x: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -59,8 +59,48 @@ def test_a_zero_vector_has_no_direction():
 
 def test_gradients_and_their_gradients():
     x = torch.randn(3, 4, dtype=torch.double, requires_grad=True)
+    w = torch.randn(5, 4, dtype=torch.double, requires_grad=True)
     assert torch.autograd.gradcheck(unit_rows, x)
     assert torch.autograd.gradgradcheck(unit_rows, x)
+    for arguments in ((x, w), (x.detach(), w), (x, w.detach())):
+        assert torch.autograd.gradcheck(lambda a, b: cosine_logits(a, b, 3.0), arguments)
+        assert torch.autograd.gradgradcheck(lambda a, b: cosine_logits(a, b, 3.0), arguments)
+
+
+def gradients_of(function, x, w):
+    inputs = [x.clone().requires_grad_(), w.clone().requires_grad_()]
+    out = function(*inputs, 3.0)
+    return [out, *torch.autograd.grad((out * torch.linspace(-1, 2, out.numel()).view_as(out)).sum(), inputs)]
+
+
+@pytest.mark.parametrize("shape", [(6,), (4, 6), (2, 3, 6)])
+def test_the_closed_form_equals_the_chain(shape, monkeypatch):
+    x, w = torch.randn(shape), torch.randn(5, 6)
+    closed = gradients_of(cosine_logits, x, w)
+    monkeypatch.setattr(mmcosine._CosineLogits, "apply", None)
+    for a, b in zip(closed, gradients_of(mmcosine._chain, x, w), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("length", [1e-14, 1e-16, 1e17, 1e19, 1e37])
+def test_lengths_at_the_ends_of_the_closed_form(length):
+    x, w = torch.randn(4, 6), torch.randn(5, 6)
+    expected = gradients_of(cosine_logits, x.double(), w.double())
+    ours = gradients_of(cosine_logits, x * length, w)
+    for a, b, times in zip(ours, expected, (1, length, 1), strict=True):
+        torch.testing.assert_close(a.double() * times, b, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_under_autocast():
+    x, w = torch.randn(8, 64), torch.randn(5, 64)
+    exact = gradients_of(cosine_logits, x, w)
+
+    def mixed(x, w, scale):
+        with torch.autocast("cpu", torch.bfloat16):
+            return cosine_logits(x, w, scale)
+
+    for a, b in zip(gradients_of(mixed, x, w), exact, strict=True):
+        assert (a.float() - b).norm() < 0.02 * b.norm()
 
 
 def test_compiles_with_its_gradient():

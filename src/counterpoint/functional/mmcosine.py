@@ -13,6 +13,9 @@ from torch.nn import functional as F
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.functional.simam import widened
 
+# Vectors of lengths between these can be multiplied as they are: neither products nor squares leave float32.
+_PLAIN = 1e-15, 1e18
+
 
 def _inverse_norm(x: Tensor) -> Tensor:
     """``1 / ||x||`` along the last axis; 0 for a vector of zeros, or of entries too small to be squared.
@@ -58,6 +61,60 @@ def unit_rows(x: Tensor) -> Tensor:
     return cast(Tensor, _Unit.apply(x))  # type: ignore[no-untyped-call]
 
 
+class _CosineLogits(torch.autograd.Function):
+    """``scale cos(theta)`` of every feature with every weight, scaled where there is least: behind the product.
+
+    With g the gradient of the logits l, that of a feature x is ``sum_c g_c scale w_c / (|x| |w_c|) - sum_c g_c l_c x /
+    |x|²``, and likewise for a weight: features and weights are passed over once, not once per step of a chain.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, feature: Tensor, weight: Tensor, for_feature: Tensor, for_weight: Tensor, scale: float
+    ) -> Tensor:
+        factor = (for_feature * scale) * for_weight.T
+        logits = (feature @ weight.T).mul_(factor)
+        ctx.save_for_backward(feature, weight, for_feature, for_weight, factor, logits)
+        ctx.scale = scale
+        return logits
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        feature, weight, for_feature, for_weight, factor, logits = ctx.saved_tensors
+        (gradient,), needed = gradients, ctx.needs_input_grad
+        if torch.is_grad_enabled():  # the gradient will itself be differentiated
+            again = _chain(feature, weight, ctx.scale)
+            wanted = [tensor for tensor, n in zip((feature, weight), needed[:2], strict=True) if n]
+            found = iter(torch.autograd.grad(again, wanted, gradient, create_graph=True))
+            return *(next(found) if n else None for n in needed[:2]), None, None, None
+        inner, along = gradient * factor, gradient * logits
+        at_feature = at_weight = None
+        if needed[0]:
+            share = along.sum(1, keepdim=True) * for_feature.square()
+            at_feature = (inner @ weight).addcmul_(feature, share, value=-1)
+        if needed[1]:
+            share = along.sum(0)[:, None] * for_weight.square()
+            at_weight = (inner.T @ feature).addcmul_(weight, share, value=-1)
+        return at_feature, at_weight, None, None, None
+
+
+def _chain(feature: Tensor, weight: Tensor, scale: float) -> Tensor:
+    """Right for lengths and precisions of every kind."""
+    return F.linear(unit_rows(feature) * scale, unit_rows(weight))
+
+
+def _inverse_if_plain(x: Tensor) -> Tensor | None:
+    """``1 / ||x||`` along the last axis, where it costs nothing to look whether all of that is in the plain range."""
+    kind = x.device.type
+    if kind != "cpu" or torch.compiler.is_compiling() or torch.is_autocast_enabled(kind):
+        return None
+    if x.dtype not in (torch.float32, torch.float64) or not x.numel():
+        return None
+    norm = torch.linalg.vector_norm(x.detach(), dim=-1, keepdim=True)
+    least, most = norm.aminmax()
+    return norm.reciprocal_() if _PLAIN[0] < least.item() and most.item() < _PLAIN[1] else None
+
+
 def cosine_logits(feature: Tensor, weight: Tensor, scale: float) -> Tensor:
     """One modality's part of Eq. (3) of MMCosine: ``scale cos(theta_j)`` for every class j.
 
@@ -74,7 +131,13 @@ def cosine_logits(feature: Tensor, weight: Tensor, scale: float) -> Tensor:
             f"the feature has shape {tuple(feature.shape)}, but the weight {tuple(weight.shape)} needs "
             f"(..., {weight.shape[-1]})"
         )
-    return F.linear(unit_rows(feature) * scale, unit_rows(weight))
+    rows = feature.reshape(-1, feature.shape[-1])
+    for_feature = _inverse_if_plain(rows)
+    for_weight = None if for_feature is None else _inverse_if_plain(weight)
+    if for_weight is None:
+        return _chain(feature, weight, scale)
+    logits = _CosineLogits.apply(rows, weight, for_feature, for_weight, scale)  # type: ignore[no-untyped-call]
+    return cast(Tensor, logits).view(*feature.shape[:-1], len(weight))
 
 
 def mmcosine_logits(features: Sequence[Tensor], weights: Sequence[Tensor], scale: float) -> Tensor:
