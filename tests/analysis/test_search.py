@@ -1,8 +1,10 @@
 import pytest
 
+from counterpoint.analysis.compare import compare
+from counterpoint.analysis.config import CompareConfig
 from counterpoint.analysis.search import draw_settings, get_setting, with_setting
 from counterpoint.errors import ConfigError
-from counterpoint.training.config import TrainConfig
+from counterpoint.training.config import TrainConfig, from_dict
 
 LR = {"optim.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 ALPHA = {"balance.options.alpha": [0.1, 0.3, 0.8]}
@@ -51,3 +53,25 @@ def test_wrong_names_are_answered_with_the_nearest():
             call()
     with pytest.raises(ConfigError, match="nothing below a float"):
         with_setting(TrainConfig(), "optim.lr.x", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("optim.lr", "a"), ("epochs", 2.5), ("augment", 1), ("fusion.options", [])]
+)
+def test_values_of_another_type_are_refused(name, value):
+    with pytest.raises(ConfigError, match=rf"^{name} is .*; it must be"):
+        with_setting(TrainConfig(), name, value)
+
+
+def test_a_setting_out_of_its_range_is_told_before_data_are_looked_for(tmp_path):
+    base = {"data": {"name": "folder", "root": str(tmp_path / "nowhere")}}
+    asked = {"methods": ["concat"], "base": base, "search_space": {"optim.lr": [1e-3, -1.0]}, "search_trials": 2}
+    with pytest.raises(ConfigError, match=r"recipe concat, setting .* of its search: optim\.lr is -1\.0; it must be"):
+        compare(from_dict(CompareConfig, asked), tmp_path / "out", progress=False)
+    assert not (tmp_path / "out").exists()
+
+
+def test_changes_of_another_type_are_told(tmp_path):
+    asked = {"methods": ["concat"], "changes": {"optim.lr": "fast"}}
+    with pytest.raises(ConfigError, match=r"optim\.lr is 'fast'"):
+        compare(from_dict(CompareConfig, asked), tmp_path / "out", progress=False)

@@ -58,11 +58,12 @@ def rehearse(
     done: set[str] = set()
     for entry in entries:
         for setting in ({}, *settings.get(entry.folder, ())):
-            config = apply_setting(entry.config, setting)
-            parts = repr([getattr(config, f.name) for f in fields(config) if f.name not in _NOT_PARTS])
-            if parts not in done:  # settings that differ in the learning rate have the same parts
-                done.add(parts)
-                with _named(entry, setting):
+            with _named(entry, setting):
+                config = apply_setting(entry.config, setting)
+                config.check()
+                parts = repr([getattr(config, f.name) for f in fields(config) if f.name not in _NOT_PARTS])
+                if parts not in done:  # settings that differ in the learning rate have the same parts
+                    done.add(parts)
                     _on_no_device(partial(_make, config, table, spec))
 
 
@@ -81,7 +82,6 @@ def _model(config: TrainConfig) -> Model:
 
 
 def _make(config: TrainConfig, table: ClipTable | None, spec: MediaSpec | None) -> None:
-    config.check()
     check_names(config)
     if table is None or spec is None:
         model = build_model(config, _ANY_CLASSES, _ANY_SHAPE)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 from counterpoint.errors import ConfigError
 from counterpoint.registry import did_you_mean
+from counterpoint.training.config import from_dict
 
 T = TypeVar("T")
 Setting = dict[str, Any]
@@ -74,17 +75,25 @@ def with_setting(config: T, name: str, value: Any) -> T:
     """A copy of nested dataclasses and dicts with one dotted name set; the original is left alone.
 
     Raises:
-        ConfigError: no such name; the message proposes the nearest one.
+        ConfigError: no such name (the message proposes the nearest one), or a value of another type than the field's.
     """
+    return _with(config, name, value, name)
+
+
+def _with(config: T, name: str, value: Any, whole: str) -> T:
     head, _, rest = name.partition(".")
     if is_dataclass(config) and not isinstance(config, type):
-        _check_field(config, head, name)
-        changed: Any = replace(config, **{head: with_setting(getattr(config, head), rest, value) if rest else value})
+        _check_field(config, head, whole)
+        if rest:
+            changed: Any = replace(config, **{head: _with(getattr(config, head), rest, value, whole)})
+        else:
+            where = whole.rpartition(".")[0]
+            changed = replace(config, **{head: getattr(from_dict(type(config), {head: value}, where), head)})
     elif config is None or isinstance(config, Mapping):
         below: Any = config or {}
-        changed = {**below, head: with_setting(below.get(head), rest, value) if rest else value}
+        changed = {**below, head: _with(below.get(head), rest, value, whole) if rest else value}
     else:
-        raise ConfigError(f"{name!r}: there is nothing below a {type(config).__name__}")
+        raise ConfigError(f"{whole!r}: there is nothing below a {type(config).__name__}")
     return cast(T, changed)
 
 

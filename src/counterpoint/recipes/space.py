@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from counterpoint.errors import ConfigError
 from counterpoint.registry import did_you_mean
-from counterpoint.training.config import TrainConfig, flatten
+from counterpoint.training.config import TrainConfig, flatten, from_dict
 
 
 def check_space(space: Any, where: str) -> None:
-    """Refuse a search space that names what is no option, or does not say what to choose from.
+    """Refuse a search space that names what is no option, or does not say what to choose from, or has choices of a type
+    that the option cannot have; what is out of an option's range only a whole configuration tells.
 
     Args:
         space: dotted name in `TrainConfig` -> a list of choices, or ``{"low": , "high": , "log": false}``.
@@ -32,13 +34,28 @@ def check_space(space: Any, where: str) -> None:
                 f"{where}: {name} is {choices!r}; it must be a list of choices, or a range like "
                 "{low: 0.0001, high: 0.01, log: true} with low < high, and low > 0 where log is true"
             )
+        if isinstance(choices, Mapping):  # what is drawn from a range may lie anywhere in it
+            if type(known.get(name)) is int:
+                raise ConfigError(f"{where}: {name} is a whole number; give a list of choices instead of a range")
+            choices = [float(choices["low"])]
+        for choice in choices:
+            from_dict(TrainConfig, _nested(str(name), choice), where)
+
+
+def _nested(name: str, value: Any) -> dict[str, Any]:
+    """``{"optim": {"lr": value}}`` of ``"optim.lr"``."""
+    for part in reversed(name.split(".")):
+        value = {part: value}
+    values: dict[str, Any] = value
+    return values
 
 
 def _is_range(choices: Any) -> bool:
     return (
         isinstance(choices, Mapping)
         and {"low", "high"} <= set(choices) <= {"low", "high", "log"}
-        and all(isinstance(choices[end], (int, float)) for end in ("low", "high"))
+        and all(type(choices[end]) in (int, float) and math.isfinite(choices[end]) for end in ("low", "high"))
+        and isinstance(choices.get("log", False), bool)
         and choices["low"] < choices["high"]
         and (choices["low"] > 0 or not choices.get("log"))
     )
