@@ -270,6 +270,20 @@ def test_wrong_options(name, options, reason):
         create_transform(name, spec=SPEC, **options)
 
 
+@pytest.mark.parametrize(("name", "options"), [("log_mel", {"n_mels": 10**9}), ("mfcc", {"n_mels": 10**9})])
+def test_far_too_many_bands_are_refused_without_making_them(name, options):
+    with pytest.raises(ConfigError, match="too many"):  # their filters would not fit into any memory
+        create_transform(name, spec=SPEC, **options)
+
+
+def test_as_many_bands_as_hear_something_are_taken():
+    """Neighbouring bands share frequencies: there may be more bands than frequencies."""
+    narrow = {"fmin": 0.0, "fmax": 1000.0}  # bands of equal width
+    assert create_transform("log_mel", spec=SPEC, n_mels=300, **narrow).filters.any(1).all()
+    with pytest.raises(ConfigError, match="too many"):
+        create_transform("log_mel", spec=SPEC, n_mels=1000, **narrow)
+
+
 def test_wrong_name_and_shape():
     with pytest.raises(UnknownNameError, match="log_mel"):
         create_transform("logmel", spec=SPEC)

@@ -52,6 +52,11 @@ def _all_hear(filters: Tensor) -> bool:
     return bool(filters.any(1).all())
 
 
+def _may_hear(n_mels: int, n_fft: int) -> bool:
+    """Whether all could hear something: a frequency is in two bands at most. Says no before large filters are made."""
+    return n_mels <= 2 * (n_fft // 2 + 1)
+
+
 @TRANSFORMS.register("log_mel")
 class LogMel(SoundTransform):
     """Log-mel spectrogram, 25 ms Hann windows every 10 ms: ``(B, samples)`` to ``(B, 1, n_mels, T)``.
@@ -99,12 +104,15 @@ class LogMel(SoundTransform):
         needs_positive("log_mel", window=window, hop=hop)
         length = max(1, round(window * spec.sample_rate))
         n_fft = 2 ** math.ceil(math.log2(length))
+        too_many = f"log_mel: {n_mels} bands are too many for windows of {window} s; lower n_mels"
+        if not _may_hear(n_mels, 2 * _LONGEST * length):
+            raise ConfigError(too_many)
         filters = mel_filters(spec.sample_rate, n_fft, n_mels, fmin, fmax)
         while not _all_hear(filters) and n_fft < _LONGEST * length:
             n_fft *= 2  # low bands may be narrower than the frame resolves: pad it until each holds a frequency
             filters = mel_filters(spec.sample_rate, n_fft, n_mels, fmin, fmax)
         if not _all_hear(filters):
-            raise ConfigError(f"log_mel: {n_mels} bands are too many for windows of {window} s; lower n_mels")
+            raise ConfigError(too_many)
         self.hop_length, self.normalize = max(1, round(hop * spec.sample_rate)), normalize
         before = (n_fft - length) // 2
         padded = torch.nn.functional.pad(hann(length), (before, n_fft - length - before))
@@ -173,8 +181,8 @@ class MFCC(SoundTransform):
         self.hop_length, self.top_db, self.normalize = hop_length, top_db, normalize
         dtype = torch.get_default_dtype()
         self.register_buffer("window", hann(n_fft).to(dtype), persistent=False)
-        filters = mel_filters(spec.sample_rate, n_fft, n_mels)
-        if not _all_hear(filters):
+        filters = mel_filters(spec.sample_rate, n_fft, n_mels) if _may_hear(n_mels, n_fft) else None
+        if filters is None or not _all_hear(filters):
             raise ConfigError(f"mfcc: {n_mels} mel bands are too many for n_fft {n_fft}; raise n_fft or lower n_mels")
         self.register_buffer("filters", filters.to(dtype), persistent=False)
         cosines = dct_matrix(n_mfcc, n_mels)
