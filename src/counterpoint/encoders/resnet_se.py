@@ -74,8 +74,7 @@ class ResNetSE34(Encoder):
     speakers apart. MMCosine's defaults are these: 40 bands and self-attentive pooling, 6.4 M parameters. The published
     checkpoint that reaches 1.18 % EER on VoxCeleb1 has 64 bands and attentive statistics pooling, 8.0 M parameters.
 
-    Both were trained on power spectra in torchaudio's bands (HTK's mel scale, triangles of height 1), of
-    Hamming windows of 25 ms every 10 ms at 16 kHz, after pre-emphasis 0.97, as ``log(x + 1e-6)``.
+    Both were trained on what the transform ``speaker_mel`` gives.
 
     Args:
         in_channels: C.

@@ -42,9 +42,13 @@ def mel_filters(sample_rate: int, n_fft: int, n_mels: int, fmin: float = 0.0, fm
     mels = torch.linspace(_to_mel(fmin), _to_mel(top), n_mels + 2, dtype=torch.float64)
     edges = torch.where(mels < _KNEE_MEL, mels * _LINEAR_STEP, _KNEE_HZ * torch.exp((mels - _KNEE_MEL) * _LOG_STEP))
     bins = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
+    return triangles(edges, bins) * 2 / (edges[2:] - edges[:-2])[:, None]
+
+
+def triangles(edges: Tensor, at: Tensor) -> Tensor:
+    """Triangles of height 1, each from one edge over the next to the one after: ``(K + 2,), (N,) -> (K, N)``."""
     low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    triangles = torch.minimum((bins - low) / (middle - low), (high - bins) / (high - middle)).clamp_min(0)
-    return triangles * 2 / (high - low)
+    return torch.minimum((at - low) / (middle - low), (high - at) / (high - middle)).clamp_min(0)
 
 
 def _all_hear(filters: Tensor) -> bool:
