@@ -289,7 +289,15 @@ def test_wrong_name_and_shape():
         create_transform("logmel", spec=SPEC)
     with pytest.raises(ShapeError, match=r"\(B, samples\)"):
         create_transform("log_mel", spec=SPEC)(torch.zeros(2, 1, 8000))
-    assert TRANSFORMS.names() == ["features", "frames", "log_mel", "log_spectrogram", "mfcc", "vggish_mel"]
+    assert TRANSFORMS.names() == [
+        "features",
+        "frames",
+        "log_mel",
+        "log_spectrogram",
+        "mfcc",
+        "speaker_mel",
+        "vggish_mel",
+    ]
 
 
 # ---------------------------------------------------------------------- a stretch of a longer clip
