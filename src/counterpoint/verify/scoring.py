@@ -12,8 +12,9 @@ from counterpoint.functional import unit_rows
 from counterpoint.fusion import FusionOutput
 from counterpoint.registry import check_choice
 
-# Numbers in the largest intermediate result: 64 MiB of float32, however many trials or utterances there are.
-_BLOCK = 2**24
+# Numbers in the largest intermediate result, however many trials or utterances there are: 4 MiB of float32, which a
+# CPU's cache holds.
+_BLOCK = 2**20
 
 
 def trial_vectors(output: FusionOutput, by: str = "embedding") -> Tensor:
@@ -63,7 +64,7 @@ def score_trials(vectors: Tensor, trials: TrialList, *, cohort: Tensor | None = 
     step = max(1, _BLOCK // unit.shape[1])
     for at in range(0, len(trials), step):
         rows = slice(at, at + step)
-        scores[rows] = torch.einsum("nd,nd->n", unit[first[rows]], unit[second[rows]])
+        scores[rows] = unit[first[rows]].mul_(unit[second[rows]]).sum(1)
     if cohort is None:
         if top is not None:
             raise ConfigError(f"top={top} needs a cohort to choose from")
