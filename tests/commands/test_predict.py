@@ -15,11 +15,12 @@ from counterpoint.training.run import fit
 from tiny_clips import tiny_data, write_tiny_clips
 
 FORMATS = ("json", "vtt", "srt", "png")
+CLIPS = 24
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    return talkers(tmp_path_factory.mktemp("talkers"), "event", clips=24, jobs=1)
+    return talkers(tmp_path_factory.mktemp("talkers"), "event", clips=CLIPS, jobs=1)
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def run_folder(table, tmp_path_factory):
     data = {
         "name": "talkers",
         "root": str(table.clips[0].path.parents[1]),
-        "options": {"clips": 24},
+        "options": {"clips": CLIPS},
         "cache": str(room / "cache"),
         "batch_size": 8,
     }

@@ -110,6 +110,12 @@ def test_a_frame_that_stays_is_shown_in_every_window_that_it_lasts_through(tmp_p
     assert all(np.array_equal(picture, shown[0][0]) for clip in shown for picture in clip)
 
 
+def test_a_single_frame_is_a_window(tmp_path):
+    path = video_file(tmp_path / "a.webm", changing(0.1)[1], codec="libvpx")
+    (window,) = Windows(path, SPEC, modalities=SIGHT)
+    assert_as_read_clip(path, [window], SPEC, SIGHT)
+
+
 def test_sound_alone_and_in_another_rate(tmp_path):
     samples = 0.3 * np.sin(np.arange(44100 * 5) * 0.05)[None]
     path = pcm_file(tmp_path / "a.wav", samples, rate=44100)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from counterpoint.errors import ConfigError, MediaError, RunError
 from counterpoint.media.decode import read_clip
+from counterpoint.media.transforms import create_transform
 from counterpoint.predict import predict
 from counterpoint.predict.grid import Grid, Mean
 
@@ -134,7 +135,7 @@ def test_what_is_no_run_is_refused(clip, tmp_path):
 
 
 def test_a_model_of_ready_made_features_is_refused(run, clip):
-    run.module.transforms.clear()
+    run.module.transforms["visual"] = create_transform("features", spec=run.spec)
     with pytest.raises(RunError, match="takes features"):
         predict(run, clip)
 

@@ -179,7 +179,7 @@ class _Pass:
         if isinstance(frame, AudioFrame):
             return begin, begin + (frame.samples / frame.sample_rate if frame.sample_rate else 0.0)
         rate = self.source.video.average_rate if self.source.video is not None else None
-        period = float(1 / rate) if rate else 0.0
+        period = float(1 / rate) if rate else 1 / self.asked.spec.fps  # unknown for a single frame
         # A last frame may stand for long, but not beyond the end that the file declares.
         lasts = min((frame.duration or 0) * unit, self._declared - begin)
         return begin, begin + max(period, lasts)

@@ -15,6 +15,7 @@ from counterpoint.errors import MediaError, RunError
 from counterpoint.localise import LocaliserOutput
 from counterpoint.media.decode import probe
 from counterpoint.media.spec import MediaSpec
+from counterpoint.media.transforms.features import Features
 from counterpoint.media.windows import Window, Windows
 from counterpoint.predict.grid import Grid, Mean
 from counterpoint.predict.timeline import Lost, Timeline
@@ -58,7 +59,7 @@ def predict(
     run = run if isinstance(run, Run) else load_run(run)
     path = Path(path)
     modalities = tuple(run.module.transforms)
-    if not modalities:
+    if any(isinstance(transform, Features) for transform in run.module.transforms.values()):
         raise RunError(
             f"{run.folder} takes features that were made beforehand, not media; train on clips to predict on clips"
         )
