@@ -158,7 +158,7 @@ def test_pairs_are_those_of_all_processes(name):
 WITHOUT_PAIRS = {"qmf": {"rank": 0.0}, "orthogonal_projection": {"alpha": 0.0}}
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "unimodal", "multiplicative"])
+@pytest.mark.parametrize("name", LOSSES.names())
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_clips_of_no_class_are_left_out_of_the_mean(name, smoothing):
     loss, out, some = create_loss(name), output(), torch.tensor([0, 2, 3])
@@ -167,6 +167,27 @@ def test_clips_of_no_class_are_left_out_of_the_mean(name, smoothing):
     target[[1, 4]] = -100
     expected = loss(kept, TARGET[some], label_smoothing=smoothing)
     torch.testing.assert_close(loss(out, target, label_smoothing=smoothing), expected)
+
+
+def test_what_is_not_compared_sends_no_gradient_however_large():
+    keep = torch.tensor([True, False, True, True, False])
+    features = torch.randn(5, 3)
+    features[~keep] = torch.inf
+    leaf = features.requires_grad_()
+    orthogonal_projection_loss(leaf, TARGET, keep=keep).backward()
+    confidence = torch.tensor([1.0, torch.inf, 2.0, 0.5, -torch.inf], requires_grad=True)
+    confidence_rank_loss(confidence, torch.rand(5), keep=keep).backward()
+    for grad in (leaf.grad, confidence.grad):
+        assert grad.isfinite().all() and not grad[~keep].any() and grad[keep].any()
+    nobody = torch.zeros(5, dtype=torch.bool)
+    assert confidence_rank_loss(torch.randn(5), torch.rand(5), keep=nobody) == 0
+    assert orthogonal_projection_loss(torch.randn(5, 3), TARGET, keep=nobody) == 1
+    for wrong in (
+        lambda: confidence_rank_loss(torch.zeros(5), torch.zeros(5), keep=keep[:2]),
+        lambda: orthogonal_projection_loss(torch.zeros(5, 2), TARGET, keep=keep[:2]),
+    ):
+        with pytest.raises(ShapeError, match="keep"):
+            wrong()
 
 
 @pytest.mark.parametrize("name", LOSSES.names())

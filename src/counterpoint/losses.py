@@ -21,6 +21,9 @@ from counterpoint.functional.energy_confidence import MARGINS
 from counterpoint.fusion.output import FusionOutput
 from counterpoint.registry import Registry, check_choice, check_options
 
+NO_CLASS = -100
+"""The target of samples that are left out, as torch's losses have it."""
+
 
 class Loss(ABC):
     """A fusion's output and the classes to one number; without state."""
@@ -31,7 +34,7 @@ class Loss(ABC):
 
         Args:
             output: what the fusion returned.
-            target: classes, ``(B,)``.
+            target: classes, ``(B,)``; samples of class -100 are left out.
             label_smoothing: 0 to 1.
 
         Raises:
@@ -127,7 +130,7 @@ class QMF(Loss):
     def _ranking(self, logits: Tensor, target: Tensor) -> Tensor:
         confidence = all_gather(energy_confidence(logits, self.scale))
         loss = all_gather(F.cross_entropy(logits.detach(), target, reduction="none"))
-        return confidence_rank_loss(confidence, loss, margin=self.margin)
+        return confidence_rank_loss(confidence, loss, margin=self.margin, keep=all_gather(target) != NO_CLASS)
 
 
 @LOSSES.register("orthogonal_projection")
@@ -155,7 +158,8 @@ class OrthogonalProjection(Loss):
         loss = F.cross_entropy(output.logits, target, label_smoothing=label_smoothing)
         if not self.alpha:
             return loss
-        projection = orthogonal_projection_loss(all_gather(output.fused), all_gather(target), gamma=self.gamma)
+        fused, target = all_gather(output.fused), all_gather(target)
+        projection = orthogonal_projection_loss(fused, target, gamma=self.gamma, keep=target != NO_CLASS)
         return loss + self.alpha * projection
 
 

@@ -46,7 +46,9 @@ def energy_fusion(logits: Sequence[Tensor], scale: float = 0.1) -> Tensor:
     return (energy_confidence(each, scale).unsqueeze(-1) * each).sum(0).to(logits[0].dtype)
 
 
-def confidence_rank_loss(confidence: Tensor, loss: Tensor, *, margin: str = "paper") -> Tensor:
+def confidence_rank_loss(
+    confidence: Tensor, loss: Tensor, *, margin: str = "paper", keep: Tensor | None = None
+) -> Tensor:
     """Of two samples, the one of the higher loss is to have the lower confidence: mean of a hinge over all pairs.
 
     ``max(0, sign(l_i - l_j) (conf_i - conf_j) + |l_i - l_j|)``, losses being mapped to 0 ... 1 first. All pairs of
@@ -58,6 +60,7 @@ def confidence_rank_loss(confidence: Tensor, loss: Tensor, *, margin: str = "pap
         loss: of the same modality, ``(N,)``; a constant for the gradient.
         margin: ``"paper"``: the hinge above, that of the confidence-aware learning (Moon et al. 2020) which QMF builds
             on; ``"released"``: with the margin taken off instead of added, to which the signs in QMF's code amount.
+        keep: which samples are compared, truth values ``(N,)``; None: all.
 
     Returns:
         A scalar, 0 for a single sample, and for samples of one loss.
@@ -71,13 +74,19 @@ def confidence_rank_loss(confidence: Tensor, loss: Tensor, *, margin: str = "pap
         raise ShapeError(
             f"confidence has shape {tuple(confidence.shape)} and loss {tuple(loss.shape)}; both must be (N,)"
         )
-    loss, count = loss.detach(), loss.shape[0]
-    if count < 2:
+    keep = torch.ones_like(loss, dtype=torch.bool) if keep is None else keep
+    if keep.shape != loss.shape:
+        raise ShapeError(f"keep has shape {tuple(keep.shape)}; it must be {tuple(loss.shape)} as the loss is")
+    loss, count = loss.detach(), keep.sum()
+    if loss.shape[0] < 2:
         return confidence.sum() * 0
+    # Those left out take the mean of the others, which changes neither the lowest loss nor the highest.
+    loss = torch.where(keep, loss, torch.where(keep, loss, 0).sum() / count.clamp_min(1))
+    confidence = torch.where(keep, confidence, 0)
     spread = loss.amax() - loss.amin()
     level = (loss - loss.amin()) / spread.clamp_min(torch.finfo(loss.dtype).tiny)
     difference = level[:, None] - level
     hinge = difference.sign() * (confidence[:, None] - confidence)
     gap = difference.abs()
-    hinge = (hinge + gap if margin == "paper" else hinge - gap).relu() * (gap > 0)
-    return hinge.sum() / (count * (count - 1))
+    hinge = (hinge + gap if margin == "paper" else hinge - gap).relu() * ((gap > 0) & keep & keep[:, None])
+    return hinge.sum() / (count * (count - 1)).clamp_min(1)
