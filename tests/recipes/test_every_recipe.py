@@ -1,13 +1,12 @@
-"""Every recipe can be built from its names, and trains."""
+"""Every recipe can be built from its names, and trains; that tables run whole is in tests/analysis/test_smoke.py."""
 
 import pytest
 import torch
 
-from counterpoint.analysis.config import CompareConfig
 from counterpoint.media.spec import MediaSpec
-from counterpoint.recipes import list_recipes, list_tables, load_recipe, load_table
+from counterpoint.recipes import list_recipes, load_recipe
 from counterpoint.training.build import build_balancer, build_loss, build_parts, build_task, check_names
-from counterpoint.training.config import TrainConfig, from_dict
+from counterpoint.training.config import TrainConfig
 from counterpoint.training.module import CounterpointModule
 
 SPEC = MediaSpec(sample_rate=16000, seconds=1.0, fps=4, size=32, gray=True)
@@ -46,21 +45,3 @@ def test_a_step_of_a_small_model(name):
     torch.optim.SGD(parts.model.parameters(), lr=0.1).step()
     found = module.eval()(clips)
     assert (found.segment_logits if localise else found.logits).isfinite().all()
-
-
-@pytest.mark.parametrize("table", list_tables())
-def test_every_row_of_a_table_can_be_made_with_its_own_model(table):
-    """On no device: the shapes are the paper's."""
-    compare = from_dict(CompareConfig, load_table(table).compare)
-    spec = MediaSpec(
-        sample_rate=44100, seconds=6.0, frames=30, size=224, gray=False, sound_start=0.5, sound_seconds=2.45
-    )
-    of_features = {"segments": 10, "features": {"visual": 512, "audio": 128}}
-    for method in compare.methods:
-        config = load_recipe(method).apply(compare.base)
-        assert config.task == compare.base.task
-        config.check()
-        check_names(config)
-        with torch.device("meta"):
-            parts = build_parts(config, 8, spec, **(of_features if config.task == "localise" else {}))
-        assert set(parts.modalities) <= {"audio", "visual"}

@@ -30,4 +30,4 @@ def write_ravdess(root: Path) -> None:
     for actor in _ACTORS:
         for emotion in range(1, _EMOTIONS + 1):
             name = f"01-01-{emotion:02d}-01-01-01-{actor:02d}"
-            write_video(root / f"Actor_{actor:02d}" / f"{name}.mp4", emotion, actor)
+            write_video(root / f"Actor_{actor:02d}" / f"{name}.mp4", emotion - 1, actor)
