@@ -61,6 +61,7 @@ def write(
     for name in formats:
         path = stem.with_name(f"{stem.name}.{name}")
         if name in _TEXT:
+            # A file's name may hold bytes that are no text.
             write_text(path, _TEXT[name](timeline).encode("utf-8", "replace").decode("utf-8"))
         else:
             from counterpoint.predict.picture import draw
