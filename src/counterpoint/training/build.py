@@ -125,7 +125,7 @@ def build_parts(
     """
     model = build_model(config, num_classes, spec, segments=segments, features=features)
     resolved = _resolve(config) if features is None else {name: {"name": "features"} for name in features}
-    inputs = {name: resolved[name] for name in model.modalities}
+    inputs = {name: _cut(resolved[name], segments) for name in model.modalities}
     return Parts(model, _transforms(inputs, spec, augment=config.augment), inputs)
 
 
@@ -331,6 +331,14 @@ def _resolve(config: TrainConfig) -> Inputs:
         other = options.get("name", inputs[name].get("name")) != inputs[name].get("name")
         inputs[name] = {**({} if other else inputs[name]), **options}
     return inputs
+
+
+def _cut(transform: dict[str, Any], segments: int | None) -> dict[str, Any]:
+    """The transform told of the segments, where it hears each by itself, as VGGish's does."""
+    if segments is None or "name" not in transform:
+        return transform
+    takes = inspect.signature(TRANSFORMS.get(transform["name"])).parameters
+    return {**({"segments": segments} if "segments" in takes else {}), **transform}
 
 
 def _transforms(inputs: Inputs, spec: MediaSpec, *, augment: bool) -> nn.ModuleDict:
