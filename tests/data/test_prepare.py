@@ -329,8 +329,12 @@ def test_a_process_that_cannot_start_says_why(tmp_path, monkeypatch):
 def test_unwritable_and_full_caches_are_said(tmp_path, monkeypatch):
     table = make_table(tmp_path / "d", range(8))
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(DataError, match="Cannot write decoded clips"):
-        prepare(table, cache=tmp_path / "file", jobs=0)
+    monkeypatch.setattr(
+        importlib.import_module("counterpoint.data.prepare"), "decode_all", lambda *a, **k: pytest.fail("decodes")
+    )
+    for cache in (tmp_path / "file", "/proc/nothing/grows/here"):  # of which /proc says that it has no room, too
+        with pytest.raises(DataError, match="Cannot write decoded clips to .*: .*Name another folder"):
+            prepare(table, cache=cache, jobs=0)
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 100})())
     with pytest.raises(DataError, match="Make room"):
         prepare(table, cache=tmp_path / "c", jobs=0)

@@ -159,6 +159,7 @@ def _decode(
     bad: dict[Key, str] = {}
     if not pending:
         return places, bad
+    store.require_writable()
     _check_room(store, len(pending) * clip_bytes(store.spec, modalities))
     rows_per_shard = max(1, SHARD_BYTES // clip_bytes(store.spec, modalities))
     rows: list[tuple[Key, Mapping[str, Array]]] = []
@@ -190,8 +191,7 @@ def _decode(
 
 
 def _check_room(store: ShardFolder, needed: int) -> None:
-    existing = next((p for p in (store.folder, *store.folder.parents) if p.exists()), None)
-    free = shutil.disk_usage(existing).free if existing else needed
+    free = shutil.disk_usage(store.folder).free
     if needed > free:
         raise DataError(
             f"The decoded clips need {needed / 1e9:.1f} GB, but {store.folder} has {free / 1e9:.1f} GB left. "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -198,11 +199,29 @@ class ShardFolder:
             for path in (*made, temporary):
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
-            raise DataError(
-                f"Cannot write decoded clips to {self.folder}: {error.strerror or error}. "
-                "Make room there, or name another folder (data.cache, or the environment variable COUNTERPOINT_CACHE)"
-            ) from None
+            raise self._unwritable(error) from None
         return {key: Place(str(shard), row) for row, (key, _) in enumerate(clips)}
+
+    def require_writable(self) -> None:
+        """Make the folder, before hours of decoding are found to have nowhere to go.
+
+        Raises:
+            DataError: it cannot be made, or nothing can be written into it.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.folder, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> DataError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return DataError(
+            f"Cannot write decoded clips to {self.folder}: {error.strerror or error}. "
+            f"{'Make room there, or name' if full else 'Name'} another folder (data.cache, or the environment variable "
+            "COUNTERPOINT_CACHE)"
+        )
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[bool]:
