@@ -57,6 +57,14 @@ def test_help_answers_without_anything_heavy(verb):
     assert done.stdout.startswith("usage: counterpoint")
 
 
+def test_help_of_a_verb_may_stand_before_it(run):
+    for verb in VERBS:
+        assert run("help", verb) == run(verb, "--help")
+    assert run("help") == run("--help")
+    code, _, err = run("help", "trian")
+    assert code == 2 and "Did you mean 'train'?" in err
+
+
 def test_version(run):
     code, out, _ = run("--version")
     assert code == 0 and out.startswith("counterpoint ")
@@ -147,6 +155,16 @@ def test_a_place_that_cannot_be_written_is_told_too(run, clips, tmp_path):
     (tmp_path / "file").write_text("")
     code, _, err = run("train", "--runs", tmp_path / "file", "--name", "x", *on(clips))
     assert code == 2 and "file" in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("words", [("evaluate", "nowhere"), ("prepare",), ("check", "folder")])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(run, tmp_path, words):
+    (tmp_path / "file").write_text("in the way")
+    code, out, err = run(*words, "--output", tmp_path / "file" / "out.json")
+    assert code == 2 and f"{tmp_path / 'file' / 'out.json'} cannot be written: " in err and out == ""
+    code, out, err = run(*words, "--output", tmp_path)
+    assert code == 2 and "is a folder; name a file" in err and out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_debug_shows_the_traceback(run, monkeypatch):
@@ -243,6 +261,12 @@ def test_train_evaluate_resume_overwrite(run, clips, tmp_path):
     code, out, err = run("evaluate", folder, "--split", "val", "--output", tmp_path / "scores.json")
     assert code == 0, err
     assert json.loads((tmp_path / "scores.json").read_text()) == {"clips": 8, **result["val"]}
+    code, _, err = run("evaluate", folder, "--output", tmp_path / "not" / "there" / "scores.json")
+    assert code == 0, err
+    assert json.loads((tmp_path / "not" / "there" / "scores.json").read_text())["clips"] == 8
+    code, _, err = run("evaluate", folder, "--data.name", "talkers", "--data.root", tmp_path / "talkers")
+    assert code == 2 and "talkers has the class 'ba', which the model" in err
+    assert not (tmp_path / "talkers").exists()  # nothing is rendered to find that out
 
     other = write_tiny_clips(tmp_path / "other", seed=3)
     (tmp_path / "other.yaml").write_text(f"data: {{root: {other}}}")

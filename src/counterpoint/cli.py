@@ -50,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
+        if len(words) > 1 and words[0] == "help":  # of a verb, as its --help
+            words = [words[1], "--help"]
         if not words or words[0] in ("-h", "--help", "help"):
             print(_overview())
         elif words[0] == "--version":
@@ -146,7 +148,7 @@ def evaluate(words: list[str]) -> None:
     parser.add_config()
     parser.add_argument("run", type=str, help="a run's folder, or one with config.json and model.safetensors")
     parser.add_argument("--split", type=str, default="test", help="train, val or test")
-    parser.add_argument("--output", type=str, help="write the figures to this JSON file as well")
+    parser.add_output_file("write the figures to this JSON file as well")
     parser.add_class_arguments(DataConfig, "data")
     words = explicit_wins(words)
     options = parser.parse(words)
@@ -169,7 +171,7 @@ def evaluate(words: list[str]) -> None:
     data = from_dict(DataConfig, options["data"], "data")
     scores = judge_run(folder, options["split"], data=None if data == own else data)
     print_scores(f"{options['run']} on {options['split']}", scores)
-    if options["output"]:
+    if options["output"] is not None:
         write_json(Path(options["output"]), scores)
 
 
@@ -239,6 +241,12 @@ def reproduce(words: list[str]) -> None:
     from counterpoint.commands.reproduce import print_tables, reproduce_and_tell, smoke_and_tell
     from counterpoint.recipes import find_tables
 
+    if options["dataset"] and not options["table"]:
+        raise ConfigError("--dataset chooses among those of a table; name one")
+    if options["smoke"] and options["data_root"]:
+        raise ConfigError("--smoke makes its own data; leave --data-root out")
+    if options["output"] and not options["smoke"]:
+        raise ConfigError("--output is for --smoke; runs are in the folder --runs")
     tables = find_tables(options["table"], options["dataset"]) if options["table"] else []
     if options["smoke"]:
         _allocate_largely()
@@ -288,7 +296,7 @@ def prepare(words: list[str]) -> None:
 
     parser = Parser("prepare", prepare.__doc__)
     parser.add_config()
-    parser.add_argument("--output", type=str, help="write the clips set aside, with reasons, to this CSV file")
+    parser.add_output_file("write the clips set aside, with reasons, to this CSV file")
     parser.add_argument("--features", type=str, help="folder for features of the clips' segments; the rest says which")
     parser.add_argument("--overwrite", action="store_true", help="remove the features that are there")
     parser.add_class_arguments(DataConfig, "data")
@@ -319,7 +327,7 @@ def check(words: list[str]) -> None:
     parser.add_config()
     parser.add_argument("dataset", type=str, help="its name: counterpoint list datasets")
     parser.add_argument("--splits", type=str, help="folder of the dataset's lists, to be read without its media")
-    parser.add_argument("--output", type=str, help="write what was found to this JSON file as well")
+    parser.add_output_file("write what was found to this JSON file as well")
     parser.add_class_arguments(DataConfig, "data")
     options = parser.parse(explicit_wins(words))
     name = options["dataset"]

@@ -29,6 +29,7 @@ class Parser(ArgumentParser):
 
     def __init__(self, verb: str, description: str | None) -> None:
         prog = f"counterpoint {verb}"
+        self._writes_file = False
         super().__init__(prog=prog, usage=f"{prog} [options]", description=description, allow_abbrev=False)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -58,10 +59,19 @@ class Parser(ArgumentParser):
         self.add_argument("--resume", action="store_true", help=f"go on with an interrupted {what}")
         self.add_argument("--overwrite", action="store_true", help="remove what is there under this name")
 
+    def add_output_file(self, what: str) -> None:
+        """``--output FILE``; a file that cannot be written is refused when the words are parsed, before any work."""
+        self.add_argument("--output", type=str, help=what)
+        self._writes_file = True
+
     def parse(self, words: list[str]) -> dict[str, Any]:
         """Nested plain dicts: option -> value."""
         parsed: Namespace = self.parse_args(words)
         values: dict[str, Any] = parsed.as_dict()
+        if self._writes_file and values["output"] is not None:
+            from counterpoint.training.folder import require_place_for_file
+
+            require_place_for_file(Path(values["output"]))
         return values
 
 

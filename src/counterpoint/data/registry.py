@@ -25,6 +25,7 @@ class DatasetEntry:
         tasks: the labels it has; the first is the default.
         where: source and licence, for ``counterpoint list`` and for the error of a missing dataset.
         event_tasks: those of the tasks that know when something happens; the first is the default where that is asked.
+        classes: those of every task, where loading takes long and they are known before; else empty.
         load: ``(root: Path | None, task: str, seed: int, **options) -> ClipTable``; reads names and
             annotations only, no media file is opened.
     """
@@ -34,6 +35,7 @@ class DatasetEntry:
     where: str
     load: Load
     event_tasks: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     @property
     def options(self) -> dict[str, Any]:
@@ -56,7 +58,12 @@ DATASETS: Registry[DatasetEntry] = Registry("dataset")
 
 
 def dataset(
-    name: str, *, tasks: tuple[str, ...], where: str, event_tasks: tuple[str, ...] = ()
+    name: str,
+    *,
+    tasks: tuple[str, ...],
+    where: str,
+    event_tasks: tuple[str, ...] = (),
+    classes: tuple[str, ...] = (),
 ) -> Callable[[Load], Load]:
     """Decorator: register a function ``(root, task, seed, **options) -> ClipTable`` as the dataset `name`.
 
@@ -66,10 +73,12 @@ def dataset(
         where: source and licence, one or two lines.
         event_tasks: those of the tasks whose tables have events; where they cost reading more files, the function takes
             ``events: bool = False``.
+        classes: those of every task; for datasets that render or copy their clips as they are loaded, so that classes
+            that do not fit are told before.
     """
 
     def add(load: Load) -> Load:
-        DATASETS.register(name)(DatasetEntry(name, tasks, where, load, event_tasks))
+        DATASETS.register(name)(DatasetEntry(name, tasks, where, load, event_tasks, classes))
         return load
 
     return add

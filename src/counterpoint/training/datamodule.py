@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import lightning.pytorch as pl
@@ -144,6 +144,7 @@ class ClipData(pl.LightningDataModule):
         modalities: tuple[str, ...] | None = None,
         segments: int | None = None,
         progress: Progress | None = None,
+        check: Callable[[str, Sequence[str]], None] | None = None,
     ) -> ClipData:
         """List, decode and cache the clips that a configuration asks for.
 
@@ -154,11 +155,17 @@ class ClipData(pl.LightningDataModule):
             modalities: decode these alone; None: all.
             segments: targets are the classes of so many segments, ``(B, T)``; None: of clips.
             progress: called with the clips done and to be done.
+            check: called with the table's name and classes, before anything is decoded, and where they are known then,
+                before anything is rendered.
 
         Raises:
             CounterpointError: the dataset is not there, its options are wrong, or too many clips are unreadable.
         """
+        if check is not None:
+            check(config.name, DATASETS.get(config.name).classes)
         table = list_clips(config, events=segments is not None)
+        if check is not None:
+            check(table.name, table.classes)
         spec = spec or media_spec(table, config.media)
         clips = prepare_clips(table, config, spec, modalities or MODALITIES, segments=segments, progress=progress)
         return cls(clips, batch_size=config.batch_size, workers=config.workers, seed=seed)

@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -42,10 +43,33 @@ _PACKAGES = ("torch", "numpy", "lightning", "torchmetrics", "av", "safetensors",
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
+    """Write a file whole or not at all; its folder is made where it is missing.
+
+    Raises:
+        RunError: it cannot be written.
+    """
     part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def require_place_for_file(path: Path) -> None:
+    """Refuse a file that could not be written once the work is done; its folder is made.
+
+    Raises:
+        ConfigError: it is a folder, or its folder cannot be made or written into.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}; name another file") from error
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:

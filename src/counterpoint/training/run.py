@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -246,17 +248,22 @@ def evaluate(run: Run | str | Path, split: str = "test", *, data: DataConfig | N
         clips = run.data
     else:
         other = dataclasses.replace(run.config, data=data)
-        clips = _load_data(other, run.spec, run.module.model)
+        clips = _load_data(other, run.spec, run.module.model, check=partial(_require_known, run))
     table = clips.clips.table
-    for name in table.classes:
-        if name not in run.classes:
-            raise DataError(
-                f"{table.name} has the class {name!r}, which the model in {run.folder} does not know."
-                f"{did_you_mean(name, run.classes)}"
-            )
+    _require_known(run, table.name, table.classes)
     labels = torch.tensor([*(run.classes.index(name) for name in table.classes), len(run.classes)])
     scores = judge(run.module, clips, split, pick_device(run.config.accelerator), labels)
     return {"clips": len(clips.clips.clips(split)), **scores}
+
+
+def _require_known(run: Run, data: str, classes: Sequence[str]) -> None:
+    """Refuse classes that the model does not tell apart."""
+    for name in classes:
+        if name not in run.classes:
+            raise DataError(
+                f"{data} has the class {name!r}, which the model in {run.folder} does not know."
+                f"{did_you_mean(name, run.classes)}"
+            )
 
 
 def _require_place(folder: Path, config: TrainConfig, resume: bool) -> None:
@@ -281,7 +288,13 @@ def _finished(folder: Path, test: bool) -> Run:
     return run
 
 
-def _load_data(config: TrainConfig, spec: MediaSpec, model: Model, display: Display | None = None) -> ClipData:
+def _load_data(
+    config: TrainConfig,
+    spec: MediaSpec,
+    model: Model,
+    display: Display | None = None,
+    check: Callable[[str, Sequence[str]], None] | None = None,
+) -> ClipData:
     return ClipData.from_config(
         config.data,
         seed=config.seed,
@@ -289,6 +302,7 @@ def _load_data(config: TrainConfig, spec: MediaSpec, model: Model, display: Disp
         modalities=model.modalities,
         segments=model.segments if isinstance(model, LocalisationModel) else None,
         progress=None if display is None else display.callback("decode"),
+        check=check,
     )
 
 

@@ -29,6 +29,7 @@ _FACTS = "clips.json"
     "talkers",
     tasks=TASKS,
     event_tasks=("event",),
+    classes=SYLLABLES,
     where="built in: synthetic talking heads, rendered from the seed on first use; no download",
 )
 def talkers(
