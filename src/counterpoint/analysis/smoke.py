@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from counterpoint.analysis.beside import Reproduction
+from counterpoint.analysis.compare import CONFIG
 from counterpoint.analysis.config import CompareConfig
 from counterpoint.analysis.plan import plan_methods
 from counterpoint.analysis.rehearse import rehearse
@@ -49,7 +50,7 @@ def smoke(name: str, folder: str | Path, data: str | Path) -> Reproduction:
 
     Args:
         name: of `smoke_names`.
-        folder: of the comparison, made here.
+        folder: gets the comparison, in a folder of the table's name; one that is there is removed.
         data: folder of tiny datasets; made here where they are missing, so that several tables can share it.
 
     Raises:
@@ -59,6 +60,7 @@ def smoke(name: str, folder: str | Path, data: str | Path) -> Reproduction:
     folder, root = Path(folder), Path(data) / table.data
     if not root.is_dir():
         write_tiny(table.data, root)
+    files.remove_run(folder / table.name, CONFIG)
     own = from_dict(CompareConfig, table.compare)
     own = replace(own, base=replace(own.base, data=replace(own.base.data, root=str(root))))
     _make_with_its_own_model(own)
