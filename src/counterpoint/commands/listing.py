@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Callable
@@ -34,46 +35,18 @@ def _models(pattern: str) -> Rows:
     return [(name, MODELS.get(name).summary) for name in MODELS.names(pattern)]
 
 
-def _encoders(pattern: str) -> Rows:
-    from counterpoint.encoders import ENCODERS
-
-    return _of_registry(ENCODERS, pattern)
-
-
-def _fusions(pattern: str) -> Rows:
-    from counterpoint.fusion import FUSIONS
-
-    return _of_registry(FUSIONS, pattern)
+def _registered(room: str, registry: str) -> Callable[[str], Rows]:
+    """Rows of ``counterpoint.<room>.<registry>``, which is imported when it is asked for."""
+    return lambda pattern: _of_registry(getattr(importlib.import_module(f"counterpoint.{room}"), registry), pattern)
 
 
-def _intermediates(pattern: str) -> Rows:
-    from counterpoint.intermediate import INTERMEDIATES
+def _localiser_losses(pattern: str) -> Rows:
+    from counterpoint.localise import LOCALISER_LOSSES as LOSSES
 
-    return _of_registry(INTERMEDIATES, pattern)
-
-
-def _heads(pattern: str) -> Rows:
-    from counterpoint.heads import HEADS
-
-    return _of_registry(HEADS, pattern)
-
-
-def _losses(pattern: str) -> Rows:
-    from counterpoint.losses import LOSSES
-
-    return _of_registry(LOSSES, pattern)
-
-
-def _balancers(pattern: str) -> Rows:
-    from counterpoint.balance import BALANCERS
-
-    return _of_registry(BALANCERS, pattern)
-
-
-def _transforms(pattern: str) -> Rows:
-    from counterpoint.media.transforms import TRANSFORMS
-
-    return _of_registry(TRANSFORMS, pattern)
+    losses = [(name, LOSSES.get(name)) for name in LOSSES.names(pattern)]
+    return [
+        (name, f"{loss.supervision}: {_first_sentence(inspect.getdoc(loss.function) or '')}") for name, loss in losses
+    ]
 
 
 def _datasets(pattern: str) -> Rows:
@@ -97,16 +70,18 @@ def _tables(pattern: str) -> Rows:
 
 KINDS: dict[str, Callable[[str], Rows]] = {
     "models": _models,
-    "encoders": _encoders,
-    "intermediates": _intermediates,
-    "fusions": _fusions,
-    "heads": _heads,
-    "losses": _losses,
-    "balancers": _balancers,
+    "encoders": _registered("encoders", "ENCODERS"),
+    "intermediates": _registered("intermediate", "INTERMEDIATES"),
+    "fusions": _registered("fusion", "FUSIONS"),
+    "heads": _registered("heads", "HEADS"),
+    "losses": _registered("losses", "LOSSES"),
+    "localisers": _registered("localise", "LOCALISERS"),
+    "localiser_losses": _localiser_losses,
+    "balancers": _registered("balance", "BALANCERS"),
     "datasets": _datasets,
     "recipes": _recipes,
     "tables": _tables,
-    "transforms": _transforms,
+    "transforms": _registered("media.transforms", "TRANSFORMS"),
 }
 ALSO_CALLED = {"methods": "recipes"}
 
