@@ -10,7 +10,7 @@ import pytest
 import counterpoint
 
 SOURCE = Path(counterpoint.__file__).parent
-BASE = {"errors", "kinds", "registry", "distributed", "allocator", "cores"}
+BASE = {"errors", "kinds", "modes", "registry", "distributed", "allocator", "cores"}
 PLUG_IN = BASE | {"functional"}
 MODELS = PLUG_IN | {"heads", "intermediate", "fusion", "balance", "encoders", "metrics", "localise"}
 # What each room may import of the package, beside itself.

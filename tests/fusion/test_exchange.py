@@ -38,6 +38,10 @@ def test_silencing_changes_no_state_while_training():
     torch.testing.assert_close(fusion.silenced(x, "audio"), fusion.silenced(x, "audio"))  # nothing is dropped
     assert all(torch.equal(value, before[key]) for key, value in fusion.state_dict().items())
     assert fusion.part.training
+    fusion.part.norm.eval()
+    fusion.silenced(x, "audio")
+    assert fusion.part.training and not fusion.part.norm.training  # every part is left in its own mode
+    fusion.part.norm.train()
     fusion(x)
     assert not torch.equal(fusion.part.norm.running_mean, before["part.norm.running_mean"])
 

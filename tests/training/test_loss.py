@@ -1,16 +1,23 @@
 """The loss that a run minimises: the configuration's, or the balancer's where it has its own."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
 
+from counterpoint.analysis.compare import compare
+from counterpoint.analysis.config import CompareConfig
 from counterpoint.balance import OGM
-from counterpoint.errors import ConfigError, UnknownNameError
+from counterpoint.errors import ConfigError, CounterpointError, UnknownNameError
+from counterpoint.fusion import FUSIONS
 from counterpoint.losses import Unimodal
 from counterpoint.media.spec import MediaSpec
+from counterpoint.training import run
 from counterpoint.training.build import build_loss, build_parts, check_names
 from counterpoint.training.config import TrainConfig, from_dict
 from counterpoint.training.module import CounterpointModule
+from tiny_clips import tiny_data, write_tiny_clips
 
 SPEC = MediaSpec(sample_rate=8000, seconds=0.5, fps=8, size=16, gray=True)
 
@@ -54,3 +61,44 @@ def test_wrong_names_are_told_before_any_clip_is_read():
         check_names(config(loss={"name": "multiplicativ"}))
     with pytest.raises(ConfigError, match="beta is 'much'; it must be a number"):
         build_loss(config(loss={"name": "multiplicative", "options": {"beta": "much"}}), None)
+
+
+WRONG = [
+    ({"loss": {"name": "unimodal"}, "fusion": {"name": "film"}}, "those of 'audio' come from silencing"),
+    ({"loss": {"name": "multiplicative"}, "fusion": {"name": "gated"}}, "choose a late fusion"),
+    (
+        {"fusion": {"name": "sum", "attention": "simam2", "options": {"attention_options": {"dim": 0}}}},
+        "dim=0 makes the batch part of a population",
+    ),
+    (
+        {"fusion": {"name": "film", "attention": "simam2", "options": {"attention_options": {"dim": [-1, -3]}}}},
+        "dim=.*-3",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), WRONG)
+def test_parts_that_do_not_fit_each_other_are_told_before_the_first_step(tmp_path, monkeypatch, changes, words):
+    monkeypatch.setattr(run, "train_epochs", lambda *a: pytest.fail("trains"))
+    root = write_tiny_clips(tmp_path / "clips", per_split={"train": 1, "val": 1, "test": 1})
+    with pytest.raises(CounterpointError, match=words):
+        run.fit(config(data=tiny_data(root), **changes), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(json.dumps(changes))
+    asked = CompareConfig(methods=[str(recipe)], base=config(data={"name": "folder", "root": "nowhere"}))
+    with pytest.raises(ConfigError, match=f"recipe mine: .*{words}"):
+        compare(asked, tmp_path / "compared", progress=False)
+
+
+@pytest.mark.parametrize("name", FUSIONS.names())
+def test_trying_parts_out_leaves_them_as_they_are(name):
+    chosen = config(
+        fusion={"name": name, "zeta": "learned", "attention": "simam2"} if name == "sum" else {"name": name}
+    )
+    model = build_parts(chosen, 3, SPEC).model.train()
+    before, drawn = {k: v.clone() for k, v in model.state_dict().items()}, torch.get_rng_state()
+    build_loss(chosen, None, model)
+    assert torch.equal(torch.get_rng_state(), drawn) and model.fusion.training
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())

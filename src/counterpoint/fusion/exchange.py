@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from counterpoint.fusion.base import Joined
 from counterpoint.fusion.late import Late
 from counterpoint.intermediate import Intermediate
+from counterpoint.modes import evaluating
 
 
 class Exchange(Late):
@@ -40,10 +42,6 @@ class Exchange(Late):
 
     def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
         vectors = {name: x.flatten(0, -2) for name, x in features.items()}
-        training = self.part.training
-        if not update:  # nothing is dropped, and no running statistics move
-            self.part.eval()
-        acted = self.part(vectors)
-        if not update:
-            self.part.train(training)
+        with nullcontext() if update else evaluating(self.part):
+            acted = self.part(vectors)
         return super()._join({name: acted[name].reshape(x.shape) for name, x in features.items()}, update=update)

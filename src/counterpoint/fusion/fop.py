@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from counterpoint.fusion.base import FUSIONS, Fusion, Joined
 from counterpoint.fusion.superposition import Superposition
 from counterpoint.heads import create_head
 from counterpoint.intermediate.norm import BatchNorm
+from counterpoint.modes import evaluating
 from counterpoint.registry import check_choice
 
 
@@ -118,12 +120,8 @@ class FOP(Fusion):
         return torch.tanh(embedding) if self.fusion == "gated" else embedding
 
     def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
-        training = self.branch.training
-        if not update:  # nothing is dropped, and no running statistics move
-            self.branch.eval()
-        embeddings = {m: self.branch[m](x) for m, x in features.items()}
-        if not update:
-            self.branch.train(training)
+        with nullcontext() if update else evaluating(self.branch):
+            embeddings = {m: self.branch[m](x) for m, x in features.items()}
         streams = {m: self._bounded(e) for m, e in embeddings.items()}
         if self.fusion == "linear":
             streams = {m: self.factor[m] * stream for m, stream in streams.items()}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -14,22 +13,11 @@ from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.heads import check_dims, check_modalities
 from counterpoint.localise.losses import LOCALISER_LOSSES
 from counterpoint.localise.output import LocaliserOutput
+from counterpoint.modes import evaluating
 from counterpoint.registry import Registry, check_choice, check_options
 
 AUDIO, VISUAL = "audio", "visual"
 BOTH = frozenset({AUDIO, VISUAL})
-
-
-@contextlib.contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """In evaluation mode, and then each part in the mode that it was in."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
 
 
 class Localiser(nn.Module, ABC):

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from counterpoint.encoders import Encoder
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.localise import Localiser, LocaliserOutput, create_localiser
-from counterpoint.localise.base import VISUAL, evaluating
+from counterpoint.localise.base import VISUAL
 from counterpoint.models.registry import Options, create_encoders
+from counterpoint.modes import evaluating
 
 
 class LocalisationModel(nn.Module):

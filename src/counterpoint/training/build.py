@@ -34,6 +34,7 @@ from counterpoint.models import (
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import LossConfig, TrainConfig
 from counterpoint.training.task import Classification, Localisation, Task
+from counterpoint.training.tryout import try_out
 
 Inputs = dict[str, dict[str, Any]]
 
@@ -255,20 +256,27 @@ def build_loss(config: TrainConfig, balancer: Balancer | None, model: Model | No
 
     Raises:
         UnknownNameError: no such loss.
-        ConfigError: options that do not fit, or a loss is asked for beside a balancer that brings its own.
+        ConfigError: options that do not fit, a loss is asked for beside a balancer that brings its own, or it is one
+            that the model's fusion cannot be trained with.
+        ShapeError: options of the fusion that do not fit features ``(B, D)``.
     """
     if isinstance(model, LocalisationModel):
         if balancer is not None and balancer.has_own_loss:
             raise ConfigError(f"balance {config.balance.name!r} trains with a loss of its own, which localisers cannot")
         return _LocaliserLoss(model)
+    loss: Callable[..., Tensor]
     if balancer is not None and balancer.has_own_loss:
         if config.loss != LossConfig():
             raise ConfigError(
                 f"balance {config.balance.name!r} trains with a loss of its own; leave loss.name at its default"
             )
-        return balancer.loss
-    with _wrong_kinds_told("loss"):
-        return create_loss(config.loss.name, **config.loss.options)
+        loss = balancer.loss
+    else:
+        with _wrong_kinds_told("loss"):
+            loss = create_loss(config.loss.name, **config.loss.options)
+    if model is not None:
+        try_out(model.fusion, loss)
+    return loss
 
 
 class _LocaliserLoss:

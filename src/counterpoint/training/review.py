@@ -8,6 +8,7 @@ from lightning.pytorch.callbacks import Callback
 
 from counterpoint.balance import Balancer
 from counterpoint.distributed import all_gather
+from counterpoint.modes import evaluating
 from counterpoint.training.datamodule import ClipData
 from counterpoint.training.module import CounterpointModule
 from counterpoint.training.scores import first_of_each
@@ -41,10 +42,8 @@ class Review(Callback):
         balancer = module.balancer
         if balancer is None or not balancer.due(finished):
             return
-        training = module.training
-        module.eval()
-        train, held_out = (measure(module, balancer, self.data, part) for part in ("kept", "held_out"))
-        module.train(training)
+        with evaluating(module):
+            train, held_out = (measure(module, balancer, self.data, part) for part in ("kept", "held_out"))
         balancer.review(train, held_out)
 
 
