@@ -56,6 +56,14 @@ def test_every_row_of_the_tables_is_counted():
     assert all(row.parameters for row in count_recipes(["erann"], *IN_THE_PAPER))
 
 
+def test_localisers_are_counted_over_features():
+    from counterpoint.localise import create_localiser
+
+    (row,) = count_recipes(["psp"], "small_av", 28)
+    net = create_localiser("psp", {"visual": 512, "audio": 128}, 28)
+    assert row.parameters == sum(p.numel() for p in net.parameters()) and not row.reason
+
+
 def test_of_other_models_the_paper_says_nothing():
     (row,) = count_recipes(["cfn-sr"], "small_av", 8)
     assert row.printed is None and not row.differs and row.parameters < 1e6

@@ -21,6 +21,10 @@ IN_THE_PAPER = ("resnext50_mfcc", 8)
 """The model and number of classes (RAVDESS's emotions) that printed figures are of: only CFN-SR prints any."""
 
 
+AVE = {"visual": 512, "audio": 128}
+"""Widths of the features that localisers are counted over: there are no encoders."""
+
+
 @dataclass(frozen=True)
 class Count:
     """One row.
@@ -66,7 +70,9 @@ def count_recipes(names: Iterable[str], model: str, num_classes: int) -> list[Co
         recipe = load_recipe(name)
         config = recipe.apply(TrainConfig(model=ModelConfig(name=model)))
         printed = [r.value for r in recipe.paper if r.metric == "params" and (model, num_classes) == IN_THE_PAPER]
-        rows.append(_count(name, partial(build_model, config, num_classes), printed[0] if printed else None))
+        features = AVE if config.task == "localise" else None
+        make = partial(build_model, config, num_classes, features=features)
+        rows.append(_count(name, make, printed[0] if printed else None))
     return rows
 
 
@@ -95,10 +101,12 @@ def _count(name: str, build: Callable[[], nn.Module], printed: float | None = No
 
 
 def rows_of_tables() -> list[str]:
-    """The recipes in the papers' tables, in their order."""
+    """The recipes in the tables of the paper that prints numbers of parameters, in their order."""
     from counterpoint.recipes import list_tables, load_table
 
-    return list(dict.fromkeys(name for table in list_tables() for name in load_table(table).compare["methods"]))
+    tables = [load_table(table).compare for table in list_tables()]
+    printing = [table for table in tables if table["base"].get("model", {}).get("name") == IN_THE_PAPER[0]]
+    return list(dict.fromkeys(name for table in printing for name in table["methods"]))
 
 
 def print_parameters(kind: str | None, names: list[str], model: str, num_classes: int) -> None:
