@@ -134,6 +134,13 @@ def test_one_modality_alone(clips, tmp_path):
     assert run.module.model.modalities == ("audio",)
 
 
+def test_vggish_hears_each_segment_by_itself(clips, tmp_path):
+    model = {"inputs": {"audio": {"name": "vggish_mel"}}, "options": {"audio": {"name": "vggish"}}}
+    run = fit(config(clips, model=model, balance={}, epochs=1), tmp_path / "run", progress=False)
+    assert run.module.transforms["audio"].segments == SEGMENTS
+    assert load_run(run.folder).module.transforms["audio"].segments == SEGMENTS
+
+
 def test_mixed_precision(clips, tmp_path):
     chosen = {"localise": {"name": "bmfn", "segments": SEGMENTS}, "balance": {}}
     run = fit(config(clips, **chosen, epochs=1, precision="bf16-mixed"), tmp_path / "run", progress=False)

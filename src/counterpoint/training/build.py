@@ -27,6 +27,7 @@ from counterpoint.models import (
     MODELS,
     LocalisationModel,
     Model,
+    create_feature_model,
     create_localisation_model,
     create_model,
     from_pretrained,
@@ -90,6 +91,8 @@ def build_for(config: TrainConfig, table: ClipTable, spec: MediaSpec) -> Parts:
     segments, features = None, None
     if config.task == "localise":
         segments = config.localise.segments or table.segments or 1
+        if table.features is not None and table.features.segments is None:
+            raise ConfigError(f"{table.name} has one feature vector for each whole clip; leave task at classify")
         if table.features is not None and segments != table.features.segments:
             raise ConfigError(
                 f"{table.name} has features of {table.features.segments} segments a clip; leave localise.segments out"
@@ -100,6 +103,10 @@ def build_for(config: TrainConfig, table: ClipTable, spec: MediaSpec) -> Parts:
                 "more frames (data.media.fps)"
             )
     if table.features is not None:
+        if config.task == "classify" and table.features.segments is not None:
+            raise ConfigError(
+                f"the clips of {table.name} are features of segments, which are only localised; set task to localise"
+            )
         features = table.features.dims
     return build_parts(config, len(table.classes), spec, segments=segments, features=features)
 
@@ -119,7 +126,8 @@ def build_parts(
         num_classes: C.
         spec: the shape of the clips.
         segments: T, in localisation.
-        features: widths of the clips' features, where the clips are features; None: they are media.
+        features: widths of the clips' features, where the clips are features and need no encoders; None: they are
+            media.
 
     Raises:
         CounterpointError: names, options or values that do not fit.
@@ -151,22 +159,27 @@ def build_model(
     """
     if config.task == "localise":
         return _build_localiser(config, num_classes, spec, segments or 1, features)
-    if features is not None:
-        raise ConfigError("the clips are features of segments, which are only localised; set task to localise")
     between, fusion = config.intermediate, config.fusion
-    given = {"attention": fusion.attention, "zeta": fusion.zeta}
+    named = {"attention": fusion.attention, "zeta": fusion.zeta}
+    joined: dict[str, Any] = {
+        "num_classes": num_classes,
+        "modalities": config.model.modalities,
+        "fusion": fusion.name,
+        "fusion_options": {**{k: v for k, v in named.items() if v is not None}, **fusion.options},
+        "head": config.head.name,
+        "head_options": config.head.options,
+    }
     with _wrong_kinds_told("model, intermediate, fusion or head"):
+        if features is not None:
+            if between.name is not None:
+                raise ConfigError(f"intermediate {between.name!r} acts inside encoders, and features have none")
+            return create_feature_model(features, **joined)
         return create_model(
             config.model.name,
-            num_classes=num_classes,
-            modalities=config.model.modalities,
             intermediate=between.name,
             intermediate_layers=between.layers,
             intermediate_options=between.options,
-            fusion=fusion.name,
-            fusion_options={**{k: v for k, v in given.items() if v is not None}, **fusion.options},
-            head=config.head.name,
-            head_options=config.head.options,
+            **joined,
             **_encoder_options(config, spec, 1),
         )
 
@@ -315,15 +328,14 @@ def _following(
     if transform.get("name") == "frames":  # as many channels as the pictures have
         return {"in_channels": spec.channels}
     name = changes.get("name", MODELS.get(model).encoders[modality]["name"])
-    takes = inspect.signature(ENCODERS.get(name)).parameters.keys() & {"n_mfcc", "num_frames"}
+    takes = inspect.signature(ENCODERS.get(name)).parameters.keys() & {"n_mfcc", "n_mels", "num_frames"}
     if not takes - changes.keys():
         return {}
     with torch.device("cpu"):
         silence = torch.zeros(1, spec.num_samples)
         height, width = _transforms({modality: dict(transform)}, spec, augment=False)[modality](silence).shape[-2:]
-    return {
-        option: value for option, value in (("n_mfcc", height), ("num_frames", width // segments)) if option in takes
-    }
+    follows = {"n_mfcc": height, "n_mels": height, "num_frames": width // segments}
+    return {option: value for option, value in follows.items() if option in takes}
 
 
 def _resolve(config: TrainConfig) -> Inputs:
