@@ -15,7 +15,6 @@ from counterpoint.analysis.results import (
     MethodResult,
     ModalityScores,
     RunResult,
-    Scores,
     SeedResult,
     Trial,
 )
@@ -106,18 +105,16 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
                         run_folder, skill, seed, len(classes), ratio="ogm" in name or "df" in name, zeta="df" in name
                     )
                 )
-                score = Scores(float(traces[-1].correct.mean()), skill)
+                score = {"accuracy": float(traces[-1].correct.mean()), "mAP": skill}
                 alone = {
-                    m: ModalityScores(
-                        Scores(skill * k, 0.5), Scores(skill * k * 0.95, 0.5), Scores(skill * k * 1.1, 0.5)
-                    )
+                    m: ModalityScores(*({"accuracy": skill * k * share, "mAP": 0.5} for share in (1.0, 0.95, 1.1)))
                     for m, k in zip(MODALITIES, (0.9, 0.5), strict=True)
                 }
                 runs.append(RunResult(str(run_folder.relative_to(folder)), seed, 11, score, score, alone, {}, 12.3))
             correct[name] = np.stack([t.correct for t in traces])
             abilities = {
                 m: {
-                    kind: mean_interval([getattr(r.modalities[m], kind).accuracy for r in runs])
+                    kind: mean_interval([getattr(r.modalities[m], kind)["accuracy"] for r in runs])
                     for kind in ("decoupled", "silenced", "probe")
                 }
                 for m in MODALITIES
@@ -125,8 +122,7 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
             results[name] = MethodResult(
                 name=name,
                 title=f"The method {name}",
-                accuracy=mean_interval([r.test.accuracy for r in runs]),
-                mAP=mean_interval([r.test.mAP for r in runs]),
+                scores={metric: mean_interval([r.test[metric] for r in runs]) for metric in score},
                 modalities=abilities,
                 difference=None,
                 seeds=tuple(SeedResult(r.seed, r.test, r.modalities) for r in runs),
@@ -139,7 +135,13 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
         corrected = correct_holm(found)
         results = {n: replace(r, difference=corrected.get(n)) for n, r in results.items()}
         alone = {
-            m: replace(results[baseline], name=m, title=f"{m} alone", accuracy=mean_interval(v), modalities={})
+            m: replace(
+                results[baseline],
+                name=m,
+                title=f"{m} alone",
+                scores={**results[baseline].scores, "accuracy": mean_interval(v)},
+                modalities={},
+            )
             for m, v in (("audio", [0.68, 0.7, 0.69][: len(seeds)]), ("visual", [0.5, 0.46, 0.48][: len(seeds)]))
         }
         return Comparison(

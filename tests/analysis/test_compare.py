@@ -64,18 +64,18 @@ def test_everything_promised_is_written(done):
 
 def test_figures_agree_with_the_runs(done):
     for method in (*done.methods.values(), *done.alone.values()):
-        assert method.accuracy.mean == pytest.approx(np.mean([r.test.accuracy for r in method.runs]))
+        assert method.accuracy.mean == pytest.approx(np.mean([r.test["accuracy"] for r in method.runs]))
         for run in method.runs:
             result = json.loads((done.folder / run.folder / "result.json").read_text())
-            assert run.test.accuracy == pytest.approx(result["test"]["accuracy"])
-            assert run.test.mAP == pytest.approx(result["test"]["mAP"])
-            assert run.val.accuracy == result["val"]["accuracy"]
+            assert run.test["accuracy"] == pytest.approx(result["test"]["accuracy"])
+            assert run.test["mAP"] == pytest.approx(result["test"]["mAP"])
+            assert run.val["accuracy"] == result["val"]["accuracy"]
             trace = load_trace(done.folder / run.folder / "trace.npz")
-            assert trace.correct.mean() == pytest.approx(run.test.accuracy)
+            assert trace.correct.mean() == pytest.approx(run.test["accuracy"])
             for modality, scores in run.modalities.items():
                 decoupled = trace.decoupled[modality].argmax(1) == trace.target
-                assert scores.decoupled.accuracy == pytest.approx(decoupled.mean())
-                assert scores.decoupled.accuracy == pytest.approx(result["test"][f"accuracy_{modality}"])
+                assert scores.decoupled["accuracy"] == pytest.approx(decoupled.mean())
+                assert scores.decoupled["accuracy"] == pytest.approx(result["test"][f"accuracy_{modality}"])
                 assert scores.probe is not None
 
 

@@ -14,7 +14,7 @@ from counterpoint.analysis import compare as compare_module
 from counterpoint.analysis.compare import compare
 from counterpoint.analysis.config import CompareConfig
 from counterpoint.analysis.folds import check_folds, check_tables, complete_seeds
-from counterpoint.analysis.results import RunResult, Scores
+from counterpoint.analysis.results import RunResult
 from counterpoint.cli import main
 from counterpoint.data import DATASETS, ClipTable, load_table
 from counterpoint.data.registry import dataset
@@ -101,13 +101,13 @@ def test_figures_are_of_the_pooled_clips(done):
                 *((seed.modalities[m].probe, f"probe/{m}") for m in seed.modalities),
             ):
                 expected = top1_and_map(joined[key].astype(np.float64), joined["target"])
-                assert (scores.accuracy, scores.mAP) == pytest.approx(expected, abs=1e-6)
+                assert (scores["accuracy"], scores["mAP"]) == pytest.approx(expected, abs=1e-6)
             per_fold = [top1_and_map(f["logits"].astype(np.float64), f["target"])[0] for f in found]
             assert seed.fold_accuracy == pytest.approx(np.mean(per_fold))
-        assert method.accuracy.mean == pytest.approx(np.mean([s.test.accuracy for s in method.seeds]))
+        assert method.accuracy.mean == pytest.approx(np.mean([s.test["accuracy"] for s in method.seeds]))
         assert method.fold_accuracy.mean == pytest.approx(np.mean([s.fold_accuracy for s in method.seeds]))
         probes = method.modalities["audio"]["probe"]
-        assert probes.mean == pytest.approx(np.mean([s.modalities["audio"].probe.accuracy for s in method.seeds]))
+        assert probes.mean == pytest.approx(np.mean([s.modalities["audio"].probe["accuracy"] for s in method.seeds]))
 
 
 def test_the_paired_test_is_over_the_pooled_clips(done):
@@ -217,7 +217,7 @@ def test_folds_that_cannot_be_pooled_are_refused(clips, tmp_path):
 
 def test_only_whole_seeds_count_in_the_order_of_the_folds():
     def run(seed, fold):
-        return RunResult("", seed, 0, Scores(0, 0), Scores(0, 0), {}, fold=fold)
+        return RunResult("", seed, 0, {"accuracy": 0.0}, {"accuracy": 0.0}, {}, fold=fold)
 
     runs = [run(0, 2), run(1, 0), run(0, 1), run(2, None)]
     assert [[r.fold for r in found] for found in complete_seeds(runs, [1, 2]).values()] == [[1, 2]]
@@ -225,8 +225,8 @@ def test_only_whole_seeds_count_in_the_order_of_the_folds():
 
 
 def test_probes_of_classes_never_trained_are_pooled_without_nan():
-    from counterpoint.analysis.worker import scores
+    from counterpoint.analysis.score import score
 
     logits = torch.tensor([[0.0, -1.0, -torch.inf], [-1.0, -0.5, -torch.inf]])
-    found = scores(logits, torch.tensor([0, 2]))
-    assert found.accuracy == 0.5 and np.isfinite(found.mAP)
+    found = score(logits, torch.tensor([0, 2]))
+    assert found["accuracy"] == 0.5 and np.isfinite(found["mAP"])

@@ -83,8 +83,10 @@ def test_csv_and_json_hold_every_run(make_comparison):
     assert len(per_seed) == 7 * 3
     assert (
         float(per_seed[0]["audio_probe_accuracy"])
-        == comparison.methods["concat"].runs[0].modalities["audio"].probe.accuracy
+        == comparison.methods["concat"].runs[0].modalities["audio"].probe["accuracy"]
     )
     plain = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
     assert plain["methods"]["mmcosine"]["difference"]["verdict"] == "worse"
-    assert plain["methods"]["concat"]["accuracy"]["values"] == list(comparison.methods["concat"].accuracy.values)
+    assert plain["methods"]["concat"]["scores"]["accuracy"]["values"] == list(
+        comparison.methods["concat"].accuracy.values
+    )
