@@ -23,6 +23,7 @@ SHAPES = {
     "small_av": {"audio": (1, 24, 40), "visual": (1, 9, 24, 20)},
     "resnet18_av": {"audio": (1, 33, 36), "visual": (3, 2, 32, 32)},
     "resnext50_mfcc": {"audio": (1, 13, 20), "visual": (3, 4, 24, 24)},
+    "resnet_se34_av": {"audio": (1, 40, 24), "visual": (3, 1, 32, 32)},
 }
 OPTIONS = {"resnext50_mfcc": {"audio": {"num_frames": 20}}}
 
@@ -148,7 +149,7 @@ def test_wrong_options_are_told(options, error, message):
 def test_unknown_models_are_proposed():
     with pytest.raises(UnknownNameError, match="Did you mean 'small_av'"):
         create_model("small-av", num_classes=2)
-    assert list_models("*res*") == ["resnet18_av", "resnext50_mfcc"]
+    assert list_models("*res*") == ["resnet18_av", "resnet_se34_av", "resnext50_mfcc"]
 
 
 def test_wrong_inputs_are_told():

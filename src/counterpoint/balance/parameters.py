@@ -28,7 +28,8 @@ def select_parameters(encoders: Mapping[str, nn.Module], which: str) -> dict[str
     for modality, encoder in encoders.items():
         parameters = _convolutions(encoder) if which == "conv" else list(encoder.parameters())
         if not parameters:
-            hint = "; parameters='all' would balance every one" if which == "conv" else ""
+            some = next(encoder.parameters(), None) is not None
+            hint = "; parameters='all' would balance every one" if which == "conv" and some else ""
             kind = "convolutions" if which == "conv" else "parameters"
             raise ConfigError(f"The encoder of {modality!r} has no {kind} to balance{hint}.")
         for parameter in parameters:

@@ -24,20 +24,23 @@ class FeatureDataset(Dataset[dict[str, Tensor]]):
     """The clips of one split.
 
     An item is ``{"audio": float32 (T, D_a), "visual": float32 (T, H, W, D_v), "target": int64 (T,),
-    "index": int64 ()}`` with the modalities that there are; `index` is the clip's place in :attr:`clips`. Works with
-    any number of loading processes: each opens the files for itself when it first reads.
+    "index": int64 ()}`` with the modalities that there are; where a whole clip has one vector, ``{"audio": float32
+    (D_a,), "visual": float32 (D_v,), "target": int64 (), "index": int64 ()}``. `index` is the clip's place in
+    :attr:`clips`. Works with any number of loading processes: each opens the files for itself when it first reads.
 
     Args:
         clips: the clips, in order.
         features: where their rows are.
-        targets: of each clip the class of each of its segments, ``(len(clips), T)``.
+        targets: of each clip the class of each of its segments, ``(len(clips), T)``, or its own, ``(len(clips),)``.
 
     Attributes:
         clips: as given.
-        targets: int64 ``(len(clips), T)``.
+        targets: int64 ``(len(clips), T)`` or ``(len(clips),)``.
     """
 
-    def __init__(self, clips: Sequence[Clip], features: Features, targets: Sequence[Sequence[int]]) -> None:
+    def __init__(
+        self, clips: Sequence[Clip], features: Features, targets: Sequence[Sequence[int]] | Sequence[int]
+    ) -> None:
         self.clips = tuple(clips)
         self.modalities = features.modalities
         self.targets = torch.tensor(targets, dtype=torch.int64)

@@ -21,10 +21,11 @@ from counterpoint.registry import did_you_mean
 FEATURES, CLIPS, EVENTS = "features.h5", "clips.csv", "events.csv"
 
 _LAYOUT = """the folder must look like this:
-  features.h5     datasets audio (N, T, D) and visual (N, T, H, W, D), or one of them, floating-point
+  features.h5     datasets audio (N, T, D) and visual (N, T, H, W, D), or one of them, floating-point;
+                  or both (N, D): one vector for each clip
   clips.csv       columns clip, class, seconds; optional: split, group; N rows, in the order of features.h5
                     class    empty where nothing happens
-                    seconds  length of the clip, which the T segments share equally
+                    seconds  length of the clip, which the T segments share equally; vectors need none
                     split    train, val or test; where absent, the split is drawn
                     group    speaker or source video, kept on one side of a drawn split
   events.csv      optional; columns clip, start, end, class; seconds. Without it the class fills the whole clip"""
@@ -34,13 +35,14 @@ _ROUNDING = 0.05  # seconds that an event may last beyond its clip: times are ro
 
 @dataclass(frozen=True)
 class ListedClip:
-    """A row of ``clips.csv``: the class is empty where nothing happens, the split where it is to be drawn."""
+    """A row of ``clips.csv``: the class is empty where nothing happens, the split where it is to be drawn; the length
+    is None where the file tells none."""
 
     clip: str
     label: str
     split: str
     group: str | None
-    seconds: float
+    seconds: float | None
 
 
 @dataset("features", tasks=("event",), where="features of your own clips", event_tasks=("event",))
@@ -67,6 +69,10 @@ def load_features(
             raise DatasetNotFoundError(f"There is no {root / name}; {_LAYOUT}")
     rows = parse_clips(read_text(root / CLIPS), str(root / CLIPS))
     features, encoders = _open(root / FEATURES, [row.clip for row in rows])
+    if features.segments is None:
+        return _table_of_vectors(root, rows, features, encoders, seed, val=val, test=test, disjoint=disjoint)
+    if any(row.seconds is None for row in rows):
+        raise DataError(f"{root / CLIPS}, line 1: column 'seconds' is missing, which features of segments need")
     events, classes, refused = _events(root / EVENTS, rows)
     sides, how = _split(root.resolve().name, rows, events, classes, val=val, test=test, seed=seed, disjoint=disjoint)
     return ClipTable(
@@ -83,11 +89,43 @@ def load_features(
             )
             for row in rows
         ),
-        media=MediaSpec(seconds=max(row.seconds for row in rows)),
+        media=MediaSpec(seconds=max(_length(row) for row in rows)),
         notes=(*encoders, *how),
         refused=refused,
         events=events,
         segments=features.segments,
+        features=features,
+        group_word="group",
+    )
+
+
+def _table_of_vectors(
+    root: Path,
+    rows: Sequence[ListedClip],
+    features: Features,
+    encoders: Sequence[str],
+    seed: int,
+    *,
+    val: float,
+    test: float,
+    disjoint: bool,
+) -> ClipTable:
+    """Clips with one vector and one class each: they are classified whole."""
+    if (root / EVENTS).exists():
+        raise DataError(f"{root / EVENTS}: events need features of segments, but {FEATURES} has a vector for each clip")
+    classes = _some(tuple(sorted({row.label for row in rows if row.label})))
+    known = [row for row in rows if row.label]
+    labels = {row.clip: (Event(classes.index(row.label), 0.0, 1.0),) for row in known}
+    sides, how = _split(root.resolve().name, known, labels, classes, val=val, test=test, seed=seed, disjoint=disjoint)
+    return ClipTable(
+        name=f"features/{root.resolve().name}",
+        classes=classes,
+        clips=tuple(
+            Clip(row.clip, root / FEATURES, classes.index(row.label), sides[row.clip], row.group) for row in known
+        ),
+        media=MediaSpec(),
+        notes=(*encoders, *how),
+        refused={row.clip: f"it has no class in {CLIPS}" for row in rows if not row.label},
         features=features,
         group_word="group",
     )
@@ -103,7 +141,7 @@ def parse_clips(text: str, source: str) -> list[ListedClip]:
     Raises:
         DataError: a row that does not fit, with line and column.
     """
-    rows = parse_csv(text, source, ("clip", "class", "seconds"), ("split", "group"))
+    rows = parse_csv(text, source, ("clip", "class"), ("seconds", "split", "group"))
     if not rows:
         raise DataError(f"{source} has no rows")
     lines: dict[str, int] = {}
@@ -123,7 +161,9 @@ def parse_clips(text: str, source: str) -> list[ListedClip]:
     return listed
 
 
-def _seconds(row: Row) -> float:
+def _seconds(row: Row) -> float | None:
+    if "seconds" not in row:
+        return None
     try:
         seconds = float(row["seconds"])
     except ValueError:
@@ -131,6 +171,11 @@ def _seconds(row: Row) -> float:
     if not 0 < seconds < math.inf:
         raise row.error("seconds", f"{row['seconds']!r} is not a length in seconds")
     return seconds
+
+
+def _length(row: ListedClip) -> float:
+    assert row.seconds is not None
+    return row.seconds
 
 
 def _open(path: Path, clips: Sequence[str]) -> tuple[Features, list[str]]:
@@ -161,7 +206,7 @@ def _events(
     if not path.exists():
         classes = tuple(sorted(names))
         whole: dict[str, tuple[Event, ...]] = {
-            row.clip: (Event(classes.index(row.label), 0.0, row.seconds),) if row.label else () for row in rows
+            row.clip: (Event(classes.index(row.label), 0.0, _length(row)),) if row.label else () for row in rows
         }
         return whole, _some(classes), {}
     text = parse_csv(read_text(path), str(path), ("clip", "start", "end", "class"))
@@ -181,8 +226,8 @@ def _events(
         happening = {classes[event.label] for event in events}
         if row.label and row.label not in happening:
             refused[row.clip] = f"its class is {row.label!r} in {CLIPS}, but {EVENTS} has no such event of it"
-        elif any(event.end > row.seconds + _ROUNDING for event in events):
-            refused[row.clip] = f"an event ends after the clip, which lasts {row.seconds:g} s"
+        elif any(event.end > _length(row) + _ROUNDING for event in events):
+            refused[row.clip] = f"an event ends after the clip, which lasts {_length(row):g} s"
     return found, _some(classes), refused
 
 

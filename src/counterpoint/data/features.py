@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 AXES = {"audio": ("clips", "T", "D"), "visual": ("clips", "T", "H", "W", "D")}
 """What the axes of each modality's dataset are: T segments, maps of H x W, D features."""
+VECTORS = ("clips", "D")
+"""What they are where a whole clip has one vector, in every modality."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,22 @@ class Features:
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Modality -> shape of a clip: audio ``(T, D)``, visual ``(T, H, W, D)``. Opens the files, reads no features.
+        """Modality -> shape of a clip: audio ``(T, D)``, visual ``(T, H, W, D)``; or all ``(D,)``. Opens the files,
+        reads no features.
 
         Raises:
             DataError: a file is missing, damaged or without the dataset; axes or kind of numbers are others; files of
                 one modality differ in shape, or modalities in T.
         """
         shapes = {modality: shape for modality, (_, shape) in self._looked_at.items()}
+        vectors = [modality for modality, shape in shapes.items() if len(shape) == 1]
+        if vectors:
+            for modality in shapes.keys() - vectors:
+                raise DataError(
+                    f"The {vectors[0]} features are one vector for each clip ({self._a_file(vectors[0])}), but the "
+                    f"{modality} features are of segments ({self._a_file(modality)})"
+                )
+            return shapes
         if len({shape[0] for shape in shapes.values()}) > 1:
             each = ", ".join(f"{modality} {shape[0]} ({self._a_file(modality)})" for modality, shape in shapes.items())
             raise DataError(f"The modalities differ in segments per clip, T: {each}")
@@ -78,9 +89,10 @@ class Features:
         return {modality: shape[-1] for modality, shape in self.shapes.items()}
 
     @property
-    def segments(self) -> int:
-        """T; see :attr:`shapes`."""
-        return next(iter(self.shapes.values()))[0]
+    def segments(self) -> int | None:
+        """T; None where a clip has one vector for the whole of it. See :attr:`shapes`."""
+        shape = next(iter(self.shapes.values()))
+        return shape[0] if len(shape) > 1 else None
 
     @cached_property
     def _looked_at(self) -> dict[str, tuple[dict[Source, int], tuple[int, ...]]]:
@@ -103,9 +115,10 @@ def _look_at(modality: str, rows: Iterable[FeatureRow]) -> tuple[dict[Source, in
                 raise DataError(f"{path}: no modality is called {modality!r}.{did_you_mean(modality, AXES)}")
             if data.dtype.kind != "f":
                 raise DataError(f"{path}: dataset {name!r} holds {data.dtype}; features must be floating-point numbers")
-            if len(found) != len(axes) or 0 in found[1:]:
+            if len(found) not in (len(axes), len(VECTORS)) or 0 in found[1:]:
                 raise DataError(
-                    f"{path}: dataset {name!r} has the shape {found}; {modality} features must be ({', '.join(axes)})"
+                    f"{path}: dataset {name!r} has the shape {found}; {modality} features must be ({', '.join(axes)}), "
+                    f"or one vector for each clip, ({', '.join(VECTORS)})"
                 )
             if shape and found[1:] != shape:
                 raise DataError(f"{path}: a row of {name!r} has the shape {found[1:]}, in other files {shape}")
@@ -136,7 +149,7 @@ class PreparedFeatures:
         modalities: what the clips have.
         set_aside: clip id -> why it is not used.
         decoded: 0: nothing is.
-        segments: T.
+        segments: T, and clips have a class for each; None: one vector and one class for a whole clip.
 
     Raises:
         DataError: the files are missing, damaged or of another shape; or too many clips cannot be used.
@@ -156,7 +169,7 @@ class PreparedFeatures:
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         check_max_bad(max_bad)
-        if table.features is None or table.events is None:
+        if table.features is None or (table.events is None and table.features.segments is not None):
             raise DataError(f"{table.name} is not a table of features with events")
         self.table = table
         self.features = _only(table.features, modalities)
@@ -192,9 +205,11 @@ class PreparedFeatures:
         """
         from counterpoint.data.feature_dataset import FeatureDataset
 
+        clips = self.clips(split)
+        if self.segments is None:
+            return FeatureDataset(clips, self.features, [clip.label for clip in clips])
         assert self.table.events is not None
         events = self.table.events
-        clips = self.clips(split)
         each = [(events.get(clip.id, ()), _seconds(clip, self.spec.seconds)) for clip in clips]
         targets = [segment_classes(found, length, self.segments, self.table.background) for found, length in each]
         return FeatureDataset(clips, self.features, targets)

@@ -55,7 +55,7 @@ def read_training(folder: str | Path) -> FopFeatures:
         DatasetNotFoundError: a file is not there.
         DataError: a file with other columns or values than these, or two that do not belong together.
     """
-    paths = {modality: _path(folder, (f"{name}Train.csv",)) for modality, name in _FILES.items()}
+    paths = training_files(folder)
     speakers = {modality: _speakers(path, DIMS[modality]) for modality, path in paths.items()}
     _check_rows(paths, {modality: len(names) for modality, names in speakers.items()})
     for row, (voice, face) in enumerate(zip(speakers["audio"], speakers["visual"], strict=True), 1):
@@ -66,6 +66,16 @@ def read_training(folder: str | Path) -> FopFeatures:
     names, target = np.unique(np.array(speakers["visual"]), return_inverse=True)
     features = {modality: _numbers(path, DIMS[modality]) for modality, path in paths.items()}
     return FopFeatures(features, target.reshape(-1).astype(np.int64), tuple(str(name) for name in names))
+
+
+def training_files(folder: str | Path) -> dict[str, Path]:
+    """Modality -> file of the training pairs.
+
+    Raises:
+        DatasetNotFoundError: a file is not there.
+        DataError: it is a pointer of Git LFS.
+    """
+    return {modality: _path(folder, (f"{name}Train.csv",)) for modality, name in _FILES.items()}
 
 
 def read_test(folder: str | Path, pairs: str = "unseenunheard") -> FopFeatures:
@@ -79,14 +89,24 @@ def read_test(folder: str | Path, pairs: str = "unseenunheard") -> FopFeatures:
         DatasetNotFoundError: a file is not there.
         DataError: a file with other columns or values than these, or two of different length.
     """
-    paths = {
-        modality: _path(folder, (f"{name}_veriflist_test_{pairs}.csv", f"{name}_veriflist_test_random_{pairs}.csv"))
-        for modality, name in _FILES.items()
-    }
+    paths = test_files(folder, pairs)
     features = {modality: _numbers(path, DIMS[modality]) for modality, path in paths.items()}
     _check_rows(paths, {modality: len(rows) for modality, rows in features.items()})
     target = (np.arange(len(features["visual"])) + 1) % 2
     return FopFeatures(features, target.astype(np.int64))
+
+
+def test_files(folder: str | Path, pairs: str) -> dict[str, Path]:
+    """Modality -> file of the test pairs; see :func:`read_test`.
+
+    Raises:
+        DatasetNotFoundError: a file is not there.
+        DataError: it is a pointer of Git LFS.
+    """
+    return {
+        modality: _path(folder, (f"{name}_veriflist_test_{pairs}.csv", f"{name}_veriflist_test_random_{pairs}.csv"))
+        for modality, name in _FILES.items()
+    }
 
 
 def _path(folder: str | Path, names: tuple[str, ...]) -> Path:

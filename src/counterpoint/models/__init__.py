@@ -1,5 +1,6 @@
 """Models: encoders, fusion and head put together, by name; and encoders with a localiser."""
 
+from counterpoint.models.given import create_feature_model
 from counterpoint.models.localisation import LocalisationModel, create_localisation_model
 from counterpoint.models.multimodal import MultimodalModel
 from counterpoint.models.pretrained import Model, from_pretrained
@@ -11,6 +12,7 @@ __all__ = [
     "Model",
     "ModelEntry",
     "MultimodalModel",
+    "create_feature_model",
     "create_localisation_model",
     "create_model",
     "from_pretrained",

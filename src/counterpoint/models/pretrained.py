@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from counterpoint.errors import ConfigError
+from counterpoint.models import given
 from counterpoint.models.localisation import LocalisationModel, create_localisation_model
 from counterpoint.models.multimodal import MultimodalModel
 from counterpoint.models.registry import create_model
@@ -72,7 +73,11 @@ def from_pretrained(folder: str | Path) -> Model:
 
 
 def _create(name: str, options: Mapping[str, Any]) -> Model:
-    return create_localisation_model(**options) if name == "localisation" else create_model(name, **options)
+    made: dict[str, Callable[..., Model]] = {
+        "localisation": create_localisation_model,
+        given.NAME: given.create_feature_model,
+    }
+    return made[name](**options) if name in made else create_model(name, **options)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from counterpoint.encoders import Encoder, create_encoder
 from counterpoint.errors import ConfigError
@@ -14,6 +14,7 @@ from counterpoint.models.places import Layers, create_places
 from counterpoint.registry import Registry, did_you_mean
 
 Options = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def create_model(
 def create_encoders(name: str, modalities: Sequence[str] | None, changes: Mapping[str, Options]) -> dict[str, Encoder]:
     """The encoders of a registered model, with fresh weights; see :func:`create_model`."""
     entry = MODELS.get(name)
-    chosen = _subset(name, entry.encoders, modalities)
+    chosen = subset(f"model {name!r}", entry.encoders, modalities)
     for modality, change in changes.items():
         if modality not in entry.encoders:
             known = did_you_mean(modality, entry.encoders)
@@ -119,15 +120,25 @@ def list_models(pattern: str = "*") -> list[str]:
     return MODELS.names(pattern)
 
 
-def _subset(name: str, encoders: Mapping[str, Options], modalities: Sequence[str] | None) -> dict[str, Options]:
+def subset(owner: str, parts: Mapping[str, T], modalities: Sequence[str] | None) -> dict[str, T]:
+    """The parts of these modalities alone, in the order of the parts; None: all.
+
+    Args:
+        owner: whose they are, for messages.
+        parts: by modality.
+        modalities: one or more, each once.
+
+    Raises:
+        ConfigError: modalities that it does not have, that come twice, or none.
+    """
     if modalities is None:
-        return dict(encoders)
+        return dict(parts)
     for modality in modalities:
-        if modality not in encoders:
-            raise ConfigError(f"model {name!r} has no modality {modality!r}.{did_you_mean(modality, encoders)}")
+        if modality not in parts:
+            raise ConfigError(f"{owner} has no modality {modality!r}.{did_you_mean(modality, parts)}")
     if not modalities or len(set(modalities)) < len(modalities):
-        raise ConfigError(f"modalities must name one or more of {', '.join(encoders)}, each once; got {modalities}")
-    return {m: options for m, options in encoders.items() if m in modalities}
+        raise ConfigError(f"modalities must name one or more of {', '.join(parts)}, each once; got {modalities}")
+    return {m: part for m, part in parts.items() if m in modalities}
 
 
 def _create_encoder(options: dict[str, Any], changes: Options) -> Encoder:
@@ -149,6 +160,13 @@ MODELS.register("resnet18_av")(
         "two ResNet-18, of spectrograms and of colour frames, as OGM-GE, SimAM² and MMCosine train",
         {"audio": {"name": "resnet18", "in_channels": 1}, "visual": {"name": "resnet18", "in_channels": 3}},
         {"audio": {"name": "log_spectrogram"}, "visual": {"name": "frames"}},
+    )
+)
+MODELS.register("resnet_se34_av")(
+    ModelEntry(
+        "ResNetSE34 of speech and a ResNet-34 of a colour face, as MMCosine's released code trains on VoxCeleb",
+        {"audio": {"name": "resnet_se34", "in_channels": 1}, "visual": {"name": "resnet34", "in_channels": 3}},
+        {"audio": {"name": "speaker_mel"}, "visual": {"name": "frames"}},
     )
 )
 MODELS.register("resnext50_mfcc")(
