@@ -8,12 +8,14 @@ import torch
 
 from counterpoint.analysis.compare import compare
 from counterpoint.analysis.config import CompareConfig
+from counterpoint.analysis.report import write_run_report
 from counterpoint.analysis.score import score
 from counterpoint.analysis.tables import methods_table, summary
 from counterpoint.analysis.timelines import timelines
 from counterpoint.analysis.traces import Trace, load_trace, save_trace
 from counterpoint.errors import ConfigError
 from counterpoint.training.config import from_dict
+from counterpoint.training.run import load_run
 from tiny_clips import CLASSES, SECONDS, tiny_data, write_tiny_clips
 
 SEGMENTS = 5
@@ -81,6 +83,16 @@ def test_the_report_shows_what_was_found_when(done):
     assert "What was found when" in page and "always background" in page and "top-1" not in page
     rows = (done.folder / "results.csv").read_text().splitlines()
     assert {"accuracy", "event_f1", "video_accuracy", "audio_silenced"} <= set(rows[0].split(","))
+
+
+def test_a_run_has_a_report_of_its_own(done):
+    page = write_run_report(load_run(done.folder / done.methods["psp"].runs[0].folder)).read_text()
+    assert "psp, fully supervised" in page and "always background" in page
+    trace = load_trace(done.folder / done.methods["psp"].runs[0].folder / "trace.npz")
+    for label, name in enumerate((*CLASSES, "background")):
+        segments = trace.target == label
+        share = f"{100 * (trace.found[segments] == label).mean():.1f}"
+        assert f'<th scope="row">{name}</th><td>{segments.sum()}</td><td>{share}</td>' in page
 
 
 def test_a_finished_comparison_is_not_run_again(done, clips, monkeypatch):

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from counterpoint.analysis import figures
 from counterpoint.analysis import page as html
 from counterpoint.analysis.history import History, read_history
 from counterpoint.analysis.results import Comparison, MethodResult
-from counterpoint.analysis.score import METRICS, Metric
+from counterpoint.analysis.score import METRICS, Metric, score
 from counterpoint.analysis.tables import (
     Column,
     Table,
@@ -109,6 +111,8 @@ def write_run_report(run: Run) -> Path:
     if len(modalities) > 1:
         for modality, scores in found.modalities.items():
             judged |= {f"{modality}, {kind}": s for kind in ("decoupled", "silenced") if (s := getattr(scores, kind))}
+    if trace.target.ndim == 2:
+        judged["always background"] = score(np.eye(len(run.classes) + 1)[np.full_like(trace.target, -1)], trace.target)
     rows = [(name, *(percent(scores.get(metric)) for metric in metrics)) for name, scores in judged.items()]
     columns = (
         Column("Logits", "Joint; a modality's own share of them (decoupled); or with all others silenced (silenced)."),
@@ -122,7 +126,7 @@ def write_run_report(run: Run) -> Path:
             "soft",
         ),
         html.paragraph(
-            f"On test {', '.join(f'{m.heading} {percent(found.test[key])} %' for key, m in metrics.items())}, on "
+            f"Test: {', '.join(f'{m.heading} {percent(found.test[key])} %' for key, m in metrics.items())}, on "
             f"{_count(len(trace.ids), 'clip')} of {_count(len(run.classes), 'class', 'classes')}. One run says "
             "nothing of how much another seed would change; counterpoint compare does.",
             "lead",
@@ -130,6 +134,7 @@ def write_run_report(run: Run) -> Path:
         *_warnings(len(table.shared_groups())),
         html.heading("Test results"),
         html.result_table(Table(f"Test results on {table.name}", columns, tuple(rows))),
+        *_each_class(trace, run.classes),
         *_figures({name: [read_history(run.folder)]}, {name: [trace]}, modalities, run.classes, metrics["accuracy"]),
         html.heading("Data"),
         html.definitions(_data(table.name, {s: len(run.data.clips.clips(s)) for s in ("train", "val", "test")})),
@@ -140,6 +145,25 @@ def write_run_report(run: Run) -> Path:
     path = run.folder / REPORT
     files.write_text(path, html.page(f"Counterpoint: {name} on {table.name}", body))
     return path
+
+
+def _each_class(trace: Trace, classes: Sequence[str]) -> list[str]:
+    """Of a localiser, how well it knows the segments of each class."""
+    if trace.target.ndim < 2:
+        return []
+    import torch
+
+    from counterpoint.metrics import per_class_accuracy
+
+    found, target = torch.from_numpy(trace.found), torch.from_numpy(trace.target)
+    shares = per_class_accuracy(found, target, len(classes)).tolist()
+    counts = target.flatten().bincount(minlength=len(classes) + 1).tolist()
+    rows = [
+        (name, str(count), percent(None if np.isnan(share) else share))
+        for name, count, share in zip((*classes, "background"), counts, shares, strict=True)
+    ]
+    table = html.text_table("Segments of each class that were found", ("Class", "Segments", "Found, %"), rows)
+    return [html.folded("Each class", table)]
 
 
 def flatten_options(options: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
