@@ -100,9 +100,11 @@ def tables_of(made: Reproduction) -> list[Table]:
                 Column("measured", "Mean over seeds and its 95 % interval.", group),
                 Column("difference", "Measured less printed.", group),
             ]
-        columns.append(Column("", "Why there is no number to compare with."))
+        remarks = {name: _remark(rows) for name, rows in by_method.items()}
+        if any(remarks.values()):
+            columns.append(Column("remark", "Why there is no number to compare with."))
         lines = tuple(
-            (name, *(cell for row in rows.values() for cell in _cells(row)), _remark(rows))
+            (name, *(cell for row in rows.values() for cell in _cells(row)), remarks[name])[: len(columns)]
             for name, rows in by_method.items()
         )
         tables.append(Table(f"{made.table.source}, {dataset}", tuple(columns), lines))
