@@ -125,6 +125,7 @@ def train(words: list[str]) -> None:
     if options["recipe"] is not None:
         raise ConfigError(f"recipe: {options['recipe']} stands in a file; give it as --recipe {options['recipe']}")
     config = _train_config(options)
+    _require_task(config, recipe)
     folder = Path(options["runs"]) / (options["name"] or _default_name(config, recipe))
     if options["resume"]:
         options = parser.parse(explicit_wins(["--config", str(_config_to_resume(folder, RUN)), *words]))
@@ -150,18 +151,7 @@ def evaluate(words: list[str]) -> None:
     parser.add_argument("--split", type=str, default="test", help="train, val or test")
     parser.add_output_file("write the figures to this JSON file as well")
     parser.add_class_arguments(DataConfig, "data")
-    words = explicit_wins(words)
-    options = parser.parse(words)
-    folder, own = Path(options["run"]), None
-    if (folder / RUN).is_file():
-        from counterpoint.training.folder import read_config
-
-        own = read_config(folder).data
-        with_own = parser.parse(["--config", json.dumps({"data": to_dict(own)}), *words])
-        if with_own["data"]["name"] == own.name:  # options of one dataset mean nothing to another
-            options = with_own
-    elif (folder / "model.safetensors").is_file() and not any(w.startswith(("--data", "--config")) for w in words):
-        raise ConfigError(f"{folder} has a model but no {RUN} to say on which data; give --data.name")
+    options, own = _with_own_data(parser, explicit_wins(words))
     _allocate_largely()
 
     from counterpoint.commands.show import print_scores
@@ -169,10 +159,39 @@ def evaluate(words: list[str]) -> None:
     from counterpoint.training.run import evaluate as judge_run
 
     data = from_dict(DataConfig, options["data"], "data")
-    scores = judge_run(folder, options["split"], data=None if data == own else data)
+    scores = judge_run(options["run"], options["split"], data=None if data == own else data)
     print_scores(f"{options['run']} on {options['split']}", scores)
     if options["output"] is not None:
         write_json(Path(options["output"]), scores)
+
+
+def verify(words: list[str]) -> None:
+    """Judge a trained model by trials: are two utterances, or a voice and a face, of one speaker?"""
+    parser = Parser("verify", verify.__doc__)
+    parser.add_config()
+    parser.add_argument("run", type=str, help="a run's folder, or one with config.json and model.safetensors")
+    parser.add_argument("--trials", type=str, required=True, help="list of pairs, `1 a b` or `1,a,b` a line")
+    parser.add_argument("--by", type=str, default="embedding", help="embedding, or logits as MMCosine's released code")
+    parser.add_argument("--modality", type=str, help="this one alone; default: all together, and each beside")
+    parser.add_argument("--crops", type=int, default=1, help="stretches of each utterance that are averaged")
+    parser.add_argument("--cohort", type=str, help="normalise scores by so many training speakers; split: by all")
+    parser.add_argument("--snorm", type=str, help="so many of the cohort, the most alike, count; all: all of it")
+    parser.add_argument("--p_target", type=float, default=0.01, help="of minDCF: how probable one speaker is")
+    parser.add_argument("--c_miss", type=float, default=1.0, help="of minDCF: cost of a miss")
+    parser.add_argument("--c_fa", type=float, default=1.0, help="of minDCF: cost of a false alarm")
+    parser.add_argument("--output", type=str, help="folder of what is written; default: verification in the run's")
+    parser.add_class_arguments(DataConfig, "data")
+    options, _ = _with_own_data(parser, explicit_wins(words))
+    data = from_dict(DataConfig, options["data"], "data")
+    _allocate_largely()
+
+    from counterpoint.analysis.trial_scores import How
+    from counterpoint.commands.verify import number_or_word, verify_and_tell
+
+    cohort, snorm = (number_or_word(options[name]) for name in ("cohort", "snorm"))
+    how = How(options["by"], options["modality"], options["crops"], cohort, snorm)
+    costs = {name: options[name] for name in ("p_target", "c_miss", "c_fa")}
+    verify_and_tell(options["run"], options["trials"], data, how, costs, options["output"])
 
 
 def predict(words: list[str]) -> None:
@@ -362,6 +381,7 @@ def download(words: list[str]) -> None:
 VERBS: dict[str, Callable[[list[str]], None]] = {
     "train": train,
     "evaluate": evaluate,
+    "verify": verify,
     "predict": predict,
     "compare": compare,
     "reproduce": reproduce,
@@ -374,6 +394,33 @@ VERBS: dict[str, Callable[[list[str]], None]] = {
 
 def _train_config(options: dict[str, Any]) -> TrainConfig:
     return from_dict(TrainConfig, leave_out_plumbing(options))
+
+
+def _with_own_data(parser: Parser, words: list[str]) -> tuple[dict[str, Any], DataConfig | None]:
+    """The options of a verb for a trained run, whose own data come before those of the words; and that data."""
+    options = parser.parse(words)
+    folder, own = Path(options["run"]), None
+    if (folder / RUN).is_file():
+        from counterpoint.training.folder import read_config
+
+        own = read_config(folder).data
+        with_own = parser.parse(["--config", json.dumps({"data": to_dict(own)}), *words])
+        if with_own["data"]["name"] == own.name:  # options of one dataset mean nothing to another
+            options = with_own
+    elif (folder / "model.safetensors").is_file() and not any(w.startswith(("--data", "--config")) for w in words):
+        raise ConfigError(f"{folder} has a model but no {RUN} to say on which data; give --data.name")
+    return options, own
+
+
+def _require_task(config: TrainConfig, recipe: str | None) -> None:
+    """Refuse a recipe whose parts the task would leave out."""
+    if recipe is None:
+        return
+    from counterpoint.recipes import load_recipe
+
+    made = load_recipe(recipe).task
+    if made != config.task:
+        raise ConfigError(f"recipe {recipe} is made to {made}, but task is {config.task!r}; leave out one of the two")
 
 
 def _config_to_resume(folder: Path, file: str) -> Path:

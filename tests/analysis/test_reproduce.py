@@ -205,7 +205,7 @@ def test_trials_are_scored_by_the_fused_representations(trials, voxceleb):
 def test_what_was_scored_is_kept(trials, monkeypatch):
     run = load_run(trials.folder / "mmcosine" / "seed0")
     lists = find_trial_lists(load_table("mmcosine-table1-voxceleb").trials, run.config.data)
-    monkeypatch.setattr(verification, "_encode", lambda *args: pytest.fail("scored again"))
+    monkeypatch.setattr(verification, "score_list", lambda *args: pytest.fail("scored again"))
     found = verify(run, lists)
     assert trials.rows[0].measured.values[0] == pytest.approx(100 * found["VoxCeleb1"].EER)
     assert found["VoxCeleb1"].trials == 4

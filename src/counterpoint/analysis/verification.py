@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from counterpoint.data import DATASETS, ClipTable, load_table
+from counterpoint.analysis.trial_scores import ScoredTrials, score_list
+from counterpoint.analysis.trial_sets import PAIRS, TRIALS
+from counterpoint.data import DATASETS
 from counterpoint.data.mediafiles import find_list
 from counterpoint.data.places import default_root
-from counterpoint.data.trials import TrialList, read_trials
 from counterpoint.errors import ConfigError, DatasetNotFoundError
-from counterpoint.fusion.fop import FOP
-from counterpoint.metrics import error_curve
-from counterpoint.models import MultimodalModel
 from counterpoint.training import folder as files
 from counterpoint.training.config import DataConfig
-from counterpoint.training.datamodule import ClipData, prepare_clips
-from counterpoint.training.precision import DTYPES, channels_last, pick_device
 from counterpoint.training.run import Run
-from counterpoint.verify import score_trials, trial_vectors
 
 FOUND = "verification.json"
-
-PAIRS, TRIALS = "shuu", "voxceleb"  # whose trials are of a voice and a face, and of two utterances
-
-Encode = Callable[[dict[str, Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -91,75 +78,15 @@ def verify(run: Run, lists: Mapping[str, Path]) -> dict[str, Verified]:
     written = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if written.get("lists") == digests:
         return {name: Verified(**values) for name, values in written["found"].items()}
-    judge = _judge_pairs if run.config.data.name == PAIRS else _judge_trials
-    with _on_device(run):
-        found = {name: judge(run, listed) for name, listed in lists.items()}
+    try:
+        found = {name: _judged(score_list(run, listed, strict=True)) for name, listed in lists.items()}
+    finally:
+        run.module.cpu()
     files.write_json(path, {"lists": digests, "found": {name: asdict(each) for name, each in found.items()}})
     return found
 
 
-def _judge_trials(run: Run, path: Path) -> Verified:
-    """By the cosine of the fused representations."""
-    data = run.config.data
-    table = load_table(data.name, data.root, seed=data.seed, trials=str(path))
-    vectors = _encode(run, table, run.module.model.modalities, lambda batch: trial_vectors(run.module(batch)))
-    trials, missing = read_trials(path).available(vectors)
-    scores = score_trials(torch.stack([vectors[name] for name in trials.utterances]), trials)
-    return _judged(scores, trials, missing.note())
-
-
-def _judge_pairs(run: Run, path: Path) -> Verified:
-    """By the distance of the two embeddings, as FOP does."""
-    from counterpoint.data.shuu import pair_tables
-
-    model = run.module.model
-    if not isinstance(model, MultimodalModel) or not isinstance(model.fusion, FOP):
-        raise ConfigError(f"{run.folder}: pairs of a voice and a face are judged by the fusion 'fop' alone")
-    fusion = model.fusion
-
-    def embed(modality: str) -> Encode:
-        def one(batch: dict[str, Tensor]) -> Tensor:
-            x = channels_last(run.module.transforms[modality](batch[modality]))
-            return fusion.embed({modality: model.encoders[modality](x)})[modality]
-
-        return one
-
-    tables = pair_tables(path, run.config.data.root)
-    vectors = {
-        **_encode(run, tables.voices, ("audio",), embed("audio")),
-        **_encode(run, tables.faces, ("visual",), embed("visual")),
-    }
-    trials, missing = tables.pairs.available(vectors)
-    all_of_them = torch.stack([vectors[name] for name in trials.utterances])
-    first, second = (all_of_them[torch.from_numpy(side)] for side in (trials.first, trials.second))
-    return _judged(-(first - second).square().sum(1), trials, missing.note())
-
-
-def _judged(scores: Tensor, trials: TrialList, missing: str) -> Verified:
-    curve = error_curve(scores, torch.from_numpy(trials.target))
-    return Verified(curve.eer().value, curve.roc_auc(), curve.min_dcf().value, len(trials), missing)
-
-
-@torch.inference_mode()
-def _encode(run: Run, table: ClipTable, modalities: tuple[str, ...], encode: Encode) -> dict[str, Tensor]:
-    """Clip id -> vector, of all usable clips of a table, which are all for the test."""
-    data, module = run.config.data, run.module
-    clips = prepare_clips(table, data, run.spec, modalities)
-    names = [clip.id for clip in clips.clips("test")]
-    vectors: dict[str, Tensor] = {}
-    dtype = DTYPES[module.precision]
-    for batch in ClipData(clips, batch_size=data.batch_size, workers=data.workers).loader("test"):
-        inputs = {modality: batch[modality].to(module.device) for modality in modalities}
-        with torch.autocast(module.device.type, dtype, enabled=dtype is not None):
-            found = encode(inputs).float().cpu()
-        vectors.update({names[k]: vector for k, vector in zip(batch["index"].tolist(), found, strict=True)})
-    return vectors
-
-
-@contextlib.contextmanager
-def _on_device(run: Run) -> Iterator[None]:
-    run.module.to(pick_device(run.config.accelerator)).eval()
-    try:
-        yield
-    finally:
-        run.module.cpu()
+def _judged(found: ScoredTrials) -> Verified:
+    """By all modalities together, which come first."""
+    curve = next(iter(found.curves().values()))
+    return Verified(curve.eer().value, curve.roc_auc(), curve.min_dcf().value, len(found.trials), found.missing.note())

@@ -6,9 +6,11 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from counterpoint.media.clip import STILLS
+
 VIDEOS = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
 SOUNDS = frozenset({".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"})
-PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png"})
+PICTURES = STILLS
 
 
 def files_by_name(root: Path, suffixes: Collection[str]) -> dict[str, Path]:

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MODALITIES = ("audio", "visual")
+STILLS = frozenset({".bmp", ".jpeg", ".jpg", ".png"})
+"""Suffixes of single pictures."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from counterpoint.errors import ConfigError, MediaError
-from counterpoint.media.clip import MODALITIES, DecodedClip, MediaInfo
+from counterpoint.media.clip import MODALITIES, STILLS, DecodedClip, MediaInfo
 from counterpoint.media.faces import FaceTrack, read_landmarks
 from counterpoint.media.plan import Plan
 from counterpoint.media.sight import Sight
@@ -78,7 +78,8 @@ def read_clip(
         start: first moment, seconds from the beginning of the file.
         end: last moment, seconds; None or beyond the end of the file: to its end.
         modalities: ``"audio"``, ``"visual"`` or both; the other one may be missing in the file.
-        sound: another file that the sound is read from, the same stretch of it.
+        sound: another file that the sound is read from, the same stretch of it. A single picture beside it is the same
+            at all times.
         landmarks: table of the face's points, see :func:`~counterpoint.media.faces.read_landmarks`; its times count
             from the first frame of the picture.
         landmarks_size: width and height of the video in which the landmarks were found; None: of this one.
@@ -99,6 +100,8 @@ def read_clip(
         wanted = ("visual",)
     else:
         heard = None
+    if wanted == ("visual",) and path.suffix.lower() in STILLS:
+        start, end = 0.0, None
     faces = read_landmarks(landmarks, landmarks_size) if landmarks is not None and "visual" in wanted else None
     plan = Plan.of(path, spec, start, end, wanted)
 

@@ -1,0 +1,163 @@
+"""`counterpoint verify`."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from counterpoint.analysis.det import save_det
+from counterpoint.analysis.trial_scores import How, ScoredTrials, score_list
+from counterpoint.errors import ConfigError
+from counterpoint.metrics import ErrorCurve, OperatingPoint
+from counterpoint.training import folder as files
+from counterpoint.training.config import DataConfig
+from counterpoint.training.progress import Display
+from counterpoint.training.run import Run, load_run
+
+SCORES, FIGURES, MISSING, PICTURE = "scores.csv", "verification.json", "missing.csv", "det.png"
+_ROWS = 8  # missing utterances that are printed; all are in the file
+
+
+def verify_and_tell(
+    run: str, trials: str, data: DataConfig | None, how: How, costs: Mapping[str, float], output: str | None
+) -> None:
+    """Score a list by a run, print what comes out, and write scores, figures, what is missing, and the DET picture.
+
+    Args:
+        run: folder of a run, or of a model with its ``config.json``.
+        trials: see :func:`~counterpoint.analysis.trial_scores.score_list`.
+        data: the dataset that the list is of; None: the run's.
+        how: how trials are scored.
+        costs: ``p_target``, ``c_miss`` and ``c_fa``.
+        output: folder; None: one in the run's that is called after the list.
+
+    Raises:
+        CounterpointError: see :func:`~counterpoint.analysis.trial_scores.score_list`; a folder that cannot be written.
+    """
+    how.check()
+    _check_costs(costs)
+    loaded = load_run(run)
+    folder = loaded.folder / "verification" / Path(trials).stem if output is None else Path(output)
+    files.require_place_for_file(folder / FIGURES)
+    with Display() as display:
+        found = score_list(loaded, trials, data, how, progress=display.callback("decode"))
+    curves = found.curves()
+    figures = {system: _figures(curve, costs) for system, curve in curves.items()}
+    _write_scores(folder / SCORES, found)
+    if found.missing.utterances:
+        _write_missing(folder / MISSING, found)
+    else:
+        (folder / MISSING).unlink(missing_ok=True)
+    files.write_json(folder / FIGURES, _to_dict(loaded, found, how, costs, figures))
+    save_det(folder / PICTURE, curves, **costs)
+    _print(loaded, found, how, costs, figures, folder)
+
+
+def number_or_word(value: str | None) -> int | str | None:
+    """``"20"`` as a number, every other word as it is."""
+    return int(value) if value is not None and value.isascii() and value.isdigit() else value
+
+
+def _check_costs(costs: Mapping[str, float]) -> None:
+    for name, value in costs.items():
+        if not 0 < value < (1 if name == "p_target" else math.inf):
+            high = " and below 1" if name == "p_target" else ""
+            raise ConfigError(f"{name} is {value:g}; it must be greater than 0{high}")
+
+
+def _figures(curve: ErrorCurve, costs: Mapping[str, float]) -> dict[str, Any]:
+    equal, cheapest = curve.eer(), curve.min_dcf(**costs)
+    return {
+        "eer": equal.value,
+        "eer_threshold": _finite(equal),
+        "min_dcf": cheapest.value,
+        "min_dcf_threshold": _finite(cheapest),
+        "min_dcf_misses": cheapest.fnr,
+        "min_dcf_false_alarms": cheapest.fpr,
+        "roc_auc": curve.roc_auc(),
+    }
+
+
+def _finite(point: OperatingPoint) -> float | None:
+    """The threshold; None where no trial is accepted, which JSON has no number for."""
+    return point.threshold if math.isfinite(point.threshold) else None
+
+
+def _to_dict(
+    run: Run, found: ScoredTrials, how: How, costs: Mapping[str, float], figures: Mapping[str, Any]
+) -> dict[str, Any]:
+    target = int(found.trials.target.sum())
+    return {
+        "run": str(run.folder),
+        "epoch": run.epoch,
+        "list": found.trials.name,
+        "by": how.by,
+        "crops": how.crops,
+        "cohort": found.cohort,
+        "snorm": (how.snorm or "all") if found.cohort else None,
+        **costs,
+        "trials": {"scored": len(found.trials), "targets": target, "nontargets": len(found.trials) - target},
+        "utterances": {"listed": found.missing.listed, "missing": len(found.missing.utterances)},
+        "left_out": {"trials": found.missing.targets + found.missing.nontargets, "targets": found.missing.targets},
+        "systems": figures,
+    }
+
+
+def _write_scores(path: Path, found: ScoredTrials) -> None:
+    names, trials = found.trials.utterances, found.trials
+    columns = [scores.tolist() for scores in found.scores.values()]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow(["target", "first", "second", *found.scores])
+        for target, first, second, *scores in zip(
+            trials.target.tolist(), trials.first.tolist(), trials.second.tolist(), *columns, strict=True
+        ):
+            out.writerow([int(target), names[first], names[second], *(f"{score:.7g}" for score in scores)])
+
+
+def _write_missing(path: Path, found: ScoredTrials) -> None:
+    rows = [{"utterance": name, "reason": found.reasons.get(name, "")} for name in found.missing.utterances]
+    files.write_csv(path, rows, ("utterance", "reason"))
+
+
+def _print(
+    run: Run,
+    found: ScoredTrials,
+    how: How,
+    costs: Mapping[str, float],
+    figures: Mapping[str, Mapping[str, float]],
+    folder: Path,
+) -> None:
+    console = Console()
+    table = Table(title=f"{run.folder.name} on {Path(found.trials.name).name}", title_justify="left")
+    for heading in ("", "EER", f"minDCF at {costs['p_target']:g}", "AUC"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for system, values in figures.items():
+        table.add_row(
+            system, f"{100 * values['eer']:.2f} %", f"{values['min_dcf']:.3f}", f"{100 * values['roc_auc']:.2f} %"
+        )
+    console.print(table)
+    targets = int(found.trials.target.sum())
+    scored = f"{len(found.trials):,} trials ({targets:,} of one speaker)"
+    ways = [f"by {how.by}"]
+    ways += [f"{how.crops} crops of each utterance"] if how.crops > 1 else []
+    ways += [f"normalised by {found.cohort} training speakers"] if found.cohort else []
+    _say(console, f"{scored} of {len(found.trials.utterances):,} utterances, {', '.join(ways)}.")
+    if note := found.missing.note():
+        _say(console, f"Note: {note}")
+        for name in found.missing.utterances[:_ROWS]:
+            _say(console, f"  {name}: {found.reasons.get(name, '')}")
+        if len(found.missing.utterances) > _ROWS:
+            _say(console, f"  and {len(found.missing.utterances) - _ROWS:,} more, in {MISSING}")
+    written = [SCORES, FIGURES, PICTURE, *([MISSING] if found.missing.utterances else [])]
+    _say(console, f"Written: {', '.join(written)} in {folder}")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, markup=False, soft_wrap=True)
