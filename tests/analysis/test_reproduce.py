@@ -15,12 +15,12 @@ from counterpoint.analysis.config import CompareConfig
 from counterpoint.analysis.plan import plan_methods
 from counterpoint.analysis.reproduce import metrics_of, reproduce
 from counterpoint.analysis.statistics import Estimate, mean_interval
-from counterpoint.analysis.verification import find_trial_lists, verify
+from counterpoint.analysis.verification import check_trials, find_trial_lists, verify
 from counterpoint.data import load_table as load_clips
 from counterpoint.data.shuu import pair_tables
 from counterpoint.data.tiny import write_tiny
 from counterpoint.data.trials import read_trials
-from counterpoint.errors import ConfigError, DatasetNotFoundError, RunError
+from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError, RunError
 from counterpoint.recipes import load_recipe, load_table
 from counterpoint.training.config import DataConfig, from_dict
 from counterpoint.training.datamodule import prepare_clips
@@ -257,6 +257,18 @@ def test_missing_trials_are_told_first(voxceleb, shuu, tmp_path):
     with pytest.raises(DatasetNotFoundError, match="veri_test"):
         reproduce(table, light(table.name, tmp_path / "half"), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_too_many_missing_utterances_are_told_first(tmp_path):
+    root = write_tiny("voxceleb", tmp_path / "voxceleb")
+    table = load_table("mmcosine-table1-voxceleb")
+    for file in ("aac/id00018/aaaaaaaaaaa/00001.m4a", "mp4/id00018/aaaaaaaaaaa/00001.mp4"):
+        (root / "test" / file).unlink()
+    with pytest.raises(DataError, match=r"1 of 4 clips \(25\.0%\) cannot be used"):
+        reproduce(table, light(table.name, root), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+    some = DataConfig(name="voxceleb", root=str(root), max_bad=0.5)
+    check_trials(find_trial_lists(table.trials, some), some)
 
 
 def test_changes_name_options(cremad, tmp_path):

@@ -11,7 +11,7 @@ from counterpoint.analysis.config import CompareConfig
 from counterpoint.analysis.plan import check, plan_methods
 from counterpoint.analysis.results import Comparison, MethodResult
 from counterpoint.analysis.statistics import Estimate, mean_interval
-from counterpoint.analysis.verification import Verified, find_trial_lists, verify
+from counterpoint.analysis.verification import Verified, check_trials, find_trial_lists, verify
 from counterpoint.recipes import PaperResult, PaperTable, Recipe, load_recipe
 from counterpoint.training import folder as files
 from counterpoint.training.config import flatten, from_dict
@@ -30,7 +30,7 @@ def check_reproduction(table: PaperTable, config: CompareConfig) -> None:
     check(config)
     plan_methods(config, Path())
     list_clips(config.base.data, events=config.base.task == "localise")
-    find_trial_lists(table.trials, config.base.data)
+    check_trials(find_trial_lists(table.trials, config.base.data), config.base.data)
 
 
 def reproduce(table: PaperTable, config: CompareConfig, folder: str | Path, *, progress: bool = True) -> Reproduction:

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from counterpoint.analysis.trial_scores import ScoredTrials, score_list
-from counterpoint.analysis.trial_sets import PAIRS, TRIALS
+from counterpoint.analysis.trial_sets import PAIRS, TRIALS, read_trial_set
 from counterpoint.data import DATASETS
+from counterpoint.data.judge import judge
 from counterpoint.data.mediafiles import find_list
 from counterpoint.data.places import default_root
 from counterpoint.errors import ConfigError, DatasetNotFoundError
@@ -59,6 +60,17 @@ def find_trial_lists(lists: Mapping[str, str], data: DataConfig) -> dict[str, Pa
             )
         found[name] = path
     return found
+
+
+def check_trials(lists: Mapping[str, Path], data: DataConfig) -> None:
+    """Refuse lists that could not be scored once everything is trained.
+
+    Raises:
+        DataError: a list that is damaged, or of whose clips too many are missing (``data.max_bad``).
+    """
+    for path in lists.values():
+        for table in read_trial_set(data, path).sides.values():
+            judge(table, {clip.id for clip in table.clips}, table.refused, data.max_bad)
 
 
 def verify(run: Run, lists: Mapping[str, Path]) -> dict[str, Verified]:
