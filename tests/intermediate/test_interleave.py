@@ -1,6 +1,9 @@
 """Encoders that stop at named layers: by their stages, or whatever they are by hooks."""
 
+import ctypes
+import re
 import threading
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +12,17 @@ from torch import nn
 from counterpoint.encoders import create_encoder
 from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
 from counterpoint.intermediate import MMTM, CrossModal, Interleaved
+
+
+def _openmp():
+    """The OpenMP library that torch computes with."""
+    maps = Path("/proc/self/maps")
+    lines = maps.read_text().splitlines() if maps.exists() else []
+    paths = {line.split()[-1] for line in lines if re.search(r"lib[gi]?omp[^/]*\.so", line)}
+    return ctypes.CDLL(min(paths)) if paths else None
+
+
+OPENMP = _openmp()
 
 
 class Sound(nn.Module):
@@ -99,6 +113,32 @@ def test_modes_go_along_into_the_threads():
     first = net(x)["sound"]
     torch.manual_seed(1)
     torch.testing.assert_close(net(x)["sound"], first, rtol=0, atol=0)
+
+
+class Counting(Sight):
+    """Sees how many threads OpenMP would take where it runs, which it keeps per thread."""
+
+    seen: int
+
+    def forward(self, x):
+        self.seen = OPENMP.omp_get_max_threads()
+        return super().forward(x)
+
+
+@pytest.mark.skipif(OPENMP is None, reason="torch computes without OpenMP here")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_the_number_of_threads_goes_along(threads):
+    """A forked process that asked for one thread would hang with more, and others would lose their cores to it."""
+    sight, sound, before = Counting(), Sound(), torch.get_num_threads()
+    net = Interleaved(
+        {"sound": sound, "sight": sight}, [({"sound": "blocks", "sight": "first"}, MMTM({"sound": 6, "sight": 4}))]
+    )
+    torch.set_num_threads(threads)
+    try:
+        net(inputs())
+        assert sight.seen == threads == torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_one_network_for_two_modalities():

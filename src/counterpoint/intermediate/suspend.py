@@ -25,8 +25,8 @@ class Suspended:
 
     Network and caller never run at once: the pass runs from :meth:`advance` until its layer has spoken, and goes on,
     with :attr:`maps` in place of what the layer gave, at the next :meth:`advance` or :meth:`finish`. Modes that torch
-    keeps per thread (gradients, autocast, device and stream) are carried over. A context manager: leaving it ends a
-    pass that is not finished, and takes all hooks away.
+    keeps per thread (gradients, autocast, number of threads, device and stream) are carried over. A context manager:
+    leaving it ends a pass that is not finished, and takes all hooks away.
 
     The hooks answer to this pass alone, so that one network may be in several passes. A layer that is recomputed in
     ``backward()``, inside an activation checkpoint, is not stopped there again: name the checkpointed layer itself,
@@ -136,7 +136,10 @@ class Suspended:
 
 
 @contextlib.contextmanager
-def _entered(grad: bool, inference: bool, casts: Sequence[Any], place: Sequence[Any]) -> Iterator[None]:
+def _entered(grad: bool, inference: bool, threads: int, casts: Sequence[Any], place: Sequence[Any]) -> Iterator[None]:
+    # OpenMP keeps the number per thread, and a new one begins with all cores: it would take them from processes beside
+    # this one, and hang in a forked process, where one thread alone is safe.
+    torch.set_num_threads(threads)
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(inference))
         stack.enter_context(torch.set_grad_enabled(grad))
@@ -159,4 +162,5 @@ def _modes(x: Tensor) -> contextlib.AbstractContextManager[None]:
     place: list[Any] = []
     if x.is_cuda:
         place = [torch.cuda.device(x.device), torch.cuda.stream(torch.cuda.current_stream(x.device))]
-    return _entered(torch.is_grad_enabled(), torch.is_inference_mode_enabled(), casts, place)
+    threads = torch.get_num_threads()
+    return _entered(torch.is_grad_enabled(), torch.is_inference_mode_enabled(), threads, casts, place)
