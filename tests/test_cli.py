@@ -84,6 +84,8 @@ def test_version(run):
         (["train", "--epochs", "0"], "epochs is 0; it must be at least 1"),
         (["train", "--fusion.name", "summ"], "No fusion is called 'summ'. Did you mean 'sum'?"),
         (["train", "--recipe", "sum-siman2"], "No recipe is called 'sum-siman2'. Did you mean 'sum-simam2'?"),
+        (["train", "--recipe", "concat", "task=localise"], "recipe concat is made to classify, but task is 'localise'"),
+        (["train", "--recipe", "bmfn", "--task", "classify"], "recipe bmfn is made to localise"),
         (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["train", "--data.name", "talkerz"], "No dataset is called 'talkerz'. Did you mean 'talkers'?"),
         (["train", "--config", '{"epoch": 3}'], "There is no option 'epoch'. Did you mean 'epochs'?"),

@@ -21,7 +21,7 @@ class Event:
         start, end: seconds from the beginning of the clip (which need not be the file's).
 
     Raises:
-        DataError: it ends where it starts, or before.
+        DataError: it ends where it starts, or before, or starts before the clip does.
     """
 
     label: int
@@ -30,7 +30,10 @@ class Event:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.start) and math.isfinite(self.end) and 0 <= self.start < self.end):
-            raise DataError(f"an event lasts from {self.start:g} to {self.end:g} s; it must end after it starts")
+            raise DataError(
+                f"an event lasts from {self.start:g} to {self.end:g} s; it must end after it starts, and start at 0 or "
+                "later"
+            )
 
 
 def segment_classes(events: Iterable[Event], seconds: float, segments: int, background: int) -> tuple[int, ...]:

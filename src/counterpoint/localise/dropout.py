@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from counterpoint.errors import ConfigError
+
 _LEVELS = 2**16  # of the uniform number that decides over an entry
 
 
@@ -32,7 +34,19 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
 
 
 class Dropout(nn.Dropout):
-    """:func:`dropout` as a module."""
+    """:func:`dropout` as a module.
+
+    Args:
+        p: in [0, 1].
+
+    Raises:
+        ConfigError: `p` lies outside.
+    """
+
+    def __init__(self, p: float) -> None:
+        if not 0 <= p <= 1:
+            raise ConfigError(f"dropout must lie between 0 and 1, got {p}")
+        super().__init__(p)
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape to the same."""

@@ -278,6 +278,10 @@ class TrainConfig:
                 raise ConfigError(f"{name} is set, but the task {self.task!r} has no {name}; leave it out")
         if self.task == "localise" and self.optim.label_smoothing:
             raise ConfigError("optim.label_smoothing is set, but localisers' losses know none; leave it at 0")
+        for name in ("dims", "num_classes", "supervision", "loss"):
+            if name in self.localise.options:
+                instead = f"say localise.{name}" if name in ("supervision", "loss") else "it follows from the data"
+                raise ConfigError(f"localise.options has {name!r}; leave it out: {instead}")
         if self.localise.segments is not None and self.localise.segments < 1:
             raise ConfigError(f"localise.segments is {self.localise.segments}; it must be at least 1")
 
