@@ -19,7 +19,7 @@ def percent(value: float | None) -> str:
 
 
 def estimate(value: Json) -> str:
-    return f"{percent(value['mean'])} ± {percent(value['half_width'])}"
+    return "n/a" if value["mean"] is None else f"{percent(value['mean'])} ± {percent(value['half_width'])}"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -56,12 +56,10 @@ def main(folder: str) -> None:
         head.append("chosen on validation")
         rows = [[*row, chosen] for row, chosen in zip(rows, settings, strict=True)]
     print(table(head, rows), end="\n\n")
-    views = ("decoupled", "silenced", "probe")
-    head = ["method", *(f"{m}: {view}" for m in found["modalities"] for view in views)]
-    rows = [
-        [name, *(estimate(r["modalities"][m][view]) for m in found["modalities"] for view in views)]
-        for name, r in joint.items()
-    ]
+    views = [(m, view) for m in found["modalities"] for view in ("decoupled", "silenced", "probe")]
+    views = [(m, v) for m, v in views if any(r["modalities"][m][v]["mean"] is not None for r in joint.values())]
+    head = ["method", *(f"{m}: {view}" for m, view in views)]
+    rows = [[name, *(estimate(r["modalities"][m][view]) for m, view in views)] for name, r in joint.items()]
     print(table(head, rows))
 
 
