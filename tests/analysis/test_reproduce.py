@@ -27,12 +27,17 @@ from counterpoint.training.datamodule import prepare_clips
 from counterpoint.training.run import load_run
 
 SEEDS = [0, 1]
+PAIRS = {
+    "Seen-Heard": "veriflist_test_random_seenheard.txt",
+    "Unseen-Unheard": "veriflist_test_random_unseenunheard.txt",
+}
 
 
 def light(name, root, **changes):
-    """The table's comparison on a tiny copy, with recipes as they are."""
+    """The table's comparison on a tiny copy, which tells the dataset by its name, with recipes as they are."""
     config = from_dict(CompareConfig, load_table(name).compare)
-    config = replace(config, base=replace(config.base, data=replace(config.base.data, root=str(root))))
+    data = replace(config.base.data, name=root.name if root.name != "half" else config.base.data.name, root=str(root))
+    config = replace(config, base=replace(config.base, data=data))
     made = smoke_module._light(config, root.parent / "recipes", root.parent / "cache")
     kept = {"methods": config.methods, "baseline": config.baseline, "seeds": SEEDS}
     return replace(made, **{**kept, **changes})
@@ -213,7 +218,7 @@ def test_what_was_scored_is_kept(trials, monkeypatch):
 
 def test_voices_and_faces_are_told_apart_by_the_distance_of_their_embeddings(shuu, tmp_path):
     config = light("simam2-table3", shuu, methods=["fop"], seeds=[0])
-    made = reproduce(load_table("simam2-table3"), config, tmp_path / "fop", progress=False)
+    made = reproduce(replace(load_table("simam2-table3"), trials=PAIRS), config, tmp_path / "fop", progress=False)
     run = load_run(made.folder / "fop" / "seed0")
     path = shuu / "veriflist_test_random_seenheard.txt"
     tables = pair_tables(path, shuu)
@@ -239,7 +244,20 @@ def test_voices_and_faces_are_told_apart_by_the_distance_of_their_embeddings(shu
 def test_only_fop_embeds_a_voice_without_its_face(shuu, tmp_path):
     config = light("simam2-table3", shuu, methods=["concat"], baseline=None, seeds=[0])
     with pytest.raises(ConfigError, match="judged by the fusion 'fop' alone"):
-        reproduce(load_table("simam2-table3"), config, tmp_path / "concat", progress=False)
+        reproduce(replace(load_table("simam2-table3"), trials=PAIRS), config, tmp_path / "concat", progress=False)
+
+
+def test_features_are_scored_as_clips_are(tmp_path):
+    root = write_tiny("fop", tmp_path / "fop")
+    config = light("simam2-table3", root, methods=["fop-simam2"], baseline=None, seeds=[0])
+    (root / "face_veriflist_test_seenheard.csv").unlink()
+    made = reproduce(load_table("simam2-table3"), config, tmp_path / "run", progress=False)
+    by = {(row.dataset, row.metric): row for row in made.rows}
+    assert by["Unseen-Unheard", "EER"].paper == 24.6 and by["Unseen-Unheard", "AUC"].measured.mean is not None
+    assert by["Seen-Heard", "AUC"].paper == 89.8 and by["Seen-Heard", "AUC"].measured.mean is None
+    (root / "voice_veriflist_test_unseenunheard.csv").unlink()
+    with pytest.raises(DatasetNotFoundError, match="unseenunheard"):
+        reproduce(load_table("simam2-table3"), config, tmp_path / "other", progress=False)
 
 
 # ---------------------------------------------------------------------- before anything is trained
@@ -249,7 +267,7 @@ def test_missing_trials_are_told_first(voxceleb, shuu, tmp_path):
     table = load_table("mmcosine-table1-voxceleb")
     with pytest.raises(DatasetNotFoundError, match=r"no veri_test\.csv, the trials of VoxCeleb1, in .*shuu"):
         find_trial_lists(table.trials, DataConfig(name="voxceleb", root=str(shuu)))
-    with pytest.raises(ConfigError, match="trials are of voxceleb or shuu, not of cremad"):
+    with pytest.raises(ConfigError, match="trials are of voxceleb, shuu or fop, not of cremad"):
         find_trial_lists(table.trials, DataConfig(name="cremad"))
     (tmp_path / "half").mkdir()
     for side in ("dev", "test"):

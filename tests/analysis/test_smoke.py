@@ -44,12 +44,12 @@ def test_every_recipe_is_in_a_table_or_among_the_rest():
 
 def test_what_is_made_with_the_tables_own_model_is_told_before_anything_runs(tiny, tmp_path, monkeypatch):
     """A light model would hide it: a row that does not fit the model of its table."""
-    table = load_table("simam2-table3")
+    table = load_table("mmcosine-table2")
     table.compare["base"]["model"]["options"] = {"visual": {"name": "resnet18", "cells": 3}}
     monkeypatch.setattr(module, "load_table", lambda name: table)
-    with pytest.raises(ConfigError, match="recipe fop: Encoder 'resnet18' has no option 'cells'"):
-        smoke("simam2-table3", tmp_path, tiny)
-    assert not (tmp_path / "simam2-table3").exists()
+    with pytest.raises(ConfigError, match="recipe concat: Encoder 'resnet18' has no option 'cells'"):
+        smoke("mmcosine-table2", tmp_path, tiny)
+    assert not (tmp_path / "mmcosine-table2").exists()
 
 
 def test_light_recipes_keep_the_composition(tmp_path):

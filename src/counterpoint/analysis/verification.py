@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from counterpoint.analysis.trial_scores import ScoredTrials, score_list
 from counterpoint.analysis.trial_sets import PAIRS, TRIALS, read_trial_set
 from counterpoint.data import DATASETS
+from counterpoint.data.fop_features import test_files
 from counterpoint.data.judge import judge
 from counterpoint.data.mediafiles import find_list
 from counterpoint.data.places import default_root
@@ -20,6 +22,7 @@ from counterpoint.training.config import DataConfig
 from counterpoint.training.run import Run
 
 FOUND = "verification.json"
+FEATURES = "fop"  # whose trials are features as well
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,11 @@ def find_trial_lists(lists: Mapping[str, str], data: DataConfig) -> dict[str, Pa
         DatasetNotFoundError: one is not there.
         ConfigError: a dataset without trials.
     """
-    if lists and data.name not in (PAIRS, TRIALS):
-        raise ConfigError(f"trials are of {TRIALS} or {PAIRS}, not of {data.name}")
+    if lists and data.name not in (PAIRS, TRIALS, FEATURES):
+        raise ConfigError(f"trials are of {TRIALS}, {PAIRS} or {FEATURES}, not of {data.name}")
     root = default_root(data.name) if data.root is None else Path(data.root).expanduser()
+    if data.name == FEATURES:
+        return _feature_files(lists, root)
     found = {}
     for name, file in lists.items():
         path = find_list(root, data.options.get("lists"), (file,))
@@ -60,6 +65,15 @@ def find_trial_lists(lists: Mapping[str, str], data: DataConfig) -> dict[str, Pa
             )
         found[name] = path
     return found
+
+
+def _feature_files(lists: Mapping[str, str], root: Path) -> dict[str, Path]:
+    """One of the two files of each list; of those that are there, since FOP publishes one kind alone."""
+    found: dict[str, Path] = {}
+    for name, pairs in lists.items():
+        with contextlib.suppress(DatasetNotFoundError):
+            found[name] = test_files(root, pairs)["visual"]
+    return found or {name: test_files(root, pairs)["visual"] for name, pairs in reversed(list(lists.items()))}
 
 
 def check_trials(lists: Mapping[str, Path], data: DataConfig) -> None:

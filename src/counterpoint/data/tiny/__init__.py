@@ -1,7 +1,7 @@
 """Tiny copies of the datasets, made on the spot in their official layouts: what tries every recipe out in minutes.
 
-The files are real (H.264, Flash video, AAC, WAV, JPEG, HDF5) and hold a tone and a grey level that tell the class. They
-say nothing about the dataset but how its folder looks.
+The files are real (H.264, Flash video, AAC, WAV, JPEG, HDF5, CSV) and hold a tone and a grey level that tell the class.
+They say nothing about the dataset but how its folder looks.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from counterpoint.registry import did_you_mean
 TINY = {
     "ave": "ave",
     "cremad": "emotions",
+    "fop": "fop",
     "ravdess": "emotions",
     "shuu": "speakers",
     "ssw60": "videos",
