@@ -162,7 +162,7 @@ def parse_clips(text: str, source: str) -> list[ListedClip]:
 
 
 def _seconds(row: Row) -> float | None:
-    if "seconds" not in row:
+    if "seconds" not in row.cells:
         return None
     try:
         seconds = float(row["seconds"])
