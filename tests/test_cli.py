@@ -16,7 +16,7 @@ from counterpoint.commands.options import explicit_wins, lists_of_words
 from counterpoint.recipes import load_recipe, load_table
 from tiny_clips import tiny_data, write_tiny_clips
 
-VERBS = ("train", "evaluate", "predict", "compare", "reproduce", "list", "prepare", "check", "download")
+VERBS = ("train", "evaluate", "verify", "predict", "compare", "reproduce", "list", "prepare", "check", "download")
 
 
 @pytest.fixture(scope="module")
