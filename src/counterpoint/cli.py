@@ -34,6 +34,7 @@ KEPT = {
     "compare": ". Finished epochs are kept; the same command with --resume goes on from there",
     "reproduce": ". Finished epochs are kept; the same command goes on from there",
     "prepare": ". What is prepared is kept; the same command goes on from there",
+    "verify": ". What is decoded is kept; the same command goes on from there",
 }
 
 

@@ -7,7 +7,7 @@ from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.fusion import FusionOutput
 from counterpoint.heads import Cosine
 from counterpoint.metrics import equal_error_rate
-from counterpoint.verify import cohort_statistics, score_trials, scoring, trial_labels, trial_vectors
+from counterpoint.verify import cohort_statistics, distance_scores, score_trials, scoring, trial_labels, trial_vectors
 
 SPEAKERS, EACH, WIDTH = 5, 4, 12
 
@@ -54,6 +54,27 @@ def test_equals_trial_by_trial(monkeypatch, block, normalised, top):
     single = score_trials(vectors.float(), trials, **{**options, **({"cohort": cohort.float()} if normalised else {})})
     assert single.dtype == torch.float32
     np.testing.assert_allclose(single.numpy(), scores.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("block", [1, 100, 2**24])
+def test_distances_trial_by_trial(monkeypatch, block):
+    monkeypatch.setattr(scoring, "_BLOCK", block)
+    vectors, trials, _ = made()
+    before, x = vectors.clone(), vectors.numpy()
+    expected = [-np.sum((x[a] - x[b]) ** 2) for a, b in zip(trials.first, trials.second, strict=True)]
+    np.testing.assert_allclose(distance_scores(vectors, trials).numpy(), expected, rtol=1e-12)
+    assert torch.equal(vectors, before)
+    single = distance_scores(vectors.half().requires_grad_(), trials)
+    assert single.dtype == torch.float32 and not single.requires_grad
+    with pytest.raises(ShapeError, match="needs as many vectors"):
+        distance_scores(vectors[1:], trials)
+
+
+def test_distances_of_unit_vectors_have_the_order_of_cosines():
+    vectors, trials, _ = made()
+    unit = vectors / vectors.norm(dim=1, keepdim=True)
+    cosines, distances = score_trials(unit, trials), distance_scores(unit, trials)
+    torch.testing.assert_close(distances, 2 * cosines - 2, atol=1e-12, rtol=0)
 
 
 def test_trials_of_one_speaker_score_higher():

@@ -31,7 +31,7 @@ from counterpoint.registry import check_choice
 from counterpoint.training.config import DataConfig
 from counterpoint.training.datamodule import list_clips
 from counterpoint.training.run import Run
-from counterpoint.verify import score_trials, trial_labels
+from counterpoint.verify import distance_scores, score_trials, trial_labels
 
 OF_A_SPEAKER = 10
 """Training utterances that a speaker's place in a cohort is the mean of, at most."""
@@ -181,9 +181,8 @@ def _score_pairs(
         reasons |= vectors.set_aside
     listed, missing = found.trials.available(by_name)
     embedded = torch.stack([by_name[name] for name in listed.utterances])
-    first, second = (embedded[torch.from_numpy(side)] for side in (listed.first, listed.second))
     name = " to ".join(str(modality) for modality in found.sides)
-    return ScoredTrials(listed, missing, reasons, {name: -(first - second).square().sum(1)})
+    return ScoredTrials(listed, missing, reasons, {name: distance_scores(embedded, listed)})
 
 
 def _in_order(vectors: Vectors, listed: TrialList) -> dict[str, Tensor]:

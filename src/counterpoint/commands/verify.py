@@ -21,6 +21,7 @@ from counterpoint.training.progress import Display
 from counterpoint.training.run import Run, load_run
 
 SCORES, FIGURES, MISSING, PICTURE = "scores.csv", "verification.json", "missing.csv", "det.png"
+_BLOCK = 2**16  # trials that are written at once
 _ROWS = 8  # missing utterances that are printed; all are in the file
 
 
@@ -111,14 +112,15 @@ def _to_dict(
 
 def _write_scores(path: Path, found: ScoredTrials) -> None:
     names, trials = found.trials.utterances, found.trials
-    columns = [scores.tolist() for scores in found.scores.values()]
     with path.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
         out.writerow(["target", "first", "second", *found.scores])
-        for target, first, second, *scores in zip(
-            trials.target.tolist(), trials.first.tolist(), trials.second.tolist(), *columns, strict=True
-        ):
-            out.writerow([int(target), names[first], names[second], *(f"{score:.7g}" for score in scores)])
+        for at in range(0, len(trials), _BLOCK):
+            rows = slice(at, at + _BLOCK)
+            sides = (trials.target[rows].tolist(), trials.first[rows].tolist(), trials.second[rows].tolist())
+            columns = (scores[rows].tolist() for scores in found.scores.values())
+            for target, first, second, *scores in zip(*sides, *columns, strict=True):
+                out.writerow([int(target), names[first], names[second], *(f"{score:.7g}" for score in scores)])
 
 
 def _write_missing(path: Path, found: ScoredTrials) -> None:

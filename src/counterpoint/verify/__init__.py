@@ -5,6 +5,14 @@ averaged over crops by :class:`CropMean`; :mod:`counterpoint.metrics` judges the
 """
 
 from counterpoint.verify.crops import CropMean, spread_crops
-from counterpoint.verify.scoring import cohort_statistics, score_trials, trial_labels, trial_vectors
+from counterpoint.verify.scoring import cohort_statistics, distance_scores, score_trials, trial_labels, trial_vectors
 
-__all__ = ["CropMean", "cohort_statistics", "score_trials", "spread_crops", "trial_labels", "trial_vectors"]
+__all__ = [
+    "CropMean",
+    "cohort_statistics",
+    "distance_scores",
+    "score_trials",
+    "spread_crops",
+    "trial_labels",
+    "trial_vectors",
+]

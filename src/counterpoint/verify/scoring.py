@@ -1,6 +1,8 @@
-"""Scores of trials: the cosine between the vectors of two utterances, if asked for normalised by a cohort."""
+"""Scores of trials: cosine between the vectors of two utterances, if asked for normalised by a cohort; or distance."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -53,18 +55,10 @@ def score_trials(vectors: Tensor, trials: TrialList, *, cohort: Tensor | None = 
         ConfigError: `top` out of its range or without a cohort, or an utterance to which all of the cohort that
             counts is equally like, so that its scores cannot be normalised.
     """
-    if vectors.ndim != 2 or len(vectors) != len(trials.utterances):
-        raise ShapeError(
-            f"{trials.name} has {len(trials.utterances)} utterances and needs as many vectors (U, D), but got "
-            f"{tuple(vectors.shape)}"
-        )
+    _check_vectors(vectors, trials)
     unit = _unit(vectors)
     first, second = (torch.from_numpy(side).to(unit.device) for side in (trials.first, trials.second))
-    scores = unit.new_empty(len(trials))
-    step = max(1, _BLOCK // unit.shape[1])
-    for at in range(0, len(trials), step):
-        rows = slice(at, at + step)
-        scores[rows] = unit[first[rows]].mul_(unit[second[rows]]).sum(1)
+    scores = _in_blocks(unit, first, second, lambda a, b: a.mul_(b).sum(1))
     if cohort is None:
         if top is not None:
             raise ConfigError(f"top={top} needs a cohort to choose from")
@@ -78,6 +72,27 @@ def score_trials(vectors: Tensor, trials: TrialList, *, cohort: Tensor | None = 
             "cannot be normalised; give a larger cohort, or a larger top"
         )
     return ((scores - mean[first]) / deviation[first] + (scores - mean[second]) / deviation[second]) / 2
+
+
+def distance_scores(vectors: Tensor, trials: TrialList) -> Tensor:
+    """Squared Euclidean distance of both sides of each trial, negative so that higher means more alike.
+
+    FOP judges pairs of a face and a voice so. Of vectors of length one it gives the order of the cosines.
+
+    Args:
+        vectors: ``(U, D)``, one per utterance, in the order of ``trials.utterances``.
+        trials: N trials.
+
+    Returns:
+        ``(N,)``, on the device of `vectors`; float32, or wider where `vectors` are.
+
+    Raises:
+        ShapeError: vectors that do not fit the trials.
+    """
+    _check_vectors(vectors, trials)
+    values = _widened(vectors)
+    first, second = (torch.from_numpy(side).to(values.device) for side in (trials.first, trials.second))
+    return _in_blocks(values, first, second, lambda a, b: a.sub_(b).square_().sum(1).neg_())
 
 
 def cohort_statistics(vectors: Tensor, cohort: Tensor, *, top: int | None = None) -> tuple[Tensor, Tensor]:
@@ -119,5 +134,27 @@ def trial_labels(trials: TrialList, device: torch.device | str = "cpu") -> Tenso
     return torch.from_numpy(np.ascontiguousarray(trials.target)).to(device)
 
 
+def _check_vectors(vectors: Tensor, trials: TrialList) -> None:
+    if vectors.ndim != 2 or len(vectors) != len(trials.utterances):
+        raise ShapeError(
+            f"{trials.name} has {len(trials.utterances)} utterances and needs as many vectors (U, D), but got "
+            f"{tuple(vectors.shape)}"
+        )
+
+
+def _in_blocks(values: Tensor, first: Tensor, second: Tensor, compare: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """A score for each pair of rows; `compare` may write into its arguments."""
+    scores = values.new_empty(len(first))
+    step = max(1, _BLOCK // values.shape[1])
+    for at in range(0, len(first), step):
+        rows = slice(at, at + step)
+        scores[rows] = compare(values[first[rows]], values[second[rows]])
+    return scores
+
+
 def _unit(vectors: Tensor) -> Tensor:
-    return unit_rows(vectors.detach().to(torch.promote_types(vectors.dtype, torch.float32)))
+    return unit_rows(_widened(vectors))
+
+
+def _widened(vectors: Tensor) -> Tensor:
+    return vectors.detach().to(torch.promote_types(vectors.dtype, torch.float32))
