@@ -62,6 +62,7 @@ def load_fop(root: Path | None, task: str, seed: int, *, val: float = 0.05, test
             *drawn.notes,
         ),
         features=_features(path, {"audio": ids, "visual": ids}),
+        group_word="source video",
     )
 
 
