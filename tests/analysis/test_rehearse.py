@@ -11,8 +11,8 @@ from counterpoint.analysis.config import CompareConfig
 from counterpoint.analysis.plan import plan_methods, plan_search
 from counterpoint.analysis.rehearse import modalities_of, rehearse
 from counterpoint.errors import CounterpointError
-from counterpoint.recipes import list_recipes
-from counterpoint.training.config import from_dict
+from counterpoint.recipes import list_recipes, load_recipe
+from counterpoint.training.config import TrainConfig, from_dict
 from tiny_clips import tiny_data, write_tiny_clips
 
 
@@ -52,16 +52,18 @@ def test_a_wrong_setting_of_a_search_is_told_before_the_first_trial(tmp_path):
 def test_a_transform_that_does_not_fit_the_clips_is_told_before_they_are_decoded(tmp_path, monkeypatch):
     recipe = tmp_path / "mine.yaml"
     recipe.write_text("model: {inputs: {audio: {name: log_mel, fmax: 9000}}}")  # the clips have 16 kHz
-    monkeypatch.setattr(compare_module, "prepare", lambda *a, **k: pytest.fail("decodes"))
+    monkeypatch.setattr(compare_module, "prepare_clips", lambda *a, **k: pytest.fail("decodes"))
     root = write_tiny_clips(tmp_path / "clips")
     with pytest.raises(CounterpointError, match="recipe mine: .*8000"):
         compare(asked(recipe, root), tmp_path / "out", progress=False)
 
 
-def test_every_recipe_passes_and_no_weight_is_drawn(tmp_path, monkeypatch):
+@pytest.mark.parametrize("task", ["classify", "localise"])
+def test_every_recipe_passes_and_no_weight_is_drawn(tmp_path, monkeypatch, task):
     import torch
 
-    config = CompareConfig(methods=list_recipes(), search_trials=2)
+    methods = [name for name in list_recipes() if load_recipe(name).task == task]
+    config = CompareConfig(methods=methods, base=TrainConfig(task=task), search_trials=2)
     entries = plan_methods(config, tmp_path)
     drawn = torch.get_rng_state()
     rehearse(entries, {entry.folder: plan_search(entry, config) for entry in entries})

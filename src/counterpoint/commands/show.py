@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from counterpoint.training.run import Run
 
 
-def print_run(run: Run, report: Path | None) -> None:
+def print_run(run: Run, report: Path) -> None:
     """What a finished run came to, and where its report is."""
     result = run.result
     table = Table(title=f"{result['data']}, epoch {result['epoch'] + 1} of {result['epochs']}", title_justify="left")
