@@ -167,6 +167,23 @@ def test_events_are_when_the_word_is_said(layout, request):
         load_table("grid", root, segment=True, events=True)
 
 
+def test_words_that_are_no_events_leave_clips_of_background(face_crops):
+    table = load_table("grid", face_crops, "digit", events=True, background=["two", "zero"])
+    assert "two" not in table.classes and "zero" not in table.classes and len(table.classes) == 8
+    plain = {c.id: c for c in load_table("grid", face_crops, "digit").clips}
+    digits = load_table("grid", face_crops, "digit").classes
+    assert {c.label == table.background for c in table.clips} == {True, False}
+    for clip in table.clips:
+        word = digits[plain[clip.id].label]
+        assert clip.split == plain[clip.id].split
+        assert (clip.label == table.background) == (word in ("two", "zero")) == (table.events[clip.id] == ())
+        assert clip.label == table.background or table.classes[clip.label] == word
+    with pytest.raises(ConfigError, match="'to' is no digit of GRID.*'two'"):
+        load_table("grid", face_crops, "digit", events=True, background=["to"])
+    with pytest.raises(ConfigError, match="without events"):
+        load_table("grid", face_crops, "digit", background=["two"])
+
+
 def test_face_crops_say_that_the_speaker_is_shared(face_crops):
     table = load_table("grid", face_crops, "command")
     assert len(table.clips) == 36 and table.media.num_frames == 75 and table.media.num_samples == 48000

@@ -62,6 +62,7 @@ def load_grid(
     test: float = 0.2,
     disjoint: bool = True,
     events: bool = False,
+    background: Sequence[str] = (),
 ) -> ClipTable:
     """List the clips of GRID with the word of one task as their class.
 
@@ -80,12 +81,16 @@ def load_grid(
         val, test: share of validation and test clips.
         disjoint: keep speakers on one side of the split where there are several.
         events: read when the task's word is said: the one event of each clip; the other words are background.
+        background: words of the task that are no events either: clips with them hold none. Weak supervision learns what
+            background is from such clips alone.
 
     Raises:
         DatasetNotFoundError: nothing of either layout is at `root`.
         DataError: ``words.csv`` has a line that does not fit, or a class has too few clips.
         ConfigError: a value outside its range, a speaker that is not there, or a segment of which events are asked.
     """
+    if background and not events:
+        raise ConfigError(f"background is {list(background)}, but without events (task=localise) there is none")
     if segment and events:
         raise ConfigError(
             "segment cuts the word out, and events tell where it is in the whole clip; choose one of them"
@@ -107,15 +112,20 @@ def load_grid(
     classes = tuple(WORDS[task].values())
     if task == "digit":
         classes = ("zero", *(word for word in classes if word != "zero"))
+    for other in background:
+        if other not in classes:
+            raise ConfigError(f"background: {other!r} is no {task} of GRID.{did_you_mean(str(other), classes)}")
+    classes = tuple(word for word in classes if word not in background)
     clips: dict[str, Clip] = {}
     said: dict[str, tuple[Event, ...]] = {}
     for name, (path, speaker) in sorted(source.files.items()):
         try:
-            label = classes.index(sentence(path.stem)[task])
+            spoken = sentence(path.stem)[task]
+            label = classes.index(spoken) if spoken in classes else len(classes)
             start, end = 0.0, None
             if segment or events:
                 word = _timing(source, name, path.stem, task)
-                said[name] = (Event(label, word.start, word.end),)
+                said[name] = (Event(label, word.start, word.end),) if label < len(classes) else ()
             if segment:
                 start, end = _window(word, segment_seconds)
         except DataError as error:
@@ -127,7 +137,7 @@ def load_grid(
         raise DataError(f"{root}: none of GRID's clips can be used; the first: {why}")
     drawn = draw_split(
         f"grid/{task}",
-        {name: classes[clip.label] for name, clip in clips.items()},
+        {name: sentence(clip.path.stem)[task] for name, clip in clips.items()},
         {name: clip.group for name, clip in clips.items()},
         val=val,
         test=test,
@@ -138,7 +148,8 @@ def load_grid(
     if segment:
         what = f"Input: {segment_seconds:g} s around the {task}'s word, from the corpus's word timings."
     elif events:
-        what += f" Events: the {task}'s word, from the corpus's word timings; the five other words are background."
+        but = f" {' and '.join(background)} are no events:" if background else ""
+        what += f" Events: the {task}'s word, from the corpus's word timings;{but} all other words are background."
     return ClipTable(
         name=f"grid/{task}" + ("/segment" if segment else "/events" if events else ""),
         classes=classes,
