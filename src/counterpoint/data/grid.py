@@ -148,8 +148,8 @@ def load_grid(
     if segment:
         what = f"Input: {segment_seconds:g} s around the {task}'s word, from the corpus's word timings."
     elif events:
-        but = f" {' and '.join(background)} are no events:" if background else ""
-        what += f" Events: the {task}'s word, from the corpus's word timings;{but} all other words are background."
+        what += f" Events: the {task}'s word, from the corpus's word timings; all other words are background"
+        what += f", {' and '.join(background)} as well." if background else "."
     return ClipTable(
         name=f"grid/{task}" + ("/segment" if segment else "/events" if events else ""),
         classes=classes,
