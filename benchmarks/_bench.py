@@ -6,9 +6,12 @@ Timings on a shared machine drift by tens of per cent from minute to minute, so 
 
 from __future__ import annotations
 
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 
@@ -41,6 +44,14 @@ def interleave(variants: dict[str, Callable[[], object]], repeats: int = 15, *, 
             if turn >= warmup:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def peak_mib() -> float:
+    """The most memory that this process has held, MiB; Linux tells it apart from what its parent held."""
+    if sys.platform.startswith("linux"):
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        return int(status["VmHWM"].split()[0]) / 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def machine() -> str:

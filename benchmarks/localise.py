@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Collection
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _bench import interleave, machine, report
+from _bench import interleave, machine, peak_mib, report
 from torch import Tensor
 
 from counterpoint.allocator import use_large_allocations
@@ -133,10 +132,7 @@ class Peak:
     def now(self) -> float:
         if DEVICE.type == "cuda":
             return torch.cuda.max_memory_allocated() / 2**20
-        if sys.platform.startswith("linux"):
-            status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-            return int(status["VmHWM"].split()[0]) / 2**10
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        return peak_mib()
 
     def __call__(self) -> float:
         return self.now() - self.before

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,16 +19,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import av
+from _bench import peak_mib
 
 from counterpoint.data import ClipTable
-
-
-def peak_mib() -> float:
-    """The most memory that this process has held, MiB; Linux tells it apart from what its parent held."""
-    if sys.platform.startswith("linux"):
-        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        return int(status["VmHWM"].split()[0]) / 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def loop(clips: Sequence[Path], clip_seconds: float, seconds: float, path: Path) -> Path:

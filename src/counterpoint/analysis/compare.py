@@ -31,6 +31,7 @@ from counterpoint.analysis.worker import run_task
 from counterpoint.data import SPLITS
 from counterpoint.errors import RunError
 from counterpoint.training import folder as files
+from counterpoint.training.build import count_segments
 from counterpoint.training.config import flatten, from_dict, to_dict
 from counterpoint.training.datamodule import Prepared, list_clips, media_spec, prepare_clips
 from counterpoint.training.precision import require_device
@@ -199,7 +200,7 @@ def _prepare(
                 source,
                 media_spec(table, source.media),
                 modalities,
-                segments=(config.base.localise.segments or table.segments) if localise else None,
+                segments=count_segments(config.base, table),
                 progress=display.callback("decode"),
             )
             for split in SPLITS:

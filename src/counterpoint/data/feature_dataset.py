@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from counterpoint.data.clips import Clip
 from counterpoint.data.features import Features
 from counterpoint.data.hdf5 import find_dataset, open_hdf5
 from counterpoint.data.shards import Array
-from counterpoint.data.torch_dataset import Batch
+from counterpoint.data.torch_dataset import RowDataset
 from counterpoint.errors import DataError
 
 
-class FeatureDataset(Dataset[dict[str, Tensor]]):
+class FeatureDataset(RowDataset):
     """The clips of one split.
 
     An item is ``{"audio": float32 (T, D_a), "visual": float32 (T, H, W, D_v), "target": int64 (T,),
@@ -57,31 +56,7 @@ class FeatureDataset(Dataset[dict[str, Tensor]]):
         self._files: dict[Path, Any] = {}
         self._process = os.getpid()
 
-    def __len__(self) -> int:
-        """Number of clips."""
-        return len(self.clips)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """One clip.
-
-        Raises:
-            DataError: its features cannot be read, or are not finite.
-        """
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"clip {index} of {len(self)}")
-        return {name: tensor[0] for name, tensor in self.batch([index % len(self)]).items()}
-
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Several clips at once; this is what a ``DataLoader`` calls."""
-        return Batch(self.batch(indices))
-
-    def batch(self, indices: Sequence[int] | Tensor | Array) -> dict[str, Tensor]:
-        """Several clips side by side: as an item, with a first axis over `indices`.
-
-        Raises:
-            DataError: the features of one cannot be read, or are not finite; the message names the clip.
-        """
-        chosen = np.asarray(indices, dtype=np.int64)
+    def _read_rows(self, chosen: Array) -> dict[str, Tensor]:
         items: dict[str, Tensor] = {}
         for modality in self.modalities:
             out = torch.empty((len(chosen), *self._shapes[modality]), dtype=torch.float32)
@@ -95,9 +70,6 @@ class FeatureDataset(Dataset[dict[str, Tensor]]):
                     if not fine:
                         raise self._refusal(modality, int(chosen[k]), "has NaN or infinite values")
             items[modality] = out
-        index = torch.from_numpy(chosen.copy())
-        items["target"] = self.targets[index]
-        items["index"] = index
         return items
 
     def _read(self, modality: str, index: int, into: Array, k: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,7 +39,48 @@ def collate(items: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     return joined
 
 
-class ClipDataset(Dataset[dict[str, Tensor]]):
+class RowDataset(Dataset[dict[str, Tensor]], ABC):
+    """Clips whose content lies in rows of files, which are read side by side.
+
+    Attributes:
+        clips: in order.
+        targets: int64 ``(len(clips),)``, or per segment ``(len(clips), T)``.
+    """
+
+    clips: tuple[Clip, ...]
+    targets: Tensor
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """One clip, copied out of its file; see :meth:`batch`."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"clip {index} of {len(self)}")
+        return {name: tensor[0] for name, tensor in self.batch([index % len(self)]).items()}
+
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
+        """Several clips at once; this is what a ``DataLoader`` calls."""
+        return Batch(self.batch(indices))
+
+    def batch(self, indices: Sequence[int] | Tensor | Array) -> dict[str, Tensor]:
+        """Several clips side by side: as an item, with a first axis over `indices`.
+
+        Raises:
+            DataError: what a clip holds cannot be read; the message names it.
+        """
+        chosen = np.asarray(indices, dtype=np.int64)
+        items = self._read_rows(chosen)
+        index = torch.from_numpy(chosen.copy())
+        return {**items, "target": self.targets[index], "index": index}
+
+    @abstractmethod
+    def _read_rows(self, chosen: Array) -> dict[str, Tensor]:
+        """Per modality what these clips hold, with a first axis over them."""
+
+
+class ClipDataset(RowDataset):
     """The clips of one split.
 
     An item is ``{"audio": int16 (num_samples,), "visual": uint8 (T, H, W, C), "target": int64 (), "index": int64 ()}``
@@ -77,23 +119,7 @@ class ClipDataset(Dataset[dict[str, Tensor]]):
         self._row = np.array([place.row for place in where], dtype=np.int64)
         self._open: dict[tuple[int, str], Array] = {}
 
-    def __len__(self) -> int:
-        """Number of clips."""
-        return len(self.clips)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """One clip, copied out of its shard."""
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"clip {index} of {len(self)}")
-        return {name: tensor[0] for name, tensor in self.batch([index % len(self)]).items()}
-
-    def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Several clips at once; this is what a ``DataLoader`` calls."""
-        return Batch(self.batch(indices))
-
-    def batch(self, indices: Sequence[int] | Tensor | Array) -> dict[str, Tensor]:
-        """Several clips side by side: as an item, with a first axis over `indices`."""
-        chosen = np.asarray(indices, dtype=np.int64)
+    def _read_rows(self, chosen: Array) -> dict[str, Tensor]:
         shards, rows = self._shard[chosen], self._row[chosen]
         order = np.lexsort((rows, shards)).tolist()  # as they lie on disk
         shards, rows = shards.tolist(), rows.tolist()
@@ -105,9 +131,6 @@ class ClipDataset(Dataset[dict[str, Tensor]]):
             for k in order:
                 into[k] = self._rows(shards[k], modality)[rows[k]]
             items[modality] = out
-        index = torch.from_numpy(chosen.copy())
-        items["target"] = self.targets[index]
-        items["index"] = index
         return items
 
     def _rows(self, shard: int, modality: str) -> Array:

@@ -16,7 +16,7 @@ from counterpoint.balance import BALANCERS, Balancer, create_balancer
 from counterpoint.data.clips import ClipTable
 from counterpoint.encoders import ENCODERS
 from counterpoint.errors import ConfigError, RunError
-from counterpoint.fusion import FUSIONS, Fusion
+from counterpoint.fusion import FUSIONS
 from counterpoint.heads import HEADS
 from counterpoint.intermediate import INTERMEDIATES
 from counterpoint.localise import LOCALISER_LOSSES, LOCALISERS, LocaliserOutput
@@ -88,9 +88,8 @@ def build_for(config: TrainConfig, table: ClipTable, spec: MediaSpec) -> Parts:
     Raises:
         CounterpointError: names, options or values that do not fit, among them more segments than the clips can have.
     """
-    segments, features = None, None
-    if config.task == "localise":
-        segments = config.localise.segments or table.segments or 1
+    segments, features = count_segments(config, table), None
+    if segments is not None:
         if table.features is not None and table.features.segments is None:
             raise ConfigError(f"{table.name} has one feature vector for each whole clip; leave task at classify")
         if table.features is not None and segments != table.features.segments:
@@ -109,6 +108,11 @@ def build_for(config: TrainConfig, table: ClipTable, spec: MediaSpec) -> Parts:
             )
         features = table.features.dims
     return build_parts(config, len(table.classes), spec, segments=segments, features=features)
+
+
+def count_segments(config: TrainConfig, table: ClipTable) -> int | None:
+    """T, as asked for or as the dataset recommends; None where nothing is localised."""
+    return (config.localise.segments or table.segments or 1) if config.task == "localise" else None
 
 
 def build_parts(
@@ -245,23 +249,19 @@ def build_balancer(config: TrainConfig, model: Model) -> Balancer | None:
             f"balance {name!r} needs to know what each modality contributes, which {config.localise.name!r} does not "
             f"tell; {known} do"
         )
+    part = BALANCERS.get(name)
+    if isinstance(model, LocalisationModel) and part.loss is not Balancer.loss:
+        raise ConfigError(f"balance {name!r} trains with a loss of its own, which localisers cannot")
     options = dict(config.balance.options)
-    takes = inspect.signature(BALANCERS.get(name)).parameters
+    takes = inspect.signature(part).parameters
     if "seed" in takes:
         options.setdefault("seed", config.seed)
-    if "fusion" in takes:
-        options["fusion"] = _fusion_of(config, model)
+    if "fusion" in takes and not isinstance(model, LocalisationModel):
+        options["fusion"] = model.fusion
     if "parameters" in takes and isinstance(model, LocalisationModel):
         options.setdefault("parameters", "all")
     with _wrong_kinds_told("balance"):
         return create_balancer(name, model.balanced, **options)
-
-
-def _fusion_of(config: TrainConfig, model: Model) -> Fusion:
-    """What a balancer that has heads of its own goes by."""
-    if isinstance(model, LocalisationModel):
-        raise ConfigError(f"balance {config.balance.name!r} trains with a loss of its own, which localisers cannot")
-    return model.fusion
 
 
 def build_loss(config: TrainConfig, balancer: Balancer | None, model: Model | None = None) -> Callable[..., Tensor]:
@@ -274,8 +274,6 @@ def build_loss(config: TrainConfig, balancer: Balancer | None, model: Model | No
         ShapeError: options of the fusion that do not fit features ``(B, D)``.
     """
     if isinstance(model, LocalisationModel):
-        if balancer is not None and balancer.has_own_loss:
-            raise ConfigError(f"balance {config.balance.name!r} trains with a loss of its own, which localisers cannot")
         return _LocaliserLoss(model)
     loss: Callable[..., Tensor]
     if balancer is not None and balancer.has_own_loss:
