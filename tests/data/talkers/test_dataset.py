@@ -179,6 +179,28 @@ def test_event(tmp_path: Path) -> None:
             assert (segment == fact.label) == (heard == seen == fact.label)
 
 
+def test_background_clips(tmp_path: Path) -> None:
+    table = load_table("talkers", tmp_path, "event", speakers=3, clips=6, jobs=1, background_clips=0.5)
+    assert table.events is not None
+    assert [clip.split for clip in table.clips if clip.label == table.background] == ["train", "val", "test"]
+    facts = clip_facts(table)
+    assert set(facts) == {c.id for c in table.clips}
+    for clip in table.clips:
+        assert clip.path.is_file()
+        assert (clip.label == table.background) == (table.events[clip.id] == ())
+        assert facts[clip.id].label == (*SYLLABLES, BACKGROUND)[clip.label]
+        assert (set(facts[clip.id].segments) == {BACKGROUND}) == (clip.label == table.background)
+    plain = {p.id: p for p in make_plan(Settings("event", speakers=3, clips=6))}
+    held = [clip for clip in table.clips if clip.id in plain]
+    assert len(held) == 3
+    for clip in held:
+        scene, read = render.compose(plain[clip.id], Settings("event")), read_clip(clip.path, table.media)
+        assert read.audio is not None
+        assert np.corrcoef(read.audio, scene.audio)[0, 1] > 0.9
+    assert "0.5 holds no event" in table.notes[-1]
+    assert render.read_settings(table.clips[0].path.parent).background_clips == 0.5
+
+
 def test_facts_of_something_else(table: ClipTable, tmp_path: Path) -> None:
     clip = table.clips[0]
     other = ClipTable("folder", ("a",), (type(clip)("x", tmp_path / "x.mp4", 0, "train"),), table.media)
@@ -189,6 +211,8 @@ def test_facts_of_something_else(table: ClipTable, tmp_path: Path) -> None:
 def test_bad_dials_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="visual_dropout"):
         load_table("talkers", tmp_path, visual_dropout=2)
+    with pytest.raises(ConfigError, match="background_clips is 0.5, but in the task 'syllable'"):
+        load_table("talkers", tmp_path, background_clips=0.5)
     with pytest.raises(ConfigError, match="Did you mean 'audio_snr_db'"):
         load_table("talkers", tmp_path, audio_snr=2)
     assert not list(tmp_path.iterdir())

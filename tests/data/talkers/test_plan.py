@@ -1,3 +1,4 @@
+import hashlib
 from collections import Counter
 from dataclasses import replace
 
@@ -52,6 +53,8 @@ def test_any_change_gives_another_folder(monkeypatch: pytest.MonkeyPatch) -> Non
         {"speakers": 23},
         {"clips": 700},
         {"task": "event"},
+        {"task": "event", "background_clips": 0.1},
+        {"task": "event", "background_clips": 0.2},
     ]
     names = [Settings(**change).folder_name for change in changes]
     assert len(set(names)) == len(names)
@@ -77,6 +80,13 @@ def test_any_change_gives_another_folder(monkeypatch: pytest.MonkeyPatch) -> Non
         ("clips", -1),
         ("seed", -1),
         ("task", "word"),
+        ("background_clips", float("nan")),
+        ("background_clips", -0.1),
+        ("background_clips", 1.01),
+        ("background_clips", "half"),
+        ("background_clips", True),
+        ("background_clips", None),
+        ("background_clips", [0.5]),
     ],
 )
 def test_values_outside_their_range_are_refused(dial: str, value: object) -> None:
@@ -102,6 +112,67 @@ def test_event_clips() -> None:
     shares = {kind: count / kinds.total() for kind, count in kinds.items()}
     assert shares["heard"] == pytest.approx(0.3, abs=0.05)
     assert shares["seen"] == pytest.approx(0.3, abs=0.05)
+
+
+def test_without_background_nothing_is_other_than_before_the_option() -> None:
+    """Names of the folders, and of all that is in the plans, as they were before there was `background_clips`."""
+    for settings, folder, plans in (
+        (Settings(), "syllable-092bf1205e53", "a4893a412ae764ca"),
+        (Settings(task="event", background_clips=0), "event-7d7b39d95f33", "75e7b604e711af70"),
+        (Settings(task="event", seed=3, speakers=4, clips=12), "event-424465a8a179", "102379294b7f8f8f"),
+    ):
+        assert settings.folder_name == folder
+        assert "background_clips" not in settings.values
+        rows = [(p.index, p.speaker, p.split, p.label, p.hidden, p.heard, p.seen, p.id) for p in make_plan(settings)]
+        assert hashlib.sha256(repr(rows).encode()).hexdigest()[:16] == plans
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9, 1.0])
+@pytest.mark.parametrize("size", [{}, {"speakers": 5, "clips": 61, "seed": 4}])
+def test_background_takes_its_share_of_each_split_evenly(share: float, size: dict[str, int]) -> None:
+    plain = make_plan(Settings(task="event", **size))
+    plans = make_plan(Settings(task="event", background_clips=share, **size))
+    for split in ("train", "val", "test"):
+        mine = [p for p in plans if p.split == split]
+        assert sum(p.label is None for p in mine) == round(share * len(mine))
+        speakers = Counter({p.speaker: 0 for p in mine})
+        speakers.update(p.speaker for p in mine if p.label is None)
+        assert max(speakers.values()) - min(speakers.values()) <= 1
+        before = Counter(p.label for p in plain if p.split == split)
+        after = {label: sum(p.label == label for p in mine) for label in before}
+        spread = max(before.values()) - min(before.values())
+        assert max(after.values()) - min(after.values()) <= max(spread, 1)
+    for before, p in zip(plain, plans, strict=True):
+        if p.label is not None:
+            assert p == before
+        else:
+            assert p.id == f"s{p.speaker:02d}-{p.index:05d}-background"
+            assert set(p.segments) == {None}
+            assert (p.speaker, p.split, p.hidden) == (before.speaker, before.split, before.hidden)
+
+
+def test_more_background_keeps_the_less() -> None:
+    some, more = (
+        {p.index for p in make_plan(Settings(task="event", background_clips=share)) if p.label is None}
+        for share in (0.2, 0.4)
+    )
+    assert some < more
+
+
+def test_background_sounds_and_looks_like_what_is_around_events() -> None:
+    plans = make_plan(Settings(task="event", background_clips=1))
+    kinds = Counter(
+        "heard" if h is not None else "seen" if s is not None else "none"
+        for p in plans
+        for h, s in zip(p.heard, p.seen, strict=True)
+    )
+    assert kinds["heard"] / kinds.total() == pytest.approx(0.3, abs=0.05)
+    assert kinds["seen"] / kinds.total() == pytest.approx(0.3, abs=0.05)
+
+
+def test_a_task_of_classes_alone_refuses_background() -> None:
+    with pytest.raises(ConfigError, match=r"background_clips is 0\.2, but in the task 'syllable'.*'event'"):
+        Settings(background_clips=0.2)
 
 
 def test_vocabulary_is_what_its_description_says() -> None:

@@ -13,14 +13,20 @@ from counterpoint.data.places import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.talkers.face import FPS, MOUTH, SIZE
 from counterpoint.data.talkers.phones import LOOK_ALIKE, SYLLABLES
-from counterpoint.data.talkers.plan import SEGMENT_SECONDS, SEGMENTS, TASKS, ClipPlan, Settings, make_plan
+from counterpoint.data.talkers.plan import (
+    BACKGROUND,
+    SEGMENT_SECONDS,
+    SEGMENTS,
+    TASKS,
+    ClipPlan,
+    Settings,
+    make_plan,
+    name_of,
+)
 from counterpoint.data.talkers.render import Progress, render, write_json
 from counterpoint.data.talkers.speech import SAMPLE_RATE
 from counterpoint.errors import DataError
 from counterpoint.media.spec import MediaSpec
-
-BACKGROUND = "background"
-"""Class of a segment in which the event is not both heard and seen."""
 
 _FACTS = "clips.json"
 
@@ -42,6 +48,7 @@ def talkers(
     visual_dropout: float = Settings.visual_dropout,
     speakers: int = Settings.speakers,
     clips: int = 0,
+    background_clips: float = 0.0,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> ClipTable:
@@ -63,13 +70,16 @@ def talkers(
         visual_dropout: share of the clips of each split in which a hand covers the mouth; there, sight says nothing.
         speakers: how many, at least 3.
         clips: how many in all; 0: 720 (syllable) or 360 (event).
+        background_clips: of the task ``"event"``: share of the clips of each split, 0 to 1, that hold no event. What is
+            heard and seen in them is what lies around an event elsewhere. Weak supervision learns what background is
+            from such clips alone. The other clips are those that they are without this option.
         jobs: processes that render; None: one per core, at most 4.
         progress: called with (clips rendered, clips to render).
 
     Raises:
-        ConfigError: a dial outside its range.
+        ConfigError: a dial outside its range, or `background_clips` for the task ``"syllable"``.
     """
-    settings = Settings(task, seed, audio_snr_db, visual_noise, visual_dropout, speakers, clips)
+    settings = Settings(task, seed, audio_snr_db, visual_noise, visual_dropout, speakers, clips, background_clips)
     folder = (root or default_root("talkers")) / settings.folder_name
     plans = make_plan(settings)
     render(settings, plans, folder, jobs or min(4, cores()), progress)
@@ -78,7 +88,9 @@ def talkers(
     return ClipTable(
         name=f"talkers/{task}",
         classes=SYLLABLES,
-        clips=tuple(Clip(p.id, folder / f"{p.id}.mp4", p.label, p.split, group=f"s{p.speaker:02d}") for p in plans),
+        clips=tuple(
+            Clip(p.id, folder / f"{p.id}.mp4", _number(p.label), p.split, group=f"s{p.speaker:02d}") for p in plans
+        ),
         media=MediaSpec(
             SAMPLE_RATE, settings.seconds, FPS, size=round(SIZE * (MOUTH[2] - MOUTH[0])), gray=True, crop=MOUTH
         ),
@@ -89,8 +101,12 @@ def talkers(
 
 
 def _events(plan: ClipPlan, seconds: float) -> tuple[Event, ...]:
-    background = len(SYLLABLES)
-    return runs((background if label is None else label for label in plan.segments), seconds, background)
+    return runs(map(_number, plan.segments), seconds, _number(None))
+
+
+def _number(label: int | None) -> int:
+    """A class as tables have it: background is behind the syllables."""
+    return len(SYLLABLES) if label is None else label
 
 
 @dataclass(frozen=True)
@@ -98,10 +114,10 @@ class ClipFacts:
     """What is known about a rendered clip because it was made so.
 
     Attributes:
-        label: the clip's class.
+        label: the clip's class, ``"background"`` if it holds no event.
         speaker: e.g. ``"s03"``.
         mouth_hidden: a hand covers the mouth throughout.
-        segments: class of each segment: the clip's class where it is both heard and seen, else ``"background"``.
+        segments: class of each segment: what is both heard and seen in it, else ``"background"``.
         heard, seen: per segment the syllable that is said, and that the mouth forms; None: none. They do not know about
             `mouth_hidden`.
     """
@@ -145,17 +161,14 @@ def clip_facts(table: ClipTable) -> dict[str, ClipFacts]:
 
 
 def _facts(settings: Settings, plans: tuple[ClipPlan, ...]) -> dict[str, object]:
-    def name(label: int | None) -> str | None:
-        return None if label is None else SYLLABLES[label]
-
     clips = {
         p.id: {
-            "label": SYLLABLES[p.label],
+            "label": name_of(p.label) or BACKGROUND,
             "speaker": f"s{p.speaker:02d}",
             "mouth_hidden": p.hidden,
-            "segments": [name(label) or BACKGROUND for label in p.segments],
-            "heard": [name(label) for label in p.heard],
-            "seen": [name(label) for label in p.seen],
+            "segments": [name_of(label) or BACKGROUND for label in p.segments],
+            "heard": [name_of(label) for label in p.heard],
+            "seen": [name_of(label) for label in p.seen],
         }
         for p in plans
     }
@@ -181,4 +194,6 @@ def _notes(settings: Settings) -> tuple[str, ...]:
         notes.append(
             f"{SEGMENTS} segments of {SEGMENT_SECONDS} s; outside the event are distractors, only heard or only seen."
         )
+        if settings.background_clips:
+            notes.append(f"Of the clips of each split a share of {settings.background_clips:g} holds no event.")
     return tuple(notes)

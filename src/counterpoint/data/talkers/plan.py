@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +21,9 @@ VERSION = 1
 
 TASKS = ("syllable", "event")
 
+BACKGROUND = "background"
+"""Class of a segment in which nothing is both heard and seen, and of a clip that has no other."""
+
 SEGMENTS = 10
 """Segments per clip of the task ``event``."""
 SEGMENT_SECONDS = 0.48
@@ -26,7 +32,7 @@ CLIP_SECONDS = {"syllable": 1.12, "event": SEGMENTS * SEGMENT_SECONDS}
 
 _DEFAULT_CLIPS = {"syllable": 720, "event": 360}
 # Streams of random numbers, so that one dial changes nothing but what it is for.
-_ORDER, _HIDDEN, _EVENTS = 1, 2, 3
+_ORDER, _HIDDEN, _EVENTS, _BACKGROUND = 1, 2, 3, 4
 
 
 @dataclass(frozen=True)
@@ -41,9 +47,10 @@ class Settings:
         visual_dropout: share of the clips of each split whose mouth a hand hides, 0 to 1; on those, sight says nothing.
         speakers: how many there are, 3 to 1000; about 1/6 of them validate and 1/4 test.
         clips: how many in all, at least one for each speaker; 0: 720 syllables or 360 event clips.
+        background_clips: share of the clips of each split in which nothing is both heard and seen, 0 to 1; ``"event"``.
 
     Raises:
-        ConfigError: a value outside its range.
+        ConfigError: a value outside its range, or background among the clips of a task that has none.
     """
 
     task: str = "syllable"
@@ -53,6 +60,7 @@ class Settings:
     visual_dropout: float = 0.0
     speakers: int = 24
     clips: int = 0
+    background_clips: float = 0.0
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -65,7 +73,13 @@ class Settings:
         if self.clips == 0:
             object.__setattr__(self, "clips", max(_DEFAULT_CLIPS[self.task], self.speakers))
         _check("clips", self.clips, self.speakers, 1_000_000, whole=True)
-        for name in ("audio_snr_db", "visual_noise", "visual_dropout"):
+        _check("background_clips", self.background_clips, 0, 1)
+        if self.background_clips and self.task != "event":
+            raise ConfigError(
+                f"talkers.background_clips is {self.background_clips:g}, but in the task {self.task!r} every clip has "
+                "a class; only the task 'event' (task=localise) knows background"
+            )
+        for name in ("audio_snr_db", "visual_noise", "visual_dropout", "background_clips"):
             object.__setattr__(self, name, float(getattr(self, name)))  # 5 and 5.0 are the same clips
 
     @property
@@ -74,9 +88,14 @@ class Settings:
         return CLIP_SECONDS[self.task]
 
     @property
+    def values(self) -> dict[str, Any]:
+        """All settings by name. Background only where there is some: without it, clips are what they were before it."""
+        return {name: value for name, value in asdict(self).items() if name != "background_clips" or value}
+
+    @property
     def folder_name(self) -> str:
         """Name of the cache folder; another value of any setting or another version gives another one."""
-        text = json.dumps({"version": VERSION, **asdict(self)}, sort_keys=True)
+        text = json.dumps({"version": VERSION, **self.values}, sort_keys=True)
         return f"{self.task}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
@@ -88,7 +107,7 @@ class ClipPlan:
         index: place in the dataset; with the seed it fixes everything that is random in the clip.
         speaker: number of the speaker.
         split: ``"train"``, ``"val"`` or ``"test"``; decided by the speaker.
-        label: class of the clip.
+        label: class of the clip; None: background throughout.
         hidden: a hand hides the mouth throughout.
         heard: per segment what is said, or None (a clip of the task ``syllable`` has one segment).
         seen: per segment what the mouth does, or None.
@@ -97,7 +116,7 @@ class ClipPlan:
     index: int
     speaker: int
     split: str
-    label: int
+    label: int | None
     hidden: bool
     heard: tuple[int | None, ...]
     seen: tuple[int | None, ...]
@@ -105,12 +124,17 @@ class ClipPlan:
     @property
     def id(self) -> str:
         """Unique in its dataset, and the name of the file without its suffix."""
-        return f"s{self.speaker:02d}-{self.index:05d}-{SYLLABLES[self.label]}"
+        return f"s{self.speaker:02d}-{self.index:05d}-{name_of(self.label) or BACKGROUND}"
 
     @property
     def segments(self) -> tuple[int | None, ...]:
         """Per segment the class that is both heard and seen; None where there is none."""
         return tuple(h if h == s else None for h, s in zip(self.heard, self.seen, strict=True))
+
+
+def name_of(label: int | None) -> str | None:
+    """The syllable behind an index; None stays what it is."""
+    return None if label is None else SYLLABLES[label]
 
 
 def speaker_split(speaker: int, speakers: int) -> str:
@@ -126,9 +150,10 @@ def make_plan(settings: Settings) -> tuple[ClipPlan, ...]:
     splits = [speaker_split(int(s), settings.speakers) for s in who]
     labels = _labels(who, settings)
     hidden = _hidden(splits, settings)
+    background = _background(who, splits, labels, settings)
     plans = []
     for k in range(settings.clips):
-        label = int(labels[k])
+        label = None if background[k] else int(labels[k])
         heard: tuple[int | None, ...] = (label,)
         seen = heard
         if settings.task == "event":
@@ -158,15 +183,46 @@ def _hidden(splits: list[str], settings: Settings) -> np.ndarray:
     return hidden
 
 
-def _event(label: int, rng: np.random.Generator) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
-    """2 to 6 segments in a row with the event; about 3 in 10 of the others are only heard, 3 in 10 only seen."""
+def _background(who: np.ndarray, splits: list[str], labels: np.ndarray, settings: Settings) -> np.ndarray:
+    """Exactly the wanted share of each split: speakers in turn give up a clip, of the class most frequent by then.
+
+    A larger share takes further clips beside those of a smaller one.
+    """
+    background = np.zeros(len(who), dtype=bool)
+    for number, split in enumerate(SPLITS):
+        mine = np.flatnonzero(np.array(splits) == split)
+        wanted = round(settings.background_clips * len(mine))
+        rng = np.random.default_rng([settings.seed, _BACKGROUND, number])
+        theirs: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))  # speaker, class -> clips
+        for k in rng.permutation(mine).tolist():
+            theirs[int(who[k])][int(labels[k])].append(k)
+        left = Counter(labels[mine].tolist())
+        for clips in itertools.cycle(list(theirs.values())):
+            if not wanted:
+                break
+            if not clips:
+                continue
+            label = max(clips, key=lambda c: left[c])
+            background[clips[label].pop()] = True
+            if not clips[label]:
+                del clips[label]
+            left[label] -= 1
+            wanted -= 1
+    return background
+
+
+def _event(label: int | None, rng: np.random.Generator) -> tuple[tuple[int | None, ...], tuple[int | None, ...]]:
+    """2 to 6 segments in a row with the event; about 3 in 10 of the others are only heard, 3 in 10 only seen.
+
+    Without an event (None) all are others: about as many of each kind.
+    """
     length = int(rng.integers(2, 7))
     start = int(rng.integers(0, SEGMENTS - length + 1))
     heard: list[int | None] = [None] * SEGMENTS
     seen: list[int | None] = [None] * SEGMENTS
     for k in range(SEGMENTS):
         kind, other = rng.uniform(), int(rng.integers(len(SYLLABLES)))
-        if start <= k < start + length:
+        if label is not None and start <= k < start + length:
             heard[k] = seen[k] = label
         elif kind < 0.3:
             heard[k] = other

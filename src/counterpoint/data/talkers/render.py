@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -20,8 +20,7 @@ import numpy as np
 import counterpoint
 from counterpoint.data.talkers.articulation import Movement, articulate, draw_slots
 from counterpoint.data.talkers.face import FPS, draw_frames
-from counterpoint.data.talkers.phones import SYLLABLES
-from counterpoint.data.talkers.plan import VERSION, ClipPlan, Settings
+from counterpoint.data.talkers.plan import VERSION, ClipPlan, Settings, name_of
 from counterpoint.data.talkers.speakers import Speaker, draw_speaker
 from counterpoint.data.talkers.speech import SAMPLE_RATE, add_noise, speak
 from counterpoint.errors import DataError
@@ -82,12 +81,12 @@ def compose(plan: ClipPlan, settings: Settings) -> Scene:
 
 
 def _names(labels: Sequence[int | None]) -> list[str | None]:
-    return [None if label is None else SYLLABLES[label] for label in labels]
+    return [name_of(label) for label in labels]
 
 
 def write_settings(folder: Path, settings: Settings) -> None:
     """Say beside the clips what they were rendered with."""
-    write_json(folder / "settings.json", {"version": VERSION, **asdict(settings)})
+    write_json(folder / "settings.json", {"version": VERSION, **settings.values})
 
 
 def read_settings(folder: Path) -> Settings:
