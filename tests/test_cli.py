@@ -16,7 +16,7 @@ from counterpoint.commands.options import explicit_wins, lists_of_words
 from counterpoint.recipes import load_recipe, load_table
 from tiny_clips import tiny_data, write_tiny_clips
 
-VERBS = ("train", "evaluate", "verify", "predict", "compare", "reproduce", "list", "prepare", "check", "download")
+VERBS = cli.VERBS
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,24 @@ def test_help_answers_without_anything_heavy(verb):
     )
     done = subprocess.run([sys.executable, "-c", code, *verb, "--help"], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("usage: counterpoint")
+
+
+def test_only_the_verb_that_is_called_is_imported():
+    code = (
+        "import sys; from counterpoint.cli import main; main(['list', '--help']);"
+        "print(*(m for m in sys.modules if m.startswith('counterpoint.commands.verbs.')), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == ["counterpoint.commands.verbs.list"]
+
+
+def test_every_verb_is_told_in_the_overview(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for verb in VERBS:
+        _, own, _ = run(verb, "--help")
+        (line,) = (line for line in out.splitlines() if line.split()[:1] == [verb])
+        assert " ".join(line.split()[1:]) in " ".join(own.split())
 
 
 def test_help_of_a_verb_may_stand_before_it(run):

@@ -1,1 +1,1 @@
-"""What the verbs of the command line share: parsing, and what they print. `counterpoint.cli` is the way in."""
+"""The verbs of the command line, and what they print. `counterpoint.cli` is the way in."""

@@ -1,0 +1,61 @@
+"""What the verbs share that train a model, or take a trained one up again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from counterpoint.commands.options import Parser
+from counterpoint.errors import ConfigError, RunError
+from counterpoint.registry import did_you_mean
+from counterpoint.training.config import DataConfig, to_dict
+
+RUN, COMPARISON = "config.yaml", "compare.yaml"
+"""The files that tell that a folder holds one."""
+
+
+def parse_with_own_data(parser: Parser, words: list[str]) -> tuple[dict[str, Any], DataConfig | None]:
+    """The options of a verb for a trained run, whose own data come before those of the words; and that data.
+
+    Raises:
+        ConfigError: words that do not fit, or nothing says on which data.
+        RunError: the run's configuration cannot be read.
+    """
+    options = parser.parse(words)
+    folder, own = Path(options["run"]), None
+    if (folder / RUN).is_file():
+        from counterpoint.training.folder import read_config
+
+        own = read_config(folder).data
+        with_own = parser.parse(["--config", json.dumps({"data": to_dict(own)}), *words])
+        if with_own["data"]["name"] == own.name:  # options of one dataset mean nothing to another
+            options = with_own
+    elif (folder / "model.safetensors").is_file() and not any(w.startswith(("--data", "--config")) for w in words):
+        raise ConfigError(f"{folder} has a model but no {RUN} to say on which data; give --data.name")
+    return options, own
+
+
+def config_to_resume(folder: Path, file: str) -> Path:
+    """The configuration that a folder was begun with, a file of that name.
+
+    Raises:
+        RunError: there is none; the message proposes the nearest folder that has one.
+    """
+    path = folder / file
+    if not path.is_file():
+        known = [p.parent.name for p in folder.parent.glob(f"*/{file}")]
+        hint = did_you_mean(folder.name, known)
+        raise RunError(
+            f"There is nothing to resume at {folder}: it has no {file}. --name says which run goes on.{hint}"
+        )
+    return path
+
+
+def allocate_largely() -> None:
+    """The allocator setting that makes large CPU tensors cheap, unless ``COUNTERPOINT_ALLOCATOR=system``."""
+    if os.environ.get("COUNTERPOINT_ALLOCATOR") != "system":
+        from counterpoint.allocator import use_large_allocations
+
+        os.environ["COUNTERPOINT_ALLOCATOR"] = "large" if use_large_allocations() else "system"

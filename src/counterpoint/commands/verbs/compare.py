@@ -1,0 +1,46 @@
+"""`counterpoint compare`: its options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from counterpoint.analysis.config import CompareConfig
+from counterpoint.commands.options import (
+    Parser,
+    explicit_wins,
+    last_value,
+    leave_out_plumbing,
+    lists_of_words,
+    overrides,
+)
+from counterpoint.commands.runs import COMPARISON, allocate_largely, config_to_resume
+from counterpoint.errors import ConfigError, RunError
+from counterpoint.training.config import from_dict
+
+
+def main(words: list[str]) -> None:
+    """Train several methods under one fair protocol, and show which helps and what each modality has learnt."""
+    parser = Parser("compare", main.__doc__)
+    parser.add_config()
+    parser.add_argument("--table", type=str, help="a paper's table, all of its rows: counterpoint list tables")
+    parser.add_place("comparison", "the table's, or compare")
+    parser.add_class_arguments(CompareConfig, None)
+    words = overrides(words)
+    table = last_value(words, "--table")
+    words = explicit_wins(lists_of_words(words, ("--methods", "--seeds", "--folds")))
+    options = parser.parse(words)
+    if options["table"] is not None:
+        raise ConfigError(f"table: {options['table']} stands in a file; give it as --table {options['table']}")
+    folder = Path(options["runs"]) / (options["name"] or table or "compare")
+    if options["resume"]:
+        options = parser.parse(explicit_wins(["--config", str(config_to_resume(folder, COMPARISON)), *words]))
+    config = from_dict(CompareConfig, leave_out_plumbing(options))
+    allocate_largely()
+
+    from counterpoint.analysis.compare import compare as compare_methods
+    from counterpoint.commands.show import print_comparison
+
+    comparison = compare_methods(config, folder, resume=options["resume"], overwrite=options["overwrite"])
+    print_comparison(comparison)
+    if comparison.failures:
+        raise RunError(f"{len(comparison.failures)} of the runs failed; --resume tries them again")

@@ -1,0 +1,31 @@
+"""`counterpoint evaluate`: its options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from counterpoint.commands.options import Parser, explicit_wins
+from counterpoint.commands.runs import allocate_largely, parse_with_own_data
+from counterpoint.training.config import DataConfig, from_dict
+
+
+def main(words: list[str]) -> None:
+    """Judge a trained model on a split, of its own data or of others."""
+    parser = Parser("evaluate", main.__doc__)
+    parser.add_config()
+    parser.add_argument("run", type=str, help="a run's folder, or one with config.json and model.safetensors")
+    parser.add_argument("--split", type=str, default="test", help="train, val or test")
+    parser.add_output_file("write the figures to this JSON file as well")
+    parser.add_class_arguments(DataConfig, "data")
+    options, own = parse_with_own_data(parser, explicit_wins(words))
+    allocate_largely()
+
+    from counterpoint.commands.show import print_scores
+    from counterpoint.training.folder import write_json
+    from counterpoint.training.run import evaluate as judge_run
+
+    data = from_dict(DataConfig, options["data"], "data")
+    scores = judge_run(options["run"], options["split"], data=None if data == own else data)
+    print_scores(f"{options['run']} on {options['split']}", scores)
+    if options["output"] is not None:
+        write_json(Path(options["output"]), scores)

@@ -1,0 +1,67 @@
+"""`counterpoint train`: its options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from counterpoint.commands.options import Parser, explicit_wins, last_value, leave_out_plumbing, overrides
+from counterpoint.commands.runs import RUN, allocate_largely, config_to_resume
+from counterpoint.errors import ConfigError
+from counterpoint.training.config import TrainConfig, from_dict
+
+
+def main(words: list[str]) -> None:
+    """Train one composition of encoders, fusion, head and balancer on audio-visual clips."""
+    parser = Parser("train", main.__doc__)
+    parser.add_config()
+    parser.add_argument("--recipe", type=str, help="a method's fusion, head and balance: counterpoint list recipes")
+    parser.add_place("run", "made of data, method and seed")
+    parser.add_class_arguments(TrainConfig, None)
+    words = overrides(words)
+    recipe = last_value(words, "--recipe")
+    options = parser.parse(explicit_wins(words))
+    if options["recipe"] is not None:
+        raise ConfigError(f"recipe: {options['recipe']} stands in a file; give it as --recipe {options['recipe']}")
+    config = _train_config(options)
+    _require_task(config, recipe)
+    folder = Path(options["runs"]) / (options["name"] or _default_name(config, recipe))
+    if options["resume"]:
+        options = parser.parse(explicit_wins(["--config", str(config_to_resume(folder, RUN)), *words]))
+        config = _train_config(options)
+    config.check()
+    allocate_largely()
+
+    from counterpoint.analysis.report import write_run_report
+    from counterpoint.commands.show import print_run
+    from counterpoint.training.folder import is_main_process
+    from counterpoint.training.run import fit
+
+    run = fit(config, folder, resume=options["resume"], overwrite=options["overwrite"])
+    if is_main_process():
+        print_run(run, write_run_report(run))
+
+
+def _train_config(options: dict[str, Any]) -> TrainConfig:
+    return from_dict(TrainConfig, leave_out_plumbing(options))
+
+
+def _require_task(config: TrainConfig, recipe: str | None) -> None:
+    """Refuse a recipe whose parts the task would leave out."""
+    if recipe is None:
+        return
+    from counterpoint.recipes import load_recipe
+
+    made = load_recipe(recipe).task
+    if made != config.task:
+        raise ConfigError(f"recipe {recipe} is made to {made}, but task is {config.task!r}; leave out one of the two")
+
+
+def _default_name(config: TrainConfig, recipe: str | None) -> str:
+    parts = [config.intermediate.name, config.fusion.name, config.fusion.attention, config.balance.name]
+    if config.task == "localise":
+        parts = [config.localise.name, config.localise.supervision, config.balance.name]
+    if config.head.name != "linear":
+        parts.append(config.head.name)
+    method = Path(recipe).stem if recipe else "-".join(part for part in parts if part)
+    return "-".join(str(part) for part in (config.data.name, config.data.task, method, config.seed) if part is not None)
