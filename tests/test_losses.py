@@ -135,6 +135,16 @@ def test_classes_at_right_angles_leave_nothing_to_project():
         orthogonal_projection_loss(torch.zeros(4, 2, 3), torch.zeros(4))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_orthogonal_projection_keeps_its_digits_under_autocast(dtype):
+    """300 samples have 89700 pairs, more than float16 can count."""
+    fused, target = 1 + 0.1 * torch.randn(300, 8), torch.arange(300) % 3
+    exact = orthogonal_projection_loss(fused, target)
+    with torch.autocast("cpu", dtype):
+        found = orthogonal_projection_loss(fused, target)
+    assert found.dtype == torch.float32 and torch.equal(found, exact)
+
+
 def _gradients(rank, world, name):
     """Of this process's rows of one batch, under a loss that is the mean over processes."""
     generator = torch.Generator().manual_seed(0)

@@ -73,6 +73,8 @@ def test_gradient_precisions_and_compile():
     half = soft_hgr([f.bfloat16() for f in features])
     assert half.dtype == torch.float32
     torch.testing.assert_close(half.double(), exact, rtol=5e-2, atol=5e-2)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(soft_hgr([f.float() for f in features]).double(), exact, rtol=1e-5, atol=1e-5)
     torch._dynamo.reset()
     compiled = torch.compile(soft_hgr, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(features).detach(), exact)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import ConfigError, ShapeError
-from counterpoint.functional.simam import widened
+from counterpoint.functional.precision import widened
 
 
 def count_sketch(x: Tensor, index: Tensor, sign: Tensor, size: int) -> Tensor:

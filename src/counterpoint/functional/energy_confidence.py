@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import ConfigError, ShapeError
-from counterpoint.functional.simam import widened
+from counterpoint.functional.precision import widened
 from counterpoint.registry import check_choice
 
 MARGINS = ("paper", "released")

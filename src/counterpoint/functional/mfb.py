@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import ShapeError
-from counterpoint.functional.simam import widened
+from counterpoint.functional.precision import widened
 
 SMALLEST = 1e-12  # below it a signed square root is taken to be flat: its true slope grows without bound
 CHUNK = 64  # how many folded matrices are held at a time

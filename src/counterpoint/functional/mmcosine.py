@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from counterpoint.errors import ConfigError, ShapeError
-from counterpoint.functional.simam import widened
+from counterpoint.functional.precision import widened
 
 # Vectors of lengths between these can be multiplied as they are: neither products nor squares leave float32.
 _PLAIN = 1e-15, 1e18

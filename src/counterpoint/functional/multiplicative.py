@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import ConfigError
-from counterpoint.functional.simam import widened
+from counterpoint.functional.precision import widened
 
 
 def log_complement(log_p: Tensor) -> Tensor:

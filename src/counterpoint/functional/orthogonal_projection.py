@@ -7,7 +7,7 @@ from torch import Tensor
 
 from counterpoint.errors import ShapeError
 from counterpoint.functional.mmcosine import unit_rows
-from counterpoint.functional.simam import widened
+from counterpoint.functional.precision import exact_product, widened
 
 
 def orthogonal_projection_loss(
@@ -19,7 +19,8 @@ def orthogonal_projection_loss(
     pairs of one kind has 0 for their mean.
 
     Args:
-        features: ``(N, D)``; half precisions are computed in float32. One without length has a cosine of 0.
+        features: ``(N, D)``; half precisions are computed in float32, under autocast too. One without length has a
+            cosine of 0.
         target: class indices, ``(N,)``.
         gamma: what a pair of two classes counts; 0.7 in FOP's code.
         keep: which samples are compared, truth values ``(N,)``; None: all.
@@ -37,7 +38,7 @@ def orthogonal_projection_loss(
             f"{tuple(features.shape)}, {tuple(target.shape)} and {tuple(keep.shape)}"
         )
     unit = unit_rows(torch.where(keep[:, None], widened(features), 0))
-    cosine = unit @ unit.T
+    cosine = exact_product(unit, unit.T)
     same = target[:, None] == target
     itself = torch.eye(len(target), dtype=torch.bool, device=target.device)
     compared = keep & keep[:, None] & ~itself

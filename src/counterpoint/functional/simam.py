@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import ConfigError, ShapeError
+from counterpoint.functional.precision import widened
 
 Dims = int | Sequence[int]
 
@@ -19,11 +20,6 @@ Dims = int | Sequence[int]
 def axes(dim: Dims) -> tuple[int, ...]:
     """The population's axes as a tuple."""
     return (dim,) if isinstance(dim, int) else tuple(dim)
-
-
-def widened(x: Tensor) -> Tensor:
-    """`x` in a precision that can hold squared deviations: float32 for the half precisions, else as it is."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def population(x: Tensor, dim: Dims, lam: float, correction: int) -> tuple[Tensor, Tensor, int]:

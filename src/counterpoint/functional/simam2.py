@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import ConfigError
-from counterpoint.functional.simam import Dims, axes, population, simam_energy, widened
+from counterpoint.functional.precision import widened
+from counterpoint.functional.simam import Dims, axes, population, simam_energy
 from counterpoint.functional.superposition import check_streams
 from counterpoint.registry import check_choice
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import ConfigError, ShapeError
-from counterpoint.functional.simam import widened
+from counterpoint.functional.precision import exact_product, widened
 
 
 def soft_hgr(features: Sequence[Tensor]) -> Tensor:
@@ -25,7 +25,8 @@ def soft_hgr(features: Sequence[Tensor]) -> Tensor:
     first.
 
     Args:
-        features: M >= 2 tensors ``(N, K)`` of one width K, N >= 2; half precisions are computed in float32.
+        features: M >= 2 tensors ``(N, K)`` of one width K, N >= 2; half precisions are computed in float32, under
+            autocast too.
 
     Returns:
         A scalar, of either sign; each pair adds K / 2 at most.
@@ -44,7 +45,7 @@ def soft_hgr(features: Sequence[Tensor]) -> Tensor:
             )
     scale = (features[0].shape[0] - 1) ** -0.5
     centred = [(one - one.mean(0)) * scale for one in map(widened, features)]
-    covariances = [one.T @ one for one in centred]
+    covariances = [exact_product(one.T, one) for one in centred]
     pairs = [
         (centred[i] * centred[j]).sum() - (covariances[i] * covariances[j]).sum() / 2
         for i, j in combinations(range(len(centred)), 2)

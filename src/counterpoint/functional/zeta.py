@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import ConfigError, ShapeError
-from counterpoint.functional.simam import widened
+from counterpoint.functional.precision import widened
 
 
 def zeta_spread(

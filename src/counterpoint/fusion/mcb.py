@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from counterpoint.errors import ConfigError
 from counterpoint.functional import compact_bilinear, count_sketch, unit_rows
-from counterpoint.functional.simam import widened
+from counterpoint.functional.precision import widened
 from counterpoint.fusion.base import FUSED, FUSIONS, Fusion, Joined
 from counterpoint.heads import create_head
 

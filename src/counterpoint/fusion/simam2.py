@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from counterpoint.distributed import all_gather
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.functional import simam2_with_energy, zeta_spread
-from counterpoint.functional.simam import axes, widened
+from counterpoint.functional.precision import widened
+from counterpoint.functional.simam import axes
 from counterpoint.functional.simam2 import SIGNS
 from counterpoint.registry import check_choice
 
