@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoint.errors import ConfigError, UnknownNameError
+from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
 from counterpoint.functional import orthogonal_projection_loss
 from counterpoint.fusion import FOP, create_fusion
 from counterpoint.losses import create_loss
@@ -128,9 +128,11 @@ def test_what_cannot_be_built(options, message):
         create_fusion("fop", DIMS, C, **options)
 
 
-def test_an_embedding_of_a_modality_that_is_not_there():
+def test_an_embedding_of_a_modality_that_is_not_there_or_of_another_width():
     with pytest.raises(UnknownNameError, match="Did you mean 'face'"):
         FOP(DIMS, C).embed({"faces": torch.zeros(2, 9)})
+    with pytest.raises(ShapeError, match=r"'voice' has shape \(2, 9\), but FOP needs \(B, ..., 5\)"):
+        FOP(DIMS, C).embed({"voice": torch.zeros(2, 9)})
 
 
 @pytest.mark.parametrize("options", [{"attention": "simam2"}, {"fusion": "linear"}])

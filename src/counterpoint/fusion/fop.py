@@ -13,7 +13,7 @@ from counterpoint.errors import ConfigError
 from counterpoint.functional import unit_rows
 from counterpoint.fusion.base import FUSIONS, Fusion, Joined
 from counterpoint.fusion.superposition import Superposition
-from counterpoint.heads import create_head
+from counterpoint.heads import check_features, create_head
 from counterpoint.intermediate.norm import BatchNorm
 from counterpoint.modes import evaluating
 from counterpoint.registry import check_choice
@@ -111,9 +111,11 @@ class FOP(Fusion):
 
         Raises:
             UnknownNameError: a modality that was not declared.
+            ShapeError: a tensor has another shape than declared.
         """
-        for name in features:
+        for name, x in features.items():
             self._check_modality(name)
+            check_features(type(self).__name__, {name: x}, {name: self.dims[name]})
         return {m: self._bounded(self.branch[m](x)) for m, x in features.items()}
 
     def _bounded(self, embedding: Tensor) -> Tensor:
