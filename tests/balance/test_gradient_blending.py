@@ -69,6 +69,9 @@ def test_heads_follow_the_joint_one_unless_told_otherwise():
     nets, fusion = parts("cosine")
     heads = GradientBlending(nets, fusion=fusion).parts["heads"].each.values()
     assert all(isinstance(h, Cosine) and h.scale == fusion.head.scale for h in heads)
+    late = create_fusion("average", DIMS, C, head="cosine", head_options={"scale": 9.0})
+    heads = GradientBlending(nets, fusion=late).parts["heads"].each.values()
+    assert all(isinstance(h, Cosine) and h.scale == 9.0 for h in heads)
     heads = GradientBlending(nets, fusion=fusion, head_options={"scale": 3.0}).parts["heads"].each.values()
     assert all(h.scale == 3.0 for h in heads)
     heads = GradientBlending(nets, fusion=fusion, head="linear").parts["heads"].each.values()
@@ -155,6 +158,13 @@ def test_state_comes_back_through_a_file_of_plain_values_and_tensors():
         assert torch.equal(fresh.parts.state_dict()[name], tensor)
     with pytest.raises(ConfigError, match="another balancer"):
         fresh.load_state_dict({"epoch": 1})
+    others = {"audio": 8, "text": 8}
+    for dims, classes in ((others, C), (DIMS, C + 1)):
+        fusion = create_fusion("concat", dims, classes)
+        other = GradientBlending({m: nn.Linear(1, 8) for m in dims}, fusion=fusion)
+        with pytest.raises(ConfigError, match=r"heads.each.visual.bias \(4,\).*of other modalities, widths or classes"):
+            fresh.load_state_dict(other.state_dict())
+    assert fresh.weights == balancer.weights
 
 
 def test_a_step_waits_for_no_device_and_half_precision_features_are_read():
@@ -222,6 +232,7 @@ def test_two_processes_train_as_one():
         ({"weights": {"audio": 1.0, "visual": 1.0}}, "must give each of audio, visual, joint"),
         ({"weights": dict.fromkeys(NAMES, 0.0)}, "a number of at least 0"),
         ({"weights": {"audio": -1.0, "visual": 1.0, "joint": 1.0}}, "a number of at least 0"),
+        ({"weights": {"audio": float("inf"), "visual": 1.0, "joint": 1.0}}, "a number of at least 0"),
         ({"head": "linear", "head_options": {"scale": 1.0}}, "no option 'scale'"),
         ({"evry": 3}, "Did you mean 'every'"),
     ],

@@ -134,11 +134,21 @@ class Balancer(ABC):
                 f"{type(self).__name__} goes on from a state with the entries {sorted(expected)}, but got one with "
                 f"{sorted(state)}: it is the state of another balancer."
             )
+        own, given = (_shapes(one.get("parts", {})) for one in (expected, state))
+        if own != given:
+            raise ConfigError(
+                f"{type(self).__name__} trains {own} of its own, but the state has {given}: it is that of a balancer "
+                "of other modalities, widths or classes."
+            )
         for name, value in state.items():
             if name == "parts":
                 self.parts.load_state_dict(value)
             else:
                 setattr(self, name, value)
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> str:
+    return ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
 
 
 BALANCERS: Registry[type[Balancer]] = Registry("balancer")

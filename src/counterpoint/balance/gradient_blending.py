@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -80,15 +81,18 @@ class GradientBlending(Balancer):
         self.weights = dict.fromkeys(self.names, 1 / len(self.names)) if weights is None else self._checked(weights)
         self.before: dict[str, dict[str, float]] | None = None
         options = dict(head_options or {})
+        # Late fusion has a joint head for each modality, all of one kind.
+        joint = next(iter(fusion.head.each.values())) if isinstance(fusion.head, Separate) else fusion.head
         if head is None:
-            head = "cosine" if isinstance(fusion.head, Cosine) else "linear"
-        if head == "cosine" and isinstance(fusion.head, Cosine):
-            options.setdefault("scale", fusion.head.scale)
+            head = "cosine" if isinstance(joint, Cosine) else "linear"
+        if head == "cosine" and isinstance(joint, Cosine):
+            options.setdefault("scale", joint.scale)
         dims = {name: fusion.dims[name] for name in self.modalities}
         self.parts["heads"] = Separate(head, dims, fusion.num_classes, **options)
 
     def _checked(self, weights: Mapping[str, float]) -> dict[str, float]:
-        if set(weights) != set(self.names) or min(weights.values()) < 0 or not max(weights.values()) > 0:
+        values = list(weights.values())
+        if set(weights) != set(self.names) or not all(0 <= value < math.inf for value in values) or not any(values):
             raise ConfigError(
                 f"weights={dict(weights)} must give each of {', '.join(self.names)} a number of at least 0, and one of "
                 "them more"
