@@ -112,12 +112,12 @@ def weights_by_hand(first, last):
     return [s / sum(scores) for s in scores]
 
 
-def course(balancer, epochs=7):
-    """The weights with which each epoch is trained."""
-    reviews, used = iter(LOSSES), []
-    for epoch in range(epochs):
-        if balancer.due(epoch):
-            balancer.review(*next(reviews))
+def course(balancer, epochs=7, start=0):
+    """The weights with which each epoch is trained; what comes at the start is reviewed by then unless it is 0."""
+    used = []
+    for epoch in range(start, epochs):
+        if balancer.due(epoch) and epoch in (0, *range(start + 1, epochs)):
+            balancer.review(*LOSSES[epoch // 2])
         balancer.set_epoch(epoch)
         used.append(list(balancer.weights.values()))
     return used
@@ -135,6 +135,23 @@ def test_offline_weights_are_estimated_once():
     nets, fusion = parts()
     balancer = GradientBlending(nets, fusion=fusion, every=2, form="offline")
     np.testing.assert_allclose(course(balancer), [*[[1 / 3] * 3] * 2, *[weights_by_hand(0, 1)] * 5], rtol=1e-12)
+
+
+@pytest.mark.parametrize("form", ["online", "offline"])
+@pytest.mark.parametrize("stopped", range(1, 6))
+def test_a_course_that_stops_and_goes_on_weighs_as_one_that_does_not(form, stopped):
+    """Before its first estimate, which needs the losses of the very start, as after."""
+    nets, fusion = parts()
+
+    def balancer():
+        return GradientBlending(nets, fusion=fusion, every=2, form=form)
+
+    first, second = balancer(), balancer()
+    before = course(first, stopped)
+    if first.due(stopped):  # reviewed at the end of an epoch, before its checkpoint
+        first.review(*LOSSES[stopped // 2])
+    second.load_state_dict(first.state_dict())
+    assert [*before, *course(second, start=stopped)] == course(balancer())
 
 
 def test_given_weights_ask_for_nothing():

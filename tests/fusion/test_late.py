@@ -80,10 +80,14 @@ def test_qmf_weighs_by_minus_the_energy(dims):
     close(fusion(x).logits, expected)
 
 
-def test_the_confidence_of_qmf_carries_gradient():
+def test_the_confidence_of_qmf_carries_gradient_unless_told_otherwise():
     z = [torch.randn(3, C, dtype=torch.float64, requires_grad=True) for _ in range(2)]
     assert torch.autograd.gradcheck(lambda *each: energy_fusion(each, 0.3), z)
     assert energy_confidence(z[0].bfloat16()).dtype == torch.float32
+    out = QMF(TWO, C, scale=0.3, detach_weights=True).double()(features(TWO))
+    own = list(out.unimodal_logits.values())
+    for gradient, one in zip(torch.autograd.grad(out.logits.sum(), own), own, strict=True):
+        close(gradient, (0.3 * np.log(np.exp(one.detach().numpy()).sum(-1, keepdims=True))).repeat(C, -1))
 
 
 def test_a_sure_prediction_keeps_its_complement():

@@ -24,8 +24,8 @@ def energy_confidence(logits: Tensor, scale: float = 0.1) -> Tensor:
     return scale * widened(logits).logsumexp(-1)
 
 
-def energy_fusion(logits: Sequence[Tensor], scale: float = 0.1) -> Tensor:
-    """``sum_m conf_m z_m`` with each modality's :func:`energy_confidence`; gradients pass through both factors.
+def energy_fusion(logits: Sequence[Tensor], scale: float = 0.1, *, detach_weights: bool = False) -> Tensor:
+    """``sum_m conf_m z_m`` with each modality's :func:`energy_confidence`.
 
     A confidence below zero, that of logits far below zero throughout, turns a modality's vote round; the released code
     has it so.
@@ -33,6 +33,8 @@ def energy_fusion(logits: Sequence[Tensor], scale: float = 0.1) -> Tensor:
     Args:
         logits: M tensors ``(..., C)``, M >= 2.
         scale: of the confidence.
+        detach_weights: whether confidences are constants for the gradient, as in QMF's code for texts and pictures; in
+            that for colour and depth, gradients pass through both factors.
 
     Returns:
         ``(..., C)``.
@@ -43,7 +45,8 @@ def energy_fusion(logits: Sequence[Tensor], scale: float = 0.1) -> Tensor:
     if len(logits) < 2:
         raise ConfigError(f"the energy-weighted fusion needs the logits of two modalities or more, got {len(logits)}")
     each = torch.stack([widened(one) for one in logits])
-    return (energy_confidence(each, scale).unsqueeze(-1) * each).sum(0).to(logits[0].dtype)
+    confidence = energy_confidence(each.detach() if detach_weights else each, scale)
+    return (confidence.unsqueeze(-1) * each).sum(0).to(logits[0].dtype)
 
 
 def confidence_rank_loss(

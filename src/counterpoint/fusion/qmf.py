@@ -26,6 +26,8 @@ class QMF(Late):
         head: registered head; every modality gets one.
         head_options: its keyword options.
         scale: of the confidence, above 0; see :func:`functional.energy_confidence`.
+        detach_weights: whether confidences are constants for the gradient; QMF's two releases differ in it, see
+            :func:`functional.energy_fusion`.
 
     Raises:
         ConfigError: an option outside its range.
@@ -39,14 +41,16 @@ class QMF(Late):
         head: str = "linear",
         head_options: Mapping[str, Any] | None = None,
         scale: float = 0.1,
+        detach_weights: bool = False,
     ) -> None:
         super().__init__(dims, num_classes, head=head, head_options=head_options)
         if not scale > 0:
             raise ConfigError(f"scale must be above 0, got {scale}")
         self.scale = scale
+        self.detach_weights = detach_weights
 
     def _combine(self, logits: Mapping[str, Tensor]) -> Tensor:
-        return energy_fusion(list(logits.values()), self.scale)
+        return energy_fusion(list(logits.values()), self.scale, detach_weights=self.detach_weights)
 
     def extra_repr(self) -> str:
         """Sizes and scale, for ``print(model)``."""
