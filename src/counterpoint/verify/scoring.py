@@ -64,7 +64,7 @@ def score_trials(vectors: Tensor, trials: TrialList, *, cohort: Tensor | None = 
             raise ConfigError(f"top={top} needs a cohort to choose from")
         return scores
     mean, deviation = cohort_statistics(vectors, cohort, top=top)
-    flat = (deviation == 0).nonzero()[:, 0]
+    flat = (deviation < 8 * torch.finfo(deviation.dtype).eps).nonzero()[:, 0]  # nothing but rounding
     used = flat[torch.isin(flat, torch.cat([first, second]))]
     if len(used):
         raise ConfigError(
