@@ -79,6 +79,9 @@ def test_files_that_do_not_belong_together(folder):
     (folder / "features" / "voice_veriflist_test_unseenunheard.csv").write_text("1,2\n")
     with pytest.raises(DataError, match="it has 2 columns, but there are 3 features"):
         read_test(folder)
+    (folder / "features" / "voice_veriflist_test_unseenunheard.csv").write_text("")
+    with pytest.raises(DataError, match=r"^\S*voice_veriflist_test_unseenunheard\.csv is empty$"):
+        read_test(folder)
     path.write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(DataError, match="LFS pointer"):
         read_training(folder)

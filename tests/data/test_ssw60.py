@@ -75,6 +75,19 @@ def test_reliable_audio_alone(all_parts):
     assert len(table.clips) == 12 and "Left out: 12 videos whose sound is not marked as reliable." in table.notes
 
 
+def test_reliable_audio_that_no_video_has(tmp_path):
+    root = archive(tmp_path)
+    path = root / "video_ml.csv"
+    head, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([head, *(line.rpartition(",")[0] + ",0" for line in lines)]))
+    with pytest.raises(DataError, match=r"video_ml\.csv: none of the 24 videos has sound that is marked as reliable"):
+        load_table("ssw60", root, reliable_audio=True)
+    path.write_text("\n".join(line.rpartition(",")[0] for line in [head, *lines]))
+    with pytest.raises(DataError, match=r"video_ml\.csv, line 2, column 'reliable_audio': is missing"):
+        load_table("ssw60", root, reliable_audio=True)
+    assert len(load_table("ssw60", root).clips) == 24
+
+
 @pytest.mark.parametrize(
     ("part", "counts", "has"),
     [
@@ -123,6 +136,12 @@ def test_lines_that_do_not_fit(line, why, tmp_path):
         read_list(path, 3)
     with pytest.raises(DataError, match="Did you mean 'audio_ml'"):
         read_list(path.rename(tmp_path / "audio_mp.csv"))
+    path.write_text("asset_id,label,split\n")
+    with pytest.raises(DataError, match=r"audio_ml\.csv lists nothing"):
+        read_list(path, 3)
+    path.write_text("")
+    with pytest.raises(DataError, match="must be asset_id,label,split,samplerate,"):  # the unnamed column is left out
+        read_list(path, 3)
 
 
 def test_taxa_that_do_not_fit(tmp_path):
@@ -130,6 +149,8 @@ def test_taxa_that_do_not_fit(tmp_path):
     for text, why in (
         ("label,common_name\n0,A\n2,B\n", r"0, 1, 2 ... without a gap; found \[0, 2\]"),
         ("label,common_name\n0,A\n0,B\n", "line 3, column 'label': 0 stands twice"),
+        ("label,common_name\n0,A\n1,A\n", "line 3, column 'common_name': stands twice"),
+        ("label,common_name\n0,\n", "line 2, column 'common_name': is empty"),
         ("label,common_name\n", "without a gap"),
         ("label,comon_name\n", "Did you mean 'common_name'"),
         ("version https://git-lfs.github.com/spec/v1\n", "LFS pointer"),

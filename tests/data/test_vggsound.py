@@ -135,7 +135,7 @@ def test_any_file_is_a_list_or_refused(tmp_path_factory, content):
     except DataError as error:
         assert "vggsound.csv" in str(error)
         return
-    assert all(row.split in ("train", "test") and row.start >= 0 and row.video for row in listed)
+    assert listed and all(row.split in ("train", "test") and row.start >= 0 and row.video for row in listed)
 
 
 def test_what_is_not_there_is_said(tmp_path, monkeypatch):

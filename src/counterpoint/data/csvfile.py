@@ -127,14 +127,14 @@ def parse_csv(
     except csv.Error as error:
         raise DataError(f"{source}, line {reader.line_num}: {error}") from None
     if columns is None:
-        raise DataError(f"{source} is empty; its first line must be {','.join(known)}")
+        raise DataError(f"{source} is empty; its first line must be {','.join(name for name in known if name)}")
     return rows
 
 
 def _check_header(header: list[str], source: str, required: tuple[str, ...], known: tuple[str, ...]) -> None:
     for column in header:
         if column not in known:
-            near = did_you_mean(column, known)
+            near = did_you_mean(column, [name for name in known if name])
             raise DataError(f"{source}, line 1: no column {column!r} is known here.{near}")
         if header.count(column) > 1:
             raise DataError(f"{source}, line 1: column {column!r} stands twice")

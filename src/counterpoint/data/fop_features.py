@@ -136,6 +136,8 @@ def _numbers(path: Path, width: int) -> NDArray[np.float32]:
     try:
         with path.open(encoding="utf-8-sig") as file:
             first = file.readline()
+            if not first:
+                raise DataError(f"{path} is empty")
             if first.count(",") + 1 < width:
                 raise DataError(
                     f"{path}, line 1: it has {first.count(',') + 1} columns, but there are {width} features"
@@ -143,6 +145,8 @@ def _numbers(path: Path, width: int) -> NDArray[np.float32]:
             numbers: NDArray[np.float32] = np.loadtxt(
                 itertools.chain([first], file), np.float32, delimiter=",", usecols=range(width), ndmin=2
             )
+    except DataError:
+        raise
     except (OSError, ValueError) as error:  # NumPy's errors say which row and column
         raise DataError(f"{path}: {error}") from None
     bad = np.flatnonzero(~np.isfinite(numbers).all(axis=1))

@@ -114,8 +114,8 @@ def load_ssw60(
         ConfigError: a value outside its range.
     """
     check_choice("part", part, PARTS)
-    if not isinstance(reliable_audio, bool) or (reliable_audio and part != "video"):
-        raise ConfigError(f"reliable_audio is {reliable_audio!r}; it must be true or false, and true for videos alone")
+    if reliable_audio and part != "video":
+        raise ConfigError(f"reliable_audio can be true for videos alone; leave it out for {part}")
     root = default_root("ssw60") if root is None else root
     for name in ("taxa", *PARTS[part]):
         if not (root / f"{name}.csv").is_file():
@@ -130,13 +130,19 @@ def load_ssw60(
     for name in PARTS[part]:
         there = {path.name for path in (root / name).glob(f"*{LISTS[name].suffix}")}
         for row, clip in read_list(root / f"{name}.csv", len(classes)):
-            if reliable_audio and row["reliable_audio"] != "1":
+            if reliable_audio and "reliable_audio" not in row.cells:
+                raise row.error("reliable_audio", "is missing; take reliable_audio=false")
+            if reliable_audio and row["reliable_audio"].lower() not in ("1", "1.0", "true"):
                 passed_over += 1
             elif clip.path.name not in there:
                 refused[clip.id] = f"{name}.csv lists it for {clip.split}, but {name}/{clip.path.name} is missing"
                 missing[clip.split] += 1
             else:
                 clips[clip.id] = clip
+    if passed_over and not clips and not refused:
+        raise DataError(
+            f"{root / 'video_ml.csv'}: none of the {passed_over} videos has sound that is marked as reliable"
+        )
     if not clips:
         raise DatasetNotFoundError(f"None of the {len(refused)} files listed for {part} is at {root}; {_LAYOUT}")
     sides = {name: clip.split for name, clip in clips.items()}
@@ -183,6 +189,8 @@ def read_taxa(path: Path) -> tuple[str, ...]:
         label = row.whole("label")
         if label in names:
             raise row.error("label", f"{label} stands twice")
+        if not row["common_name"] or row["common_name"] in names.values():
+            raise row.error("common_name", "stands twice" if row["common_name"] else "is empty")
         names[label] = row["common_name"]
     if sorted(names) != list(range(len(names))) or not names:
         raise DataError(f"{path}: the labels must be 0, 1, 2 ... without a gap; found {sorted(names)}")
@@ -216,4 +224,6 @@ def read_list(path: Path, classes: int = SPECIES) -> list[tuple[Row, Clip]]:
             raise row.error("label", f"{label} is no label, 0 to {classes - 1}")
         file = path.with_suffix("") / f"{asset}{part.suffix}"
         listed[asset] = row, Clip(f"{path.stem}/{asset}", file, label, side, asset)
+    if not listed:
+        raise DataError(f"{path} lists nothing")
     return list(listed.values())

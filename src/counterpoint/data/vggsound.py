@@ -17,7 +17,7 @@ from counterpoint.data.places import default_root
 from counterpoint.data.records import ELSEWHERE
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits import hold_out_validation
-from counterpoint.errors import DatasetNotFoundError
+from counterpoint.errors import DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 
@@ -119,6 +119,8 @@ def read_list(path: Path) -> list[Listed]:
     rows = parse_csv(read_text(path), str(path), _COLUMNS, header=False, commas_in="label")
     if rows and not rows[0]["start"].isdigit() and rows[0]["split"] not in ("train", "test"):
         rows = rows[1:]  # some copies name their columns
+    if not rows:
+        raise DataError(f"{path} lists no clip; its lines must be such as ---g-f_I2yQ,1,people marching,test")
     listed = [_read(row) for row in rows]
     first: dict[str, Row] = {}
     for row, entry in zip(rows, listed, strict=True):
