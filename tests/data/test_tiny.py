@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from counterpoint.data import SPLITS, PreparedFeatures, load_table, prepare
+from counterpoint.data.leaks import find_leaks, split_of
 from counterpoint.data.shuu import pair_tables
 from counterpoint.data.tiny import TINY, write_tiny
 from counterpoint.data.trials import read_trials
@@ -49,6 +50,11 @@ def test_everything_is_read_and_nothing_set_aside(name, roots, tmp_path):
         if low < high:
             assert pitch[label == low].max() < pitch[label == high].min()
             assert level[label == low].max() < level[label == high].min()
+
+
+@pytest.mark.parametrize("name", ["shuu", "ssw60", "vggsound", "voxceleb"])
+def test_nothing_stands_on_two_sides(name, roots):
+    assert not find_leaks(split_of(load_table(name, roots[name]))).leaks
 
 
 def test_trials_and_pairs_are_all_there(roots):

@@ -53,7 +53,7 @@ def _write_vox1(root: Path, folder: str, speakers: Sequence[str], videos: Sequen
                     write_sound(root / folder / "wav" / speaker / video / f"{k:05d}.wav", label, 2 * take + k)
                 for k in _PICTURES:
                     faces = root / "unzippedFaces" / _NAMES[speaker] / "1.6" / video
-                    write_jpeg(faces / f"{k:07d}.jpg", label, k)
+                    write_jpeg(faces / f"{k:07d}.jpg", label, 100 * take + k)
     lines = ["VoxCeleb1 ID\tVGGFace1 ID\tGender\tNationality\tSet"]
     for speaker, name in _NAMES.items():
         lines.append(f"{speaker}\t{name}\tm\tIreland\t{'test' if speaker in _VERIFIED else 'dev'}")
