@@ -1,16 +1,20 @@
 """Localisation in the one engine: from files and their events to a finished run."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from counterpoint.data.events import segment_classes
+from counterpoint.data.clips import Clip, ClipTable
+from counterpoint.data.events import Event, segment_classes
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.localise import LocaliserOutput
 from counterpoint.localise.output import from_segments
-from counterpoint.training.config import TrainConfig, from_dict
+from counterpoint.media.spec import MediaSpec
+from counterpoint.training.config import DataConfig, TrainConfig, from_dict
+from counterpoint.training.datamodule import prepare_clips
 from counterpoint.training.run import evaluate, fit, load_run
 from counterpoint.training.task import Localisation
 from tiny_clips import CLASSES, SECONDS, tiny_data, write_tiny_clips
@@ -184,3 +188,10 @@ def test_learns(clips, tmp_path):
     chosen = {"name": "avel", "segments": SEGMENTS}
     run = fit(config(clips, localise=chosen, balance={}, epochs=25, augment=False), tmp_path / "run", progress=False)
     assert run.result["val"]["video_accuracy"] > 0.5
+
+
+def test_clips_without_a_class_cannot_be_classified():
+    clips = tuple(Clip(name, Path(f"{name}.mp4"), label, "train") for name, label in (("a", 0), ("b", 1)))
+    table = ClipTable("mine", ("laugh",), clips, MediaSpec(), events={"a": (Event(0, 0.0, 1.0),), "b": ()})
+    with pytest.raises(ConfigError, match="mine has clips in which nothing happens.*task=localise"):
+        prepare_clips(table, DataConfig(), table.media, ("audio",))

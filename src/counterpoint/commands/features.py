@@ -181,6 +181,8 @@ def _tell(writer: FeatureWriter, names: dict[str, str], segments: int, before: i
         + " and ".join(names.values())
         + (f"; {before} were there already" if before else "")
     )
+    for note in writer.table.notes:
+        console.print(f"Note: {note}", markup=False)
     for clip, reason in list(bad.items())[:12]:
         console.print(f"set aside {clip}: {reason}")
     if len(bad) > 12:

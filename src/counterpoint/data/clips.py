@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterpoint.data.events import Event
+from counterpoint.data.events import Event, cut_events, main_class
 from counterpoint.errors import DataError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
@@ -98,6 +98,26 @@ class ClipTable:
         twice = [clip for clip, count in Counter(c.id for c in self.clips).items() if count > 1]
         if twice:
             raise DataError(f"{self.name}: clip {twice[0]!r} is listed more than once; ids must be unique")
+
+    def within(self, seconds: float) -> ClipTable:
+        """The same clips, of each of which only the first `seconds` are read: events are cut there, and a note says so.
+
+        Raises:
+            DataError: there are events, and none of them begins in time.
+        """
+        if self.events is None:
+            return self
+        events, lost = cut_events(self.events, seconds, self.name)
+        if not lost:
+            return self
+
+        def left(clip: Clip) -> Clip:
+            happening = events.get(clip.id, ())
+            if clip.label == self.background or any(event.label == clip.label for event in happening):
+                return clip
+            return replace(clip, label=main_class(happening, self.background))
+
+        return replace(self, clips=tuple(map(left, self.clips)), events=events, notes=(*self.notes, lost))
 
     def split(self, name: str) -> Sequence[Clip]:
         """The clips of one split, in table order.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from counterpoint.data.csvfile import Row, parse_csv, read_text
 from counterpoint.errors import DataError
 from counterpoint.registry import did_you_mean
+
+ROUNDING = 0.05
+"""Seconds that an event may last beyond its clip without a word: times are rounded."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,51 @@ def runs(classes: Iterable[int], seconds: float, background: int) -> tuple[Event
                 events.append(Event(classes[start], start * width, k * width))
             start = k
     return tuple(events)
+
+
+def main_class(events: Iterable[Event], background: int) -> int:
+    """The class that lasts longest of what happens in a clip; `background` where nothing does."""
+    lasts: dict[int, float] = {}
+    for event in events:
+        lasts[event.label] = lasts.get(event.label, 0.0) + event.end - event.start
+    return max(lasts, key=lambda label: lasts[label], default=background)
+
+
+def cut_events(
+    found: Mapping[str, Sequence[Event]], seconds: float, where: str
+) -> tuple[dict[str, tuple[Event, ...]], str]:
+    """Events as far as they lie in the first `seconds` of their clips.
+
+    Args:
+        found: clip id -> its events.
+        seconds: what is read of a clip.
+        where: whose events these are, for messages.
+
+    Returns:
+        Clip id -> what is left, and a sentence that says what is not; empty where nothing was lost but roundings.
+
+    Raises:
+        DataError: there are events, and none of them begins in time.
+    """
+    kept = {
+        clip: tuple(Event(e.label, e.start, min(e.end, seconds)) for e in events if e.start < seconds)
+        for clip, events in found.items()
+    }
+    late = [(clip, e) for clip, events in found.items() for e in events if e.end > seconds + ROUNDING]
+    if not late:
+        return kept, ""
+    clip, first = late[0]
+    example = f"The first: {clip}, {first.start:g} to {first.end:g} s"
+    gone, total = sum(e.start >= seconds for _, e in late), sum(map(len, found.values()))
+    if not any(kept.values()):
+        raise DataError(
+            f"{where}: none of the {total} events begins in the {seconds:g} s that are read of each clip "
+            f"(media.seconds). Are their times in seconds, and from the clip's beginning? {example}"
+        )
+    return kept, (
+        f"Of {total} events {len(late)} do not end in the {seconds:g} s that are read of each clip (media.seconds): "
+        f"{gone} begin later and are left out, {len(late) - gone} are cut there. {example}."
+    )
 
 
 def read_events(path: Path, which: Callable[[Row], str], classes: Sequence[str]) -> dict[str, tuple[Event, ...]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from counterpoint.data.clips import SPLITS, Clip, ClipTable
 from counterpoint.data.csvfile import Row, parse_csv, read_text
-from counterpoint.data.events import Event, read_events
+from counterpoint.data.events import ROUNDING, Event, main_class, read_events
 from counterpoint.data.features import AXES, FeatureRow, Features
 from counterpoint.data.hdf5 import open_hdf5
 from counterpoint.data.registry import dataset
@@ -29,8 +29,6 @@ _LAYOUT = """the folder must look like this:
                     split    train, val or test; where absent, the split is drawn
                     group    speaker or source video, kept on one side of a drawn split
   events.csv      optional; columns clip, start, end, class; seconds. Without it the class fills the whole clip"""
-
-_ROUNDING = 0.05  # seconds that an event may last beyond its clip: times are rounded
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def load_features(
             Clip(
                 row.clip,
                 root / FEATURES,
-                _label(events[row.clip], len(classes)),
+                main_class(events[row.clip], len(classes)),
                 sides[row.clip],
                 row.group,
                 end=row.seconds,
@@ -226,7 +224,7 @@ def _events(
         happening = {classes[event.label] for event in events}
         if row.label and row.label not in happening:
             refused[row.clip] = f"its class is {row.label!r} in {CLIPS}, but {EVENTS} has no such event of it"
-        elif any(event.end > _length(row) + _ROUNDING for event in events):
+        elif any(event.end > _length(row) + ROUNDING for event in events):
             refused[row.clip] = f"an event ends after the clip, which lasts {_length(row):g} s"
     return found, _some(classes), refused
 
@@ -235,14 +233,6 @@ def _some(classes: tuple[str, ...]) -> tuple[str, ...]:
     if not classes:
         raise DataError(f"No clip of {CLIPS} has a class, and nothing happens in any")
     return classes
-
-
-def _label(events: Sequence[Event], background: int) -> int:
-    """The class that lasts longest."""
-    lasts: dict[int, float] = {}
-    for event in events:
-        lasts[event.label] = lasts.get(event.label, 0.0) + event.end - event.start
-    return max(lasts, key=lambda label: lasts[label], default=background)
 
 
 def _split(
@@ -261,6 +251,6 @@ def _split(
     if rows[0].split:
         note = f"Split: {describe(sides)}, as {CLIPS} says."
         return sides, (note, *shared_note(sides, groups, "group"))
-    labels = {row.clip: (*classes, "background")[_label(events[row.clip], len(classes))] for row in rows}
+    labels = {row.clip: (*classes, "background")[main_class(events[row.clip], len(classes))] for row in rows}
     drawn = draw_split(name, labels, groups, val=val, test=test, seed=seed, disjoint=disjoint, group_word="group")
     return drawn.sides, drawn.notes

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from counterpoint.data.clips import SPLITS, Clip, ClipTable
 from counterpoint.data.csvfile import Row, parse_csv, read_text
-from counterpoint.data.events import Event, read_events
+from counterpoint.data.events import Event, main_class, read_events
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits import describe, draw_split, shared_note
 from counterpoint.errors import DataError, DatasetNotFoundError
@@ -119,16 +119,24 @@ def load_folder(
         if not any(groups.values()):
             how = (*how, "Who or what is in a clip is unknown here, so the same speaker may be in training and test.")
     classes = tuple(sorted(set(labels.values())))
+    happening = _events(root, on_disk, classes) if events else None
     return ClipTable(
         name=f"folder/{root.resolve().name}",
         classes=classes,
         clips=tuple(
-            Clip(clip, root / clip, classes.index(label), sides[clip], groups[clip]) for clip, label in labels.items()
+            Clip(
+                clip,
+                root / clip,
+                _class(clip, classes.index(label), happening, len(classes)),
+                sides[clip],
+                groups[clip],
+            )
+            for clip, label in labels.items()
         ),
         media=MediaSpec(size=96),
         notes=(*notes, *how),
         group_word="group",
-        events=_events(root, on_disk, classes) if events else None,
+        events=happening,
         segments=_SEGMENTS if events else None,
     )
 
@@ -138,6 +146,13 @@ def _events(root: Path, on_disk: Mapping[str, str], classes: Sequence[str]) -> d
     if not path.is_file():
         raise DatasetNotFoundError(f"{root} has no events.csv to say what happens when; {_LAYOUT}")
     return read_events(path, lambda row: _named(row, row["clip"], on_disk), classes)
+
+
+def _class(clip: str, folder: int, events: Mapping[str, tuple[Event, ...]] | None, background: int) -> int:
+    """The folder's class, unless it is known that something else happens in the clip, or nothing."""
+    if events is None or any(event.label == folder for event in events.get(clip, ())):
+        return folder
+    return main_class(events.get(clip, ()), background)
 
 
 def _find(root: Path) -> tuple[dict[str, list[Path]], list[str]]:

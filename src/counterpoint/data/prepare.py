@@ -34,7 +34,7 @@ class PreparedClips:
     """A table whose clips are decoded.
 
     Attributes:
-        table: as listed, with the clips that were set aside.
+        table: as listed, with the clips that were set aside; events are cut where clips are.
         spec: shape of the decoded clips.
         modalities: what was decoded of them.
         set_aside: clip id -> why it is not used; includes what the table refused before decoding.
@@ -103,11 +103,12 @@ def prepare(
         timeout: seconds after which a clip is given up.
 
     Raises:
-        DataError: more than `max_bad` of the clips, or all clips of a class in training, cannot be used; the disk is
-            full.
+        DataError: more than `max_bad` of the clips, or all clips of a class in training, cannot be used; all events
+            begin after what is read of the clips; the disk is full.
         ConfigError: a value outside its range.
     """
     spec = table.media if spec is None else spec
+    table = table.within(spec.seconds)
     modalities = _check(max_bad, modalities, jobs, timeout)
     store = ShardFolder(cache_root() if cache is None else Path(cache).expanduser().absolute(), spec)
     keys, failed = keys_of(table, modalities)

@@ -63,6 +63,7 @@ class FeatureWriter:
         *,
         overwrite: bool = False,
     ) -> None:
+        table = table.within(seconds)
         self.folder, self.table, self.seconds = Path(folder), table, seconds
         self._made_by = json.dumps(dict(made_by))
         self._setting: dict[str, Any] = json.loads(json.dumps({**setting, "clips": _digest(table), "seconds": seconds}))

@@ -93,7 +93,15 @@ def prepare_clips(
         modalities: decode these alone.
         segments: targets are the classes of so many segments; None: of clips.
         progress: called with the clips done and to be done.
+
+    Raises:
+        ConfigError: clips without a class are to be classified.
+        DataError: too many clips cannot be used.
     """
+    if segments is None and any(clip.label == table.background for clip in table.clips):
+        raise ConfigError(
+            f"{table.name} has clips in which nothing happens, and no class; only task=localise can make use of them"
+        )
     if table.features is not None:
         from counterpoint.data.features import PreparedFeatures
 
