@@ -35,9 +35,22 @@ def test_official_and_comma_separated_lists_read_alike():
     assert official.utterances == ("id1/a/1.wav", "id1/b/1.wav", "id2/c/2.wav", "id2/c/3.wav")
 
 
-names = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters=","), min_size=1).filter(
-    lambda name: name.lstrip("/") == name
-)
+def test_names_in_quotes():
+    quoted = '1,"a b","c,d"\r\n"0","/a b", "e"\n'
+    assert rows(parse_trials(quoted, "list")) == [(1, "a b", "c,d"), (0, "a b", "e")]
+
+
+@pytest.mark.parametrize(("label", "targets"), [(1, 2), (0, 0)])
+def test_trials_of_one_kind_have_no_error_rate(label, targets):
+    trials = parse_trials(f"{label} a b\n{label} a c\n", "list")
+    with pytest.raises(DataError, match=f"list: {targets} of 2 trials are of one speaker; error rates need"):
+        trials.require_both_kinds()
+    parse_trials("1 a b\n0 a c\n", "list").require_both_kinds()
+
+
+names = st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z"), exclude_characters=',"'), min_size=1
+).filter(lambda name: name.lstrip("/") == name)
 
 
 @given(
@@ -68,6 +81,7 @@ def test_damaged_text_is_read_or_refused(text):
         ("2 a b", "line 1: the label is '2'"),
         ("label,a,b\n1,a,b", "line 1: the label is 'label'"),
         (" \n\n", "list has no trials"),
+        ('1,"a,b', "line 1: .* is no trial"),
     ],
 )
 def test_says_which_line_is_wrong(text, message):

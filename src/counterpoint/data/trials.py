@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,19 @@ class TrialList:
         step = slice(index, None, count)
         return TrialList(self.name, self.utterances, self.first[step], self.second[step], self.target[step])
 
+    def require_both_kinds(self) -> None:
+        """Refuse a list of which no error rate can be had, before its utterances are decoded.
+
+        Raises:
+            DataError: all trials are of one speaker, or all of two.
+        """
+        targets = int(self.target.sum())
+        if targets in (0, len(self)):
+            raise DataError(
+                f"{self.name}: {targets} of {len(self)} trials are of one speaker; error rates need at least one that "
+                "is and one that is not"
+            )
+
     def available(self, there: Collection[str]) -> tuple[TrialList, Missing]:
         """The trials of which both utterances are there, and what had to be left out.
 
@@ -101,8 +115,8 @@ class TrialList:
 def parse_trials(text: str, source: str) -> TrialList:
     """Trials from lines of label and two utterances, ``1 a b`` or ``1,a,b``; empty lines are skipped.
 
-    The first form is that of VoxCeleb's official lists, the second that of MMCosine's. A slash in front of a name is
-    taken off, since one of the latter has it and the other has not.
+    The first form is that of VoxCeleb's official lists, the second that of MMCosine's, whose names may stand in quotes.
+    A slash in front of a name is taken off, since one of the latter has it and the other has not.
 
     Args:
         text: the content of the file.
@@ -115,7 +129,7 @@ def parse_trials(text: str, source: str) -> TrialList:
     labels: list[bool] = []
     sides: list[int] = []
     for number, line in enumerate(text.split("\n"), 1):
-        cells = [cell.strip() for cell in line.split(",")] if "," in line else line.split()
+        cells = _cells(line)
         if not cells:
             continue
         if len(cells) != 3 or not all(cells):
@@ -133,6 +147,18 @@ def parse_trials(text: str, source: str) -> TrialList:
         raise DataError(f"{source} has no trials; each line must be a label and two utterances, `1 a b` or `1,a,b`")
     pairs = np.array(sides, np.int64).reshape(-1, 2)
     return TrialList(source, tuple(places), pairs[:, 0].copy(), pairs[:, 1].copy(), np.array(labels))
+
+
+def _cells(line: str) -> list[str]:
+    if "," not in line:
+        return line.split()
+    cells = line.split(",")
+    if '"' in line:  # few lists have quotes; looking for them in every line would make the rest wait
+        try:
+            cells = next(csv.reader([line.strip()], skipinitialspace=True, strict=True))
+        except csv.Error:
+            return [line]
+    return [cell.strip() for cell in cells]
 
 
 def read_trials(path: Path) -> TrialList:
