@@ -159,7 +159,16 @@ def test_utterances_of_a_trial_list(tmp_path):
     with pytest.raises(DataError, match="None of the 2 utterances of .*pairs.csv is there, e.g. id00098"):
         load_table("voxceleb", root, trials=str(path))
     path.write_text("0 00001.wav 00002.wav\n")
-    with pytest.raises(DataError, match="'00001.wav' is no utterance such as"):
+    with pytest.raises(DataError, match=r"pairs\.csv: '00001\.wav' is no utterance such as"):
+        load_table("voxceleb", root, trials=str(path))
+
+
+def test_labels_that_the_names_contradict(tmp_path):
+    root = vox2(tmp_path)
+    (one, two), other = utterances(("id00017",))[:2], utterances(("id00012",))[0]
+    path = root / "pairs.csv"
+    path.write_text(f"1 {one}.wav {two}.wav\n\n0 {two}.wav {one}.wav\n1 {one}.wav {other}.wav\n")
+    with pytest.raises(DataError, match=rf"pairs\.csv: 2 of 3 labels .* trial 2, 0 for {two}\.wav and {one}\.wav"):
         load_table("voxceleb", root, trials=str(path))
 
 
@@ -177,6 +186,9 @@ def test_what_is_not_there_is_said(tmp_path):
     ):
         with pytest.raises(ConfigError, match=why):
             load_table("voxceleb", tmp_path, **options)
+    (tmp_path / "iden_split.txt").write_text("1 id10009/aaaaaaaaaaa/00001.wav\n")
+    with pytest.raises(DataError, match=r"None of the 1 utterances of .*iden_split\.txt is in"):
+        load_table("voxceleb", tmp_path, split="iden")
     with pytest.raises(DataError, match="no utterance for training"):
         load_table("voxceleb", vox1(tmp_path / "test_alone", dev=()))
 

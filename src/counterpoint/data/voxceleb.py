@@ -7,8 +7,10 @@ Zisserman: "VoxCeleb2: Deep Speaker Recognition", Interspeech (2018).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from counterpoint.data.clips import Clip, ClipTable
 from counterpoint.data.csvfile import parse_csv, read_text
@@ -17,7 +19,7 @@ from counterpoint.data.places import default_root
 from counterpoint.data.records import ELSEWHERE
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits import Drawn, describe, draw_split, shared_note
-from counterpoint.data.trials import read_trials
+from counterpoint.data.trials import TrialList, read_trials
 from counterpoint.data.voxfiles import Utterance, VoxFiles, find_voxceleb, utterance_name
 from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
@@ -67,7 +69,8 @@ def load_voxceleb(
 
     Raises:
         DatasetNotFoundError: no utterance is at `root`, or no ``iden_split.txt``.
-        DataError: a line of a list that does not fit, with its number; none of the utterances of a list is there.
+        DataError: a line of a list that does not fit, with its number; labels of trials that their names contradict;
+            none of the utterances of a list is there.
         ConfigError: a value outside its range.
     """
     check_choice("split", split, ("videos", "iden"))
@@ -87,6 +90,8 @@ def load_voxceleb(
             )
         listed = read_iden_split(path)
         sides = {name: side for name, side in listed.items() if name in found.utterances}
+        if not sides:
+            raise DataError(f"None of the {len(listed)} utterances of {path} is in {root}")
         refused = {
             name: f"{path.name} lists it for {side}, but it is missing"
             for name, side in listed.items()
@@ -195,7 +200,11 @@ def _shared(sides: Mapping[str, str]) -> tuple[str, ...]:
 
 def _table_of_trials(found: VoxFiles, path: Path) -> ClipTable:
     trials = read_trials(path)
-    names = {listed: utterance_name(listed) for listed in trials.utterances}
+    try:
+        names = {listed: utterance_name(listed) for listed in trials.utterances}
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
+    _check_labels(trials, [name.split("/")[0] for name in names.values()])
     there = [listed for listed in trials.utterances if names[listed] in found.utterances]
     if not there:
         raise DataError(f"None of the {len(names)} utterances of {path} is there, e.g. {trials.utterances[0]}")
@@ -211,3 +220,16 @@ def _table_of_trials(found: VoxFiles, path: Path) -> ClipTable:
     notes = (f"Trials: {len(trials)}, of {path.name}.", *([missing.note()] if refused else []))
     drawn = Drawn(dict.fromkeys(there, "test"), notes)
     return make_table("voxceleb/trials", utterances, drawn, refused)
+
+
+def _check_labels(trials: TrialList, speakers: Sequence[str]) -> None:
+    """Names say who speaks: a label that they contradict is wrong, or the other way round throughout."""
+    number = np.unique(np.array(speakers), return_inverse=True)[1]
+    same = number[trials.first] == number[trials.second]
+    if (wrong := np.flatnonzero(same != trials.target)).size:
+        k = int(wrong[0])
+        first, second = (trials.utterances[side[k]] for side in (trials.first, trials.second))
+        raise DataError(
+            f"{trials.name}: {len(wrong)} of {len(trials)} labels contradict the names; the first is that of trial "
+            f"{k + 1}, {int(trials.target[k])} for {first} and {second}"
+        )
