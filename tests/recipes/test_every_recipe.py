@@ -5,9 +5,10 @@ import torch
 
 from counterpoint.media.spec import MediaSpec
 from counterpoint.recipes import list_recipes, load_recipe
-from counterpoint.training.build import build_balancer, build_loss, build_parts, build_task, check_names
+from counterpoint.training.build import build_parts, check_names
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.module import CounterpointModule
+from counterpoint.training.objective import build_balancer, build_loss, build_task
 
 SPEC = MediaSpec(sample_rate=16000, seconds=1.0, fps=4, size=32, gray=True)
 

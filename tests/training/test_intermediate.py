@@ -9,8 +9,9 @@ from counterpoint.cli import main
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.recipes import load_recipe
-from counterpoint.training.build import build_balancer, build_parts, check_names
+from counterpoint.training.build import build_parts, check_names
 from counterpoint.training.config import TrainConfig, from_dict
+from counterpoint.training.objective import build_balancer
 from counterpoint.training.run import evaluate, load_run
 from tiny_clips import tiny_data, write_tiny_clips
 

@@ -14,9 +14,10 @@ from counterpoint.fusion import FUSIONS
 from counterpoint.losses import Unimodal
 from counterpoint.media.spec import MediaSpec
 from counterpoint.training import run
-from counterpoint.training.build import build_loss, build_parts, check_names
+from counterpoint.training.build import build_parts, check_names
 from counterpoint.training.config import TrainConfig, from_dict
 from counterpoint.training.module import CounterpointModule
+from counterpoint.training.objective import build_loss
 from tiny_clips import tiny_data, write_tiny_clips
 
 SPEC = MediaSpec(sample_rate=8000, seconds=0.5, fps=8, size=16, gray=True)

@@ -10,10 +10,11 @@ import torch
 from counterpoint.balance import GradientBlending
 from counterpoint.errors import ConfigError, DataError
 from counterpoint.models import from_pretrained
-from counterpoint.training.build import build_balancer, build_for
+from counterpoint.training.build import build_for
 from counterpoint.training.config import TrainConfig, from_dict
 from counterpoint.training.datamodule import ClipData
 from counterpoint.training.module import CounterpointModule
+from counterpoint.training.objective import build_balancer
 from counterpoint.training.review import measure
 from counterpoint.training.run import evaluate, fit, load_run
 from processes import in_processes

@@ -16,8 +16,10 @@ from counterpoint.data import ClipTable
 from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.models import Model
-from counterpoint.training.build import build_balancer, build_for, build_loss, build_model, check_names
+from counterpoint.training.build import build_for, check_names
 from counterpoint.training.config import TrainConfig
+from counterpoint.training.model import build_model
+from counterpoint.training.objective import build_balancer, build_loss
 
 T = TypeVar("T")
 

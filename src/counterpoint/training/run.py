@@ -17,19 +17,13 @@ from counterpoint.media.spec import MediaSpec
 from counterpoint.models import LocalisationModel, Model
 from counterpoint.registry import did_you_mean
 from counterpoint.training import folder as files
-from counterpoint.training.build import (
-    build_balancer,
-    build_for,
-    build_loss,
-    build_task,
-    check_names,
-    load_parts,
-)
+from counterpoint.training.build import build_for, check_names, load_parts
 from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.datamodule import ClipData, list_clips, media_spec
 from counterpoint.training.engine import train_epochs
 from counterpoint.training.judge import judge
 from counterpoint.training.module import CounterpointModule
+from counterpoint.training.objective import build_balancer, build_loss, build_task
 from counterpoint.training.precision import pick_device, require_device, resolve_precision
 from counterpoint.training.progress import Display
 from counterpoint.training.record import read_checkpoint
