@@ -18,9 +18,10 @@ def tiny(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", smoke_names())
-def test_every_row_runs(name, tiny, tmp_path):
+def test_every_row_runs(name, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("COUNTERPOINT_CACHE", str(tmp_path / "mine"))
     made = smoke(name, tmp_path, tiny)
-    assert not made.failures
+    assert not made.failures and not (tmp_path / "mine").exists()  # nothing of made data in the user's cache
     found = json.loads((made.folder / "results.json").read_text())
     assert list(found["methods"]) == list(made.methods)
     if name not in REST:

@@ -7,6 +7,9 @@ that a lighter one of the same composition trains, is written and read, tested a
 from __future__ import annotations
 
 import inspect
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from counterpoint.analysis.config import CompareConfig
 from counterpoint.analysis.plan import plan_methods
 from counterpoint.analysis.rehearse import rehearse
 from counterpoint.analysis.reproduce import reproduce
+from counterpoint.data.places import CACHE
 from counterpoint.data.tiny import write_tiny
 from counterpoint.localise import LOCALISERS
 from counterpoint.models.registry import create_encoders
@@ -63,9 +67,22 @@ def smoke(name: str, folder: str | Path, data: str | Path) -> Reproduction:
     files.remove_run(folder / table.name, CONFIG)
     own = from_dict(CompareConfig, table.compare)
     own = replace(own, base=replace(own.base, data=replace(own.base.data, root=str(root))))
-    _make_with_its_own_model(own)
-    light = _light(own, folder / "recipes", Path(data) / "cache")
-    return reproduce(table, light, folder / table.name, progress=False)
+    with _cache_in(Path(data) / "cache"):
+        _make_with_its_own_model(own)
+        return reproduce(table, _light(own, folder / "recipes"), folder / table.name, progress=False)
+
+
+@contextmanager
+def _cache_in(folder: Path) -> Iterator[None]:
+    """Nothing of made data into the user's cache: datasets that are converted on reading know no other place."""
+    before = os.environ.get(CACHE)
+    os.environ[CACHE] = str(folder)
+    try:
+        yield
+    finally:
+        os.environ.pop(CACHE)
+        if before is not None:
+            os.environ[CACHE] = before
 
 
 def _rest(name: str) -> PaperTable:
@@ -84,11 +101,11 @@ def _make_with_its_own_model(config: CompareConfig) -> None:
     rehearse(plan_methods(config, Path()), {}, table, media_spec(table, config.base.data.media))
 
 
-def _light(config: CompareConfig, recipes: Path, cache: Path) -> CompareConfig:
+def _light(config: CompareConfig, recipes: Path) -> CompareConfig:
     """The same comparison, for seconds of a CPU."""
     base = config.base
     media = base.data.media if base.task == "localise" else {**base.data.media, **_MEDIA}
-    data = replace(base.data, media=media, batch_size=8, workers=0, cache=str(cache))
+    data = replace(base.data, media=media, batch_size=8, workers=0)
     model = replace(base.model, options=_light_encoders(base.model))
     recipes.mkdir(parents=True, exist_ok=True)
     return replace(

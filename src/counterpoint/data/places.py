@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+CACHE = "COUNTERPOINT_CACHE"
+"""Environment variable that names the cache."""
+
 
 def cache_root() -> Path:
     """``$COUNTERPOINT_CACHE``, or ``~/.cache/counterpoint``; decoded shards and rendered clips go here."""
-    return Path(os.environ.get("COUNTERPOINT_CACHE") or "~/.cache/counterpoint").expanduser()
+    return Path(os.environ.get(CACHE) or "~/.cache/counterpoint").expanduser()
 
 
 def default_root(dataset: str) -> Path:
