@@ -46,14 +46,15 @@ def judge(table: ClipTable, usable: Container[str], set_aside: Mapping[str, str]
         DataError: more than `max_bad` of the clips, all clips of a split, or all clips of a class in training, are bad.
     """
     total = len(table.clips) + len(table.refused.keys() - {clip.id for clip in table.clips})
-    if not any(clip.id in usable for clip in table.clips) or len(set_aside) > max_bad * total:
+    none = not any(clip.id in usable for clip in table.clips)
+    if none or len(set_aside) > max_bad * total:
         share = len(set_aside) / total if total else 1.0
+        told = "none is left" if none else f"more than max_bad = {max_bad:.1%} allows"
         reasons = Counter(kind_of_reason(reason) for reason in set_aside.values()).most_common(3)
         worst = "".join(f"\n  {count} x {reason}" for reason, count in reasons)
         first = "".join(f"\n  {clip}: {reason}" for clip, reason in list(set_aside.items())[:5])
         raise DataError(
-            f"{table.name}: {len(set_aside)} of {total} clips ({share:.1%}) cannot be used, "
-            f"more than max_bad = {max_bad:.1%} allows. "
+            f"{table.name}: {len(set_aside)} of {total} clips ({share:.1%}) cannot be used, {told}. "
             f"Most often:{worst or ' there are no clips'}\nThe first:{first or ' none'}"
         )
     for split in SPLITS:
