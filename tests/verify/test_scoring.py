@@ -1,11 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from counterpoint.data.trials import TrialList
 from counterpoint.errors import ConfigError, ShapeError
-from counterpoint.fusion import FusionOutput
-from counterpoint.heads import Cosine
+from counterpoint.fusion import FusionOutput, create_fusion
+from counterpoint.heads import Cosine, Linear
 from counterpoint.metrics import equal_error_rate
 from counterpoint.verify import cohort_statistics, distance_scores, score_trials, scoring, trial_labels, trial_vectors
 
@@ -132,6 +134,21 @@ def test_logits_as_released_or_the_embedding():
     np.testing.assert_allclose(scores.numpy(), by_hand(torch.from_numpy(sums), trials), atol=1e-5)
     with pytest.raises(ConfigError, match="Did you mean 'logits'"):
         trial_vectors(output, "logit")
+
+
+@pytest.mark.parametrize(
+    ("fusion", "options"), [("concat", {}), ("concat", {"hidden": 9}), ("film", {"two_stream": True}), ("gated", {})]
+)
+def test_what_mmcosine_compares_does_not_hang_on_lengths_that_it_does_not_train(fusion, options):
+    fusion = create_fusion(fusion, {"audio": 6, "visual": 4}, 5, head="cosine", **options).eval()
+    output = fusion({"audio": torch.randn(8, 6), "visual": torch.randn(8, 4)})
+    blocks = [x.detach().double() for x in output.fused.split(list(fusion.head.dims.values()), -1)]
+    expected = torch.cat([x / x.norm(dim=-1, keepdim=True) for x in blocks], -1)
+    torch.testing.assert_close(trial_vectors(output, head=fusion.head).double(), expected, rtol=1e-5, atol=1e-6)
+    longer = replace(output, fused=torch.cat([x.float() * 10**k for k, x in enumerate(blocks)], -1))
+    vectors = trial_vectors(longer, head=fusion.head)
+    torch.testing.assert_close(vectors.double(), expected, rtol=1e-5, atol=1e-6)
+    assert trial_vectors(output, head=Linear(fusion.head.dims, 5)) is output.fused
 
 
 def test_refusals():

@@ -12,6 +12,7 @@ from counterpoint.data.trials import TrialList
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.functional import unit_rows
 from counterpoint.fusion import FusionOutput
+from counterpoint.heads import Cosine, Head
 from counterpoint.registry import check_choice
 
 # Numbers in the largest intermediate result, however many trials or utterances there are: 4 MiB of float32, which a
@@ -19,19 +20,25 @@ from counterpoint.registry import check_choice
 _BLOCK = 2**20
 
 
-def trial_vectors(output: FusionOutput, by: str = "embedding") -> Tensor:
+def trial_vectors(output: FusionOutput, by: str = "embedding", *, head: Head | None = None) -> Tensor:
     """What stands for a clip in a trial, ``(B, D)``.
 
     Args:
         output: of B clips.
         by: ``"embedding"``: the fused representation before the head, as verification is usually done; ``"logits"``:
             the joint logits of the training classes, which MMCosine's released code compares (its paper does not say).
+        head: that of the fusion. Of a cosine head's embedding each modality's part is brought to length one: under
+            MMCosine nothing trains lengths, and what they happen to be would weigh the modalities.
 
     Raises:
         ConfigError: `by` is neither.
     """
     check_choice("by", by, ("embedding", "logits"))
-    return output.fused if by == "embedding" else output.logits
+    if by == "logits":
+        return output.logits
+    if not isinstance(head, Cosine):
+        return output.fused
+    return torch.cat([unit_rows(part) for part in torch.split(output.fused, list(head.dims.values()), -1)], -1)
 
 
 def score_trials(vectors: Tensor, trials: TrialList, *, cohort: Tensor | None = None, top: int | None = None) -> Tensor:
