@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from counterpoint import cli
+from counterpoint.analysis.config import DEFAULT_METHODS
 from counterpoint.commands.listing import KINDS
 from counterpoint.commands.options import explicit_wins, lists_of_words
 from counterpoint.recipes import load_recipe, load_table
@@ -120,6 +121,13 @@ def test_version(run):
         (["evaluate", "nowhere"], "There is no run at nowhere"),
         (["compare", "--methods", "sum,filmm"], "No recipe is called 'filmm'. Did you mean 'film'?"),
         (["compare", "--base.epoch", "3"], "Did you mean '--base.epochs'?"),
+        (["compare", "--methods", "--seeds", "1"], "--methods names nothing; give at least one"),
+        (["compare", "base.task=localize"], "base.task is 'localize'. Did you mean 'localise'?"),
+        (["compare", "--changes", '{"balance.options.alhpa": 1}'], "Did you mean 'balance.options.alpha'?"),
+        (
+            ["compare", "--table", "simam2-table1-vggsound", "--changes", '{"balance.options.alhpa": 1}'],
+            "none of the methods has 'balance.options.alhpa', so that nothing would change. Did you mean 'balance.opt",
+        ),
         (["compare", "--table", "cfn-sr-tabel1"], "No table is called 'cfn-sr-tabel1'. Did you mean 'cfn-sr-table1'?"),
         (["compare", "--config", '{"table": "cfn-sr-table1"}'], "give it as --table cfn-sr-table1"),
         (["train", "--loss.name", "unimodel"], "No loss is called 'unimodel'. Did you mean 'unimodal'?"),
@@ -247,6 +255,21 @@ def test_a_table_is_a_comparison_in_which_explicit_options_win(run, option):
     assert config["methods"] == load_table("cfn-sr-table2").compare["methods"]
     assert (config["seeds"], config["folds"], config["base"]["epochs"]) == ([7], [1, 3], 2)
     assert config["base"]["data"]["options"] == {"folds": "paper"}
+
+
+def test_methods_that_nobody_names_are_those_of_the_task(run, tmp_path):
+    first = {}
+    for task in ("classify", "localise"):
+        code, out, err = run("compare", f"base.task={task}", "--print_config")
+        assert code == 0, err
+        first[task] = yaml.safe_load(out)
+        assert first[task]["methods"] == list(DEFAULT_METHODS[task])
+    path = tmp_path / "compare.yaml"
+    path.write_text(yaml.safe_dump(first["localise"]))
+    code, out, err = run("compare", "--config", path, "--print_config")
+    assert yaml.safe_load(out) == first["localise"]
+    code, out, err = run("compare", "--config", path, "--methods", "dam", "--print_config")
+    assert yaml.safe_load(out)["methods"] == ["dam"]
 
 
 def test_the_later_of_two_files_wins():

@@ -171,7 +171,6 @@ def test_the_command_line_says_so_when_a_run_failed(clips, tmp_path, capsys):
 def test_wrong_asks_are_refused_before_anything_is_trained(clips, tmp_path):
     for changes, words in (
         ({"methods": ["conct"]}, "Did you mean 'concat"),
-        ({"methods": []}, "methods is empty"),
         ({"seeds": [1, 1]}, "more than once"),
         ({"baseline": "film"}, "not among the methods"),
         ({"folds": [0, 1]}, "folds is .*folder takes no option 'fold'"),

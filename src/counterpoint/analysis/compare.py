@@ -16,6 +16,7 @@ from counterpoint.analysis.plan import (
     Entry,
     baseline_of,
     check,
+    check_changes,
     plan_alone,
     plan_methods,
     plan_search,
@@ -50,6 +51,7 @@ def compare(
     *,
     resume: bool = False,
     overwrite: bool = False,
+    rows: Sequence[str] = (),
     progress: bool = True,
 ) -> Comparison:
     """Train every method with every seed under one protocol, and find what each does with each modality.
@@ -66,6 +68,7 @@ def compare(
             added.
         overwrite: remove a comparison that is there already, once names, options and data of the new one are found
             right.
+        rows: recipes besides the methods that ``changes`` may be meant for: of a table of which only some are compared.
         progress: show progress on standard error.
 
     Returns:
@@ -83,6 +86,8 @@ def compare(
     require_device(config.base.accelerator, config.base.devices)
     files.require_one_intent(resume, overwrite)
     entries = plan_methods(config, folder)
+    if not (resume and (folder / CONFIG).is_file()):  # with methods left out, what was begun goes on as it was
+        check_changes(config, rows)
     if overwrite:
         files.require_removable(folder, CONFIG)
     else:

@@ -7,10 +7,16 @@ from typing import Any
 
 from counterpoint.training.config import TrainConfig
 
-DEFAULT_METHODS = ("concat", "sum-simam2", "sum-df-simam2", "concat-ogm-ge", "mmcosine")
-"""Vanilla fusion, and one of each idea: attention, the same with decoupling-free modulation, modulation, cosine logits.
+DEFAULT_METHODS = {
+    "classify": ("concat", "sum-simam2", "sum-df-simam2", "concat-ogm-ge", "mmcosine"),
+    "localise": ("avel", "psp", "cmran", "bmfn"),
+}
+"""What is compared where no methods are named, by task.
 
-The plain sum of logits is not among them: under a linear head it is the same function as concatenation.
+To classify: vanilla fusion, and one of each idea: attention, the same with decoupling-free modulation, modulation,
+cosine logits. The plain sum of logits is not among them: under a linear head it is the same function as concatenation.
+To localise: the plain baseline, and those that BMFN's Table 1 has at the top: propagation of positive pairs, relation
+attention, fusion in both directions. All of them can be supervised weakly too.
 """
 
 
@@ -25,13 +31,14 @@ class CompareConfig:
 
     Attributes:
         methods: names of recipes (``counterpoint list recipes``) or paths of recipe files; each gives fusion, head
-            and balance.
+            and balance, or the localiser. Empty: what suits the task: ``concat``, ``sum-simam2``, ``sum-df-simam2``,
+            ``concat-ogm-ge`` and ``mmcosine`` to classify; ``avel``, ``psp``, ``cmran`` and ``bmfn`` to localise.
         seeds: every method is trained once with each of them.
         folds: of a dataset with an option ``fold``: every method is trained once with each seed on each of them, and
             judged on their test clips pooled; the search runs on the first. Empty: the data have one split.
         baseline: the method that the others are tested against; None: the first.
-        changes: what is set otherwise than in the recipes, for every method that has it: dotted name in `TrainConfig`
-            to value, e.g. ``{"balance.options.alpha": 0.1}``.
+        changes: what is set otherwise than in the recipes, for every method whose recipe sets or searches it: dotted
+            name in `TrainConfig` to value, e.g. ``{"balance.options.alpha": 0.1}``.
         base: what all methods share: data, model, optimizer, epochs, precision. Its `seed` gives way to `seeds`.
         probe: fit a linear probe on each frozen encoder.
         alone: train each modality alone as well, once per seed.
@@ -44,7 +51,7 @@ class CompareConfig:
         jobs: runs at the same time, each a process with its share of the cores.
     """
 
-    methods: list[str] = field(default_factory=lambda: list(DEFAULT_METHODS))
+    methods: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     folds: list[int] = field(default_factory=list)
     baseline: str | None = None
@@ -57,3 +64,8 @@ class CompareConfig:
     search_space: dict[str, Any] = field(default_factory=default_search_space)
     search_seed: int = 0
     jobs: int = 1
+
+    def __post_init__(self) -> None:
+        """Name the methods of the task where none are."""
+        if not self.methods:
+            self.methods = list(DEFAULT_METHODS.get(self.base.task, ()))

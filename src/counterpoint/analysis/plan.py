@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from counterpoint.analysis.folds import check_folds
 from counterpoint.analysis.results import Trial
 from counterpoint.analysis.search import draw_settings, get_setting, with_setting
 from counterpoint.errors import ConfigError
-from counterpoint.recipes import load_recipe
+from counterpoint.recipes import Recipe, load_recipe
 from counterpoint.recipes.space import check_space
 from counterpoint.registry import did_you_mean
-from counterpoint.training.config import COMPOSITION, TASK_METRICS, TrainConfig
+from counterpoint.training.config import COMPOSITION, TASK_METRICS, TrainConfig, flatten, to_dict
 
 ALONE = "alone"
 
@@ -53,14 +53,14 @@ def check(config: CompareConfig) -> None:
     Raises:
         CounterpointError: says which value, and what it may be.
     """
+    if config.base.task not in TASK_METRICS:
+        raise ConfigError(f"base.task is {config.base.task!r}.{did_you_mean(config.base.task, TASK_METRICS)}")
     for name, values in (("methods", config.methods), ("seeds", config.seeds), ("folds", config.folds)):
         if not values and name != "folds":
             raise ConfigError(f"{name} is empty; give at least one")
         twice = [value for i, value in enumerate(values) if value in values[:i]]
         if twice:
             raise ConfigError(f"{name} has {twice[0]!r} more than once")
-    if config.base.task not in TASK_METRICS:
-        raise ConfigError(f"base.task is {config.base.task!r}.{did_you_mean(config.base.task, TASK_METRICS)}")
     known = TASK_METRICS[config.base.task]
     if config.search_metric not in known:
         raise ConfigError(f"search_metric is {config.search_metric!r}.{did_you_mean(config.search_metric, known)}")
@@ -91,11 +91,43 @@ def plan_methods(config: CompareConfig, folder: Path) -> list[Entry]:
             )
         composed = recipe.apply(config.base)
         for name, value in config.changes.items():
-            if get_setting(composed, name) is not None:
+            if _has(recipe, composed, name):
                 composed = with_setting(composed, name, value)
         entries.append(Entry(recipe.name, "method", recipe.title, folder / recipe.name, composed, dict(recipe.search)))
     baseline_of(config, entries)
     return entries
+
+
+def check_changes(config: CompareConfig, rows: Sequence[str] = ()) -> None:
+    """Refuse a change that would change nothing.
+
+    Args:
+        config: the comparison; names of its methods are right.
+        rows: further recipes that a change may be meant for: of the table of which only some are compared.
+
+    Raises:
+        ConfigError: neither a method nor a row has what is to be changed; the message proposes the nearest name.
+    """
+    recipes = [load_recipe(name) for name in (*config.methods, *rows)]
+    composed = [(recipe, recipe.apply(config.base)) for recipe in recipes]
+    for name in config.changes:
+        if not any(_has(recipe, made, name) for recipe, made in composed):
+            known = {known for recipe, made in composed for known in (*_names(to_dict(made)), *recipe.search)}
+            hint = "" if name in flatten(config.base) else did_you_mean(name, sorted(known))
+            raise ConfigError(f"changes: none of the methods has {name!r}, so that nothing would change.{hint}")
+
+
+def _has(recipe: Recipe, composed: TrainConfig, name: str) -> bool:
+    return name in recipe.search or get_setting(composed, name) is not None
+
+
+def _names(values: Mapping[str, Any]) -> Iterator[str]:
+    """Dotted names of all that is set in nested mappings."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from (f"{name}.{below}" for below in _names(value))
+        elif value is not None:
+            yield name
 
 
 def baseline_of(config: CompareConfig, entries: Sequence[Entry]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from counterpoint.analysis.beside import Reproduction, Row, write_reproduction
 from counterpoint.analysis.compare import CONFIG, compare
 from counterpoint.analysis.config import CompareConfig
-from counterpoint.analysis.plan import check, plan_methods
+from counterpoint.analysis.plan import check, check_changes, plan_methods
 from counterpoint.analysis.results import Comparison, MethodResult
 from counterpoint.analysis.statistics import Estimate, mean_interval
 from counterpoint.analysis.verification import Verified, check_trials, find_trial_lists, verify
@@ -29,6 +29,7 @@ def check_reproduction(table: PaperTable, config: CompareConfig) -> None:
     """
     check(config)
     plan_methods(config, Path())
+    check_changes(config, table.compare["methods"])
     list_clips(config.base.data, events=config.base.task == "localise")
     check_trials(find_trial_lists(table.trials, config.base.data), config.base.data)
 
@@ -51,7 +52,8 @@ def reproduce(table: PaperTable, config: CompareConfig, folder: str | Path, *, p
     """
     folder = Path(folder)
     check_reproduction(table, config)
-    comparison = compare(config, folder, resume=(folder / CONFIG).is_file(), progress=progress)
+    resume = (folder / CONFIG).is_file()
+    comparison = compare(config, folder, resume=resume, rows=table.compare["methods"], progress=progress)
     verified, missing = _verify(table, config, comparison)
     rows = []
     recipes = [load_recipe(method) for method in config.methods]

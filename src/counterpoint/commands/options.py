@@ -150,7 +150,11 @@ def last_value(words: Sequence[str], option: str) -> str | None:
 
 
 def lists_of_words(words: list[str], options: Sequence[str]) -> list[str]:
-    """``--methods a b`` and ``--methods a,b`` to ``--methods=["a","b"]``, for options that take lists."""
+    """``--methods a b`` and ``--methods a,b`` to ``--methods=["a","b"]``, for options that take lists.
+
+    Raises:
+        ConfigError: nothing stands behind such an option.
+    """
     out: list[str] = []
     todo = list(words)
     while todo:
@@ -165,6 +169,8 @@ def lists_of_words(words: list[str], options: Sequence[str]) -> list[str]:
             out.append(f"{word}={values[0]}")
         else:
             items = [item for value in values for item in value.split(",") if item]
+            if not items:
+                raise ConfigError(f"{word} names nothing; give at least one, or leave it out")
             out.append(f"{word}=[{','.join(items)}]")
     return out
 

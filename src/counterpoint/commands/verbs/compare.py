@@ -28,6 +28,9 @@ def main(words: list[str]) -> None:
     words = overrides(words)
     table = last_value(words, "--table")
     words = explicit_wins(lists_of_words(words, ("--methods", "--seeds", "--folds")))
+    if any(word.startswith("--print_config") for word in words):  # prints what would be run, the task's methods too
+        asked = parser.parse([word for word in words if not word.startswith("--print_config")])
+        parser.set_defaults(methods=from_dict(CompareConfig, leave_out_plumbing(asked)).methods)
     options = parser.parse(words)
     if options["table"] is not None:
         raise ConfigError(f"table: {options['table']} stands in a file; give it as --table {options['table']}")
@@ -39,8 +42,10 @@ def main(words: list[str]) -> None:
 
     from counterpoint.analysis.compare import compare as compare_methods
     from counterpoint.commands.show import print_comparison
+    from counterpoint.recipes import load_table
 
-    comparison = compare_methods(config, folder, resume=options["resume"], overwrite=options["overwrite"])
+    rows = load_table(table).compare["methods"] if table else ()
+    comparison = compare_methods(config, folder, resume=options["resume"], overwrite=options["overwrite"], rows=rows)
     print_comparison(comparison)
     if comparison.failures:
         raise RunError(f"{len(comparison.failures)} of the runs failed; --resume tries them again")
