@@ -19,7 +19,7 @@ from counterpoint.data.places import default_root
 from counterpoint.data.records import ELSEWHERE
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits import hold_out_validation
-from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
+from counterpoint.errors import DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
 
 WHERE = "Kinetics-Sounds, a part of Kinetics (Kay et al. 2017), its lists under CC BY 4.0; the videos are their owners'"
@@ -111,8 +111,6 @@ def load_kinetics_sounds(
         DataError: a line of a list that does not fit, with its number.
         ConfigError: a value outside its range.
     """
-    if not isinstance(strumming, bool):
-        raise ConfigError(f"strumming is {strumming!r}; it must be true or false")
     classes = tuple(sorted((*CLASSES, "strumming guitar"))) if strumming else CLASSES
     root = default_root("kinetics_sounds") if root is None else root
     chosen = None if lists is None else read_ogm_ge(Path(lists).expanduser())
