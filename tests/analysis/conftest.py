@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from counterpoint.analysis.config import CompareConfig
+from counterpoint.analysis.dependence import Dependence
 from counterpoint.analysis.results import (
     Comparison,
     Failure,
@@ -110,7 +111,10 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
                     m: ModalityScores(*({"accuracy": skill * k * share, "mAP": 0.5} for share in (1.0, 0.95, 1.1)))
                     for m, k in zip(MODALITIES, (0.9, 0.5), strict=True)
                 }
-                runs.append(RunResult(str(run_folder.relative_to(folder)), seed, 11, score, score, alone, {}, 12.3))
+                together = {"audio x visual": Dependence(1.4 * skill + 0.1 * seed, 1.0, 10.0, 3)}
+                place = str(run_folder.relative_to(folder))
+                found = RunResult(place, seed, 11, score, score, alone, {}, 12.3, dependence=together, trained_on=480)
+                runs.append(replace(found, trained_on=432, held_out=48) if "blending" in name else found)
             correct[name] = np.stack([t.correct for t in traces])
             abilities = {
                 m: {
@@ -119,6 +123,7 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
                 }
                 for m in MODALITIES
             }
+            dependence = [r.dependence["audio x visual"].value for r in runs]
             results[name] = MethodResult(
                 name=name,
                 title=f"The method {name}",
@@ -129,6 +134,7 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
                 runs=tuple(runs),
                 setting={"optim.lr": 0.002},
                 trials=(Trial({"optim.lr": 0.001}, 0.5), Trial({"optim.lr": 0.002}, 0.6)),
+                dependence={"audio x visual": mean_interval(dependence)},
             )
         baseline = next(iter(methods))
         found = {n: compare_paired(c, correct[baseline]) for n, c in correct.items() if n != baseline}
@@ -141,6 +147,7 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
                 title=f"{m} alone",
                 scores={**results[baseline].scores, "accuracy": mean_interval(v)},
                 modalities={},
+                dependence={},
             )
             for m, v in (("audio", [0.68, 0.7, 0.69][: len(seeds)]), ("visual", [0.5, 0.46, 0.48][: len(seeds)]))
         }

@@ -2,16 +2,22 @@
 
 import csv
 import json
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from counterpoint.analysis import compare as compare_module
+from counterpoint.analysis import extract as extract_module
 from counterpoint.analysis.compare import compare, read_compare_config
 from counterpoint.analysis.config import CompareConfig
+from counterpoint.analysis.dependence import modality_dependence
 from counterpoint.analysis.report import write_run_report
+from counterpoint.analysis.tables import dependence_table
 from counterpoint.analysis.traces import load_trace
+from counterpoint.analysis.worker import analyse
 from counterpoint.cli import main
 from counterpoint.errors import ConfigError, CounterpointError, RunError
 from counterpoint.training.config import from_dict
@@ -89,6 +95,49 @@ def test_the_pair_of_fusions_is_taken_apart_rightly(done):
     np.testing.assert_allclose(
         learned.zeta["audio"], learned.zeta["visual"][::-1], atol=learned.zeta["audio"].sum() / 50
     )
+
+
+def test_probes_and_dependence_share_one_pass_over_each_split(done, tmp_path, monkeypatch):
+    folder = shutil.copytree(done.folder / "concat" / "seed0", tmp_path / "copy")
+    passed = {}
+    real = extract_module.extract
+
+    def once(run, split, device=None):
+        assert split not in passed
+        return passed.setdefault(split, real(run, split, device))
+
+    monkeypatch.setattr(extract_module, "extract", once)
+    found = analyse(load_run(folder), probe=True)
+    assert set(passed) == {"train", "val", "test"}
+    expected = modality_dependence(passed)
+    assert list(expected) == ["audio x visual"] and found.dependence == expected
+    written = json.loads((folder / "analysis.json").read_text())["result"]["dependence"]
+    assert written == {"audio x visual": asdict(expected["audio x visual"])}
+    passed.clear()
+    assert analyse(load_run(folder), probe=False).dependence == {} and set(passed) == {"test"}
+
+
+def test_dependence_is_of_all_seeds_or_not_told(done, clips, tmp_path, monkeypatch):
+    for method in done.methods.values():
+        values = [run.dependence["audio x visual"].value for run in method.runs]
+        assert method.dependence["audio x visual"].mean == pytest.approx(np.mean(values))
+    assert all(method.dependence == {} for method in done.alone.values())
+    folder = shutil.copytree(done.folder, tmp_path / "older")
+    path = folder / "concat" / "seed1" / "analysis.json"
+    older = json.loads(path.read_text())
+    for measured_since in ("dependence", "trained_on", "held_out"):
+        del older["result"][measured_since]
+    path.write_text(json.dumps(older))
+    path = folder / "concat" / "seed1" / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "held_out": 3}))
+    monkeypatch.setattr(compare_module, "run_task", lambda task: pytest.fail(f"{task.label} ran again"))
+    again = compare(config(clips), folder, resume=True, progress=False)
+    assert again.methods["concat"].dependence == {}
+    all_of_them = done.protocol["clips"]["train"]
+    counts = [(run.trained_on, run.held_out) for run in again.methods["concat"].runs]
+    assert counts == [(all_of_them, 0), (all_of_them - 3, 3)]
+    assert again.methods["sum-df-simam2"].dependence == done.methods["sum-df-simam2"].dependence
+    assert dependence_table(again).rows[0] == ("concat", "n/a")
 
 
 def test_the_difference_is_that_of_the_means(done):

@@ -10,7 +10,7 @@ from counterpoint.analysis.compare import compare
 from counterpoint.analysis.config import CompareConfig
 from counterpoint.analysis.report import write_run_report
 from counterpoint.analysis.score import score
-from counterpoint.analysis.tables import methods_table, summary
+from counterpoint.analysis.tables import dependence_table, methods_table, summary
 from counterpoint.analysis.timelines import timelines
 from counterpoint.analysis.traces import Trace, load_trace, save_trace
 from counterpoint.errors import ConfigError
@@ -63,6 +63,7 @@ def test_what_each_modality_can_do_alone(done):
             by = method.modalities[modality]
             assert 0 <= by["silenced"].mean <= 1 and by["probe"].mean is None
             assert (by["decoupled"].mean is None) == (name == "bmfn-add")
+    assert dependence_table(done) is None
     assert list(done.alone) == ["audio", "visual"]
     assert done.alone["audio"].title == "audio alone, AVEL"
 

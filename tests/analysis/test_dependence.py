@@ -54,6 +54,21 @@ def test_width_is_at_most_that_of_the_features_and_what_never_varies_adds_nothin
     assert linear_dependence(first, constant, width=2).value == 0
 
 
+def test_long_features_of_few_clips_hide_nothing_and_make_nothing_up():
+    """Whitened by hardly more clips than directions, noise would count for more than all that is there."""
+    rng = np.random.default_rng(0)
+    sizes, dims = {"train": 100, "val": 60, "test": 400}, 80
+    mixing = [rng.normal(size=(1, dims)) for _ in range(2)]
+    related, unrelated = ([{}, {}] for _ in range(2))
+    for split, n in sizes.items():
+        shared = rng.normal(size=(n, 1))
+        for k in range(2):
+            noise = 2 * rng.normal(size=(n, dims))
+            related[k][split], unrelated[k][split] = shared @ mixing[k] + noise, noise
+    assert 0.2 < linear_dependence(*related, width=3).value < 0.6
+    assert abs(linear_dependence(*unrelated, width=3).value) < 0.02
+
+
 def extraction(features):
     n = len(next(iter(features.values())))
     logits = torch.zeros(n, 3)
@@ -67,10 +82,10 @@ def test_every_pair_of_modalities_of_a_model():
         for s in SIZES
     }
     found = modality_dependence(splits)
-    assert list(found) == [("a", "v"), ("a", "t"), ("v", "t")]
+    assert list(found) == ["a x v", "a x t", "v x t"]
     assert all(d.width == 2 for d in found.values())  # three classes
-    assert found["a", "v"].value == pytest.approx(linear_dependence(first, second, 2).value, rel=1e-4)
-    assert found["a", "t"].value == pytest.approx(1.0, rel=0.3)
+    assert found["a x v"].value == pytest.approx(linear_dependence(first, second, 2).value, rel=1e-4)
+    assert found["a x t"].value == pytest.approx(1.0, rel=0.3)
 
 
 def test_broken_features_are_told():

@@ -106,6 +106,10 @@ def test_figures_are_of_the_pooled_clips(done):
             assert seed.fold_accuracy == pytest.approx(np.mean(per_fold))
         assert method.accuracy.mean == pytest.approx(np.mean([s.test["accuracy"] for s in method.seeds]))
         assert method.fold_accuracy.mean == pytest.approx(np.mean([s.fold_accuracy for s in method.seeds]))
+        for seed in method.seeds:
+            each = [r.dependence["audio x visual"].value for r in method.runs if r.seed == seed.seed and r.dependence]
+            assert list(seed.dependence.values()) == pytest.approx([np.mean(each)] if each else [])
+        assert list(method.dependence) == ([] if name == "alone/audio" else ["audio x visual"])
         probes = method.modalities["audio"]["probe"]
         assert probes.mean == pytest.approx(np.mean([s.modalities["audio"].probe["accuracy"] for s in method.seeds]))
 

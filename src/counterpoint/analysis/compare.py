@@ -25,8 +25,8 @@ from counterpoint.analysis.pool import Pool
 from counterpoint.analysis.rehearse import modalities_of, rehearse
 from counterpoint.analysis.report import write_report
 from counterpoint.analysis.results import Comparison, Failure, RunResult
+from counterpoint.analysis.results_csv import write_csv
 from counterpoint.analysis.runs import failure, final_task, run_all, search_settings
-from counterpoint.analysis.tables import write_csv
 from counterpoint.analysis.watch import Watch
 from counterpoint.analysis.worker import run_task
 from counterpoint.data import SPLITS

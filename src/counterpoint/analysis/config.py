@@ -40,7 +40,7 @@ class CompareConfig:
         changes: what is set otherwise than in the recipes, for every method whose recipe sets or searches it: dotted
             name in `TrainConfig` to value, e.g. ``{"balance.options.alpha": 0.1}``.
         base: what all methods share: data, model, optimizer, epochs, precision. Its `seed` gives way to `seeds`.
-        probe: fit a linear probe on each frozen encoder.
+        probe: fit a linear probe on each frozen encoder, and measure how much the features of two depend on each other.
         alone: train each modality alone as well, once per seed.
         search_trials: hyper-parameter settings tried per method, the baseline and the single modalities included;
             0: none, every method runs with its recipe as it stands. The first trial is the recipe as it stands.

@@ -15,7 +15,7 @@ from counterpoint.errors import DataError
 if TYPE_CHECKING:
     from counterpoint.analysis.extract import Extraction
 
-RIDGES = (1.0, 1e-1, 1e-2, 1e-3)
+RIDGES = (1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3)  # of few clips with long features, only the largest keep what is there
 Array = NDArray[np.float64]
 
 
@@ -61,8 +61,10 @@ def linear_dependence(
     x, y = _centred(first), _centred(second)
     width = min(width, x["train"].shape[1], y["train"].shape[1])
     best: Dependence | None = None
+    left, right = _principal(x["train"]), _principal(y["train"])
+    cross = x["train"].T @ y["train"] / (len(x["train"]) - 1)
     for ridge in RIDGES:
-        a, b = _maps(x["train"], y["train"], width, ridge)
+        a, b = _maps(_whitening(*left, ridge), cross, _whitening(*right, ridge), width)
         val = _value(x["val"] @ a, y["val"] @ b)
         if best is None or val > best.val_value:
             best = Dependence(_value(x["test"] @ a, y["test"] @ b), val, ridge, width)
@@ -70,19 +72,27 @@ def linear_dependence(
     return best
 
 
-def modality_dependence(
-    splits: Mapping[str, Extraction], width: int | None = None
-) -> dict[tuple[str, str], Dependence]:
-    """:func:`linear_dependence` of every pair of modalities of a trained model.
+def modality_dependence(splits: Mapping[str, Extraction], width: int | None = None) -> dict[str, Dependence]:
+    """:func:`linear_dependence` of every pair of modalities of a trained model, by its :func:`pair_name`.
 
     Args:
         splits: ``"train"``, ``"val"`` and ``"test"`` -> what :func:`~counterpoint.analysis.extract.extract` made.
         width: see there; None: one less than the number of classes.
     """
+    from threadpoolctl import threadpool_limits
+
     some = splits["train"]
     width = max(some.logits.shape[1] - 1, 1) if width is None else width
-    features = {m: {s: made.features[m].double().numpy() for s, made in splits.items()} for m in some.features}
-    return {pair: linear_dependence(features[pair[0]], features[pair[1]], width) for pair in combinations(features, 2)}
+    features = {m: {s: made.features[m].numpy() for s, made in splits.items()} for m in some.features}
+    with threadpool_limits(1):  # as for probes: products this small are over before threads have met
+        return {
+            pair_name(a, b): linear_dependence(features[a], features[b], width) for a, b in combinations(features, 2)
+        }
+
+
+def pair_name(first: str, second: str) -> str:
+    """What two modalities are called together, e.g. ``"audio x visual"``."""
+    return f"{first} x {second}"
 
 
 def _centred(splits: Mapping[str, NDArray[np.floating]]) -> dict[str, Array]:
@@ -90,18 +100,21 @@ def _centred(splits: Mapping[str, NDArray[np.floating]]) -> dict[str, Array]:
     return {split: values.astype(np.float64) - mean for split, values in splits.items()}
 
 
-def _maps(x: Array, y: Array, width: int, ridge: float) -> tuple[Array, Array]:
-    """``(D, width)`` and ``(E, width)``."""
-    left, right = _whitening(x, ridge), _whitening(y, ridge)
-    u, values, vt = np.linalg.svd(left.T @ (x.T @ y / (len(x) - 1)) @ right, full_matrices=False)
+def _maps(left: Array, cross: Array, right: Array, width: int) -> tuple[Array, Array]:
+    """``(D, width)`` and ``(E, width)``, of both whitenings and the cross-covariance ``(D, E)``."""
+    u, values, vt = np.linalg.svd(left.T @ cross @ right, full_matrices=False)
     root = np.sqrt(values[:width])
     return left @ u[:, :width] * root, right @ vt[:width].T * root
 
 
-def _whitening(x: Array, ridge: float) -> Array:
+def _principal(x: Array) -> tuple[Array, Array]:
+    """Variances, ``(D,)``, and directions, ``(D, D)``."""
+    values, vectors = np.linalg.eigh(x.T @ x / (len(x) - 1))
+    return values, vectors
+
+
+def _whitening(values: Array, vectors: Array, ridge: float) -> Array:
     """``(D, D)``: after it, the covariance is one (but for the ridge); 0 where nothing varies."""
-    covariance = x.T @ x / (len(x) - 1)
-    values, vectors = np.linalg.eigh(covariance)
     raised = values.clip(0) + ridge * values.mean()
     inverse = np.divide(1.0, np.sqrt(raised), out=np.zeros_like(raised), where=raised > 0)
     whitening: Array = vectors * inverse

@@ -97,8 +97,13 @@ def seed_result(folder: Path, runs: Sequence[RunResult]) -> SeedResult:
         runs: the seed's, one per fold.
     """
     first = runs[0]
+    dependence = {
+        pair: float(np.mean([run.dependence[pair].value for run in runs]))
+        for pair in first.dependence
+        if all(pair in run.dependence for run in runs)
+    }
     if len(runs) == 1 and first.fold is None:
-        return SeedResult(first.seed, first.test, first.modalities)
+        return SeedResult(first.seed, first.test, first.modalities, dependence=dependence)
     trace = seed_trace(folder, runs)
     modalities = {}
     for name in first.modalities:
@@ -109,4 +114,4 @@ def seed_result(folder: Path, runs: Sequence[RunResult]) -> SeedResult:
             probe=score(trace.probe[name], trace.target) if probed else None,
         )
     mean = float(np.mean([run.test["accuracy"] for run in runs]))
-    return SeedResult(first.seed, score(trace.logits, trace.target, trace.video), modalities, fold_accuracy=mean)
+    return SeedResult(first.seed, score(trace.logits, trace.target, trace.video), modalities, mean, dependence)

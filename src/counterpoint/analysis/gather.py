@@ -66,6 +66,11 @@ def collect(
             setting=entry.setting,
             trials=entry.trials,
             fold_accuracy=mean_interval(of_folds) if of_folds else None,
+            dependence={
+                pair: mean_interval([r.dependence[pair] for r in done])
+                for pair in done[0].dependence
+                if all(pair in r.dependence for r in done)
+            },
         )
     return results
 

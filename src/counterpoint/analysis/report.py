@@ -18,11 +18,13 @@ from counterpoint.analysis.score import METRICS, Metric, score
 from counterpoint.analysis.tables import (
     Column,
     Table,
+    dependence_table,
     folds_table,
     methods_table,
     modalities_table,
     percent,
     summary,
+    training_clips,
 )
 from counterpoint.analysis.timelines import timelines
 from counterpoint.analysis.traces import Trace, load_trace
@@ -70,6 +72,7 @@ def write_report(comparison: Comparison) -> Path:
             html.heading("What can each modality do alone?"),
             html.result_table(modalities_table(comparison)),
             figures.abilities(comparison),
+            *_dependence(comparison),
             *_figures(
                 histories,
                 traces,
@@ -137,7 +140,12 @@ def write_run_report(run: Run) -> Path:
         *_each_class(trace, run.classes),
         *_figures({name: [read_history(run.folder)]}, {name: [trace]}, modalities, run.classes, metrics["accuracy"]),
         html.heading("Data"),
-        html.definitions(_data(table.name, {s: len(run.data.clips.clips(s)) for s in ("train", "val", "test")})),
+        html.definitions(
+            {
+                **_data(table.name, {s: len(run.data.clips.clips(s)) for s in SPLITS}),
+                **({"Trained on": f"{found.trained_on}, {found.held_out} held out"} if found.held_out else {}),
+            }
+        ),
         html.bullets(table.notes),
         *_set_aside(run.data.clips.set_aside),
         *_reproduce(_environment(run.folder), {k: str(v) for k, v in flatten(run.config).items()}),
@@ -177,6 +185,13 @@ def flatten_options(options: Mapping[str, Any], prefix: str = "") -> dict[str, s
     return flat
 
 
+def _dependence(comparison: Comparison) -> list[str]:
+    table = dependence_table(comparison)
+    if table is None:
+        return []
+    return [html.heading("What do the modalities have in common?"), html.result_table(table)]
+
+
 def _figures(
     histories: Mapping[str, Sequence[History]],
     traces: Mapping[str, Sequence[Trace]],
@@ -200,10 +215,10 @@ def _methods(comparison: Comparison) -> str:
     for name, method in (*comparison.methods.items(), *((f"{m} alone", r) for m, r in comparison.alone.items())):
         chosen = ", ".join(f"{key} = {value}" for key, value in method.setting.items()) or "the recipe as it stands"
         seconds = sum(run.seconds for run in method.runs)
-        rows.append((name, method.title, chosen, ", ".join(str(s.seed) for s in method.seeds), f"{seconds:.0f} s"))
-    return html.text_table(
-        "What was run", ("Method", "What it is", "Setting", "Seeds finished", "Time, all seeds"), rows
-    )
+        seeds = ", ".join(str(s.seed) for s in method.seeds)
+        rows.append((name, method.title, chosen, training_clips(method), seeds, f"{seconds:.0f} s"))
+    headings = ("Method", "What it is", "Setting", "Clips trained on", "Seeds finished", "Time, all seeds")
+    return html.text_table("What was run", headings, rows)
 
 
 def _search(comparison: Comparison) -> list[str]:
@@ -250,6 +265,7 @@ def _protocol(comparison: Comparison) -> str:
     items = {
         **_data(protocol["dataset"], protocol["clips"]),
         **_folds(comparison),
+        **_held_out({name: training_clips(m) for name, m in comparison.methods.items() if m.runs[0].held_out}),
         "Seeds": ", ".join(map(str, config["seeds"])),
         "Encoders": base["model"]["name"],
         "Training": f"{base['epochs']} epochs of {base['optim']['name']}, lr {base['optim']['lr']:g} unless searched, "
@@ -275,6 +291,16 @@ def _folds(comparison: Comparison) -> dict[str, str]:
         "Folds": f"{len(comparison.folds)}, each trained with every seed. {counts}. Each test clip is judged once per "
         "seed, by the model of the fold that tests it; figures, intervals and tests are over these clips together. A "
         "seed counts once all its folds are finished."
+    }
+
+
+def _held_out(methods: Mapping[str, str]) -> dict[str, str]:
+    if not methods:
+        return {}
+    each = "; ".join(f"{name}: trained on {clips}" for name, clips in methods.items())
+    return {
+        "Held out": f"{each}. These training clips, drawn by the run's seed and stratified by class, are never trained "
+        "on: the method weighs its losses by them. All others train on all training clips."
     }
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from counterpoint.analysis.dependence import Dependence
 from counterpoint.analysis.statistics import Difference, Estimate
 
 Scores = dict[str, float]
@@ -43,6 +44,10 @@ class RunResult:
         modalities: what each can do alone.
         set_aside: unreadable clips: id -> reason.
         seconds: of training and analysis together.
+        dependence: pair of modalities, by its :func:`~counterpoint.analysis.dependence.pair_name` -> how much their
+            features say about each other; empty where no probes were fitted.
+        trained_on: clips of the training split that the model was trained on.
+        held_out: the others, which its balancer judges by.
     """
 
     folder: str
@@ -54,6 +59,9 @@ class RunResult:
     set_aside: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     fold: int | None = None
+    dependence: dict[str, Dependence] = field(default_factory=dict)
+    trained_on: int = 0
+    held_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,12 +73,15 @@ class SeedResult:
         test: scores on the test clips, of all folds together where there are folds.
         modalities: what each can do alone, on the same clips.
         fold_accuracy: mean over folds of each fold's top-1, as papers report it; None where there are no folds.
+        dependence: pair of modalities -> how much their features say about each other; the mean over folds, whose
+            models have nothing in common that could be pooled.
     """
 
     seed: int
     test: Scores
     modalities: dict[str, ModalityScores]
     fold_accuracy: float | None = None
+    dependence: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,8 @@ class MethodResult:
         setting: what the search chose; empty without a search.
         trials: all settings that the search tried.
         fold_accuracy: over seeds, the mean over folds of each fold's top-1; None where there are no folds.
+        dependence: pair of modalities -> how much their features say about each other, over seeds; only what was
+            measured of every one of them.
     """
 
     name: str
@@ -108,6 +121,7 @@ class MethodResult:
     setting: dict[str, Any] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
     fold_accuracy: Estimate | None = None
+    dependence: dict[str, Estimate] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> Estimate:

@@ -1,18 +1,17 @@
-"""The tables of a comparison, once: for the terminal, for the report, and for CSV."""
+"""The tables of a comparison, once: for the terminal and for the report."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from counterpoint.analysis.results import Comparison, MethodResult, ModalityScores, RunResult, SeedResult
+from counterpoint.analysis.results import Comparison, MethodResult
 from counterpoint.analysis.score import METRICS, NOUN
 from counterpoint.analysis.statistics import UNCLEAR, Difference, Estimate, mean_interval
-from counterpoint.training import folder as files
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.table import Table as RichTable
 
 NONE = "n/a"
 
@@ -45,6 +44,14 @@ def with_interval(estimate: Estimate | None) -> str:
     if estimate is None or estimate.mean is None:
         return NONE
     return f"{percent(estimate.mean)} ± {percent(estimate.half_width)}"
+
+
+def figure_with_interval(estimate: Estimate | None) -> str:
+    """``"0.81 ± 0.02"``: of what is no share, and so no percentage."""
+    if estimate is None or estimate.mean is None:
+        return NONE
+    half = estimate.half_width
+    return f"{estimate.mean:.2f} ± {NONE if half is None else f'{half:.2f}'}"
 
 
 def p_value(p: float | None) -> str:
@@ -108,7 +115,7 @@ def folds_table(comparison: Comparison) -> Table:
         Column("pooled", "Top-1 over the test clips of all folds together, as in the first table."),
     )
     rows = []
-    for name, result in _everything(comparison).items():
+    for name, result in everything(comparison).items():
         by_fold = [
             mean_interval([r.test["accuracy"] for r in result.runs if r.fold == fold]) for fold in comparison.folds
         ]
@@ -144,6 +151,43 @@ def modalities_table(comparison: Comparison) -> Table:
     return Table(f"What each modality can do alone, {noun}", tuple(columns), rows)
 
 
+def dependence_table(comparison: Comparison) -> Table | None:
+    """How much the modalities of each method say about each other; None where it was not measured."""
+    pairs = pairs_of(comparison)
+    if not pairs:
+        return None
+    runs = [run for method in comparison.methods.values() for run in method.runs]
+    most = max(found.width for run in runs for found in run.dependence.values()) / 2
+    explanation = (
+        "Soft-HGR between the two encoders' features on test clips, over the linear maps of them that fit best on "
+        f"training clips: 0 is independence, {most:g} at most says that each tells all about the other, which two "
+        "encoders come near that both know the class; a figure below 0 says no more than 0. n/a: not measured for each "
+        "seed."
+    )
+    columns = (Column("Method", "The recipe."), *(Column(pair, explanation) for pair in pairs))
+    rows = tuple(
+        (name, *(figure_with_interval(method.dependence.get(pair)) for pair in pairs))
+        for name, method in comparison.methods.items()
+    )
+    return Table(f"Dependence of features, 0 to {most:g}", columns, rows)
+
+
+def training_clips(method: MethodResult) -> str:
+    """``"378, 42 held out"``; of folds that differ, ``"373 to 378, 41 to 42 held out"``."""
+    trained_on, held_out = [r.trained_on for r in method.runs], [r.held_out for r in method.runs]
+    return _range(trained_on) + (f", {_range(held_out)} held out" if any(held_out) else "")
+
+
+def _range(counts: list[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def pairs_of(comparison: Comparison) -> list[str]:
+    """Pairs of modalities whose dependence was measured in any method."""
+    return list(dict.fromkeys(pair for method in comparison.methods.values() for pair in method.dependence))
+
+
 def summary(comparison: Comparison) -> list[str]:
     """The finding in plain sentences; what does not help is said to not help."""
     sentences = []
@@ -176,6 +220,11 @@ def summary(comparison: Comparison) -> list[str]:
                 f"The best modality trained alone, {name}, reaches {with_interval(best.accuracy)} %, "
                 f"{relation} the joint baseline."
             )
+    fewer = [
+        f"{name} ({training_clips(m)})" for name, m in comparison.methods.items() if any(r.held_out for r in m.runs)
+    ]
+    if fewer:
+        sentences.append(f"Trained on a part of the training clips, to weigh losses by the rest: {', '.join(fewer)}.")
     if any(len(m.seeds) == 1 for m in comparison.methods.values()):
         sentences.append("With one seed, nothing is known of how much another seed would change.")
     if comparison.failures:
@@ -188,14 +237,38 @@ def summary(comparison: Comparison) -> list[str]:
 
 
 def to_rich(comparison: Comparison) -> RenderableType:
-    """Both tables, the summary and what failed, for the terminal."""
-    from rich.box import SIMPLE
+    """The tables, the summary and what failed, for the terminal."""
     from rich.console import Group
-    from rich.table import Table as RichTable
     from rich.text import Text
 
-    parts: list[RenderableType] = []
-    for table in (methods_table(comparison), modalities_table(comparison)):
+    tables = (methods_table(comparison), modalities_table(comparison), dependence_table(comparison))
+    parts: list[RenderableType] = [_Drawn(table) for table in tables if table is not None]
+    parts.append(Text(" ".join(summary(comparison))))
+    for failure in comparison.failures:
+        where = comparison.folder / failure.folder / "error.txt"
+        parts.append(Text(f"failed: {failure.run}: {failure.error} (see {where})", style="red"))
+    return Group(*parts)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A table that has intervals on a line of their own where the terminal is too narrow for it."""
+
+    table: Table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.measure import Measurement
+
+        wide = self._draw(" ±")
+        fits = Measurement.get(console, options.update(width=10_000), wide).maximum <= options.max_width
+        yield wide if fits else self._draw("\n±")
+
+    def _draw(self, interval: str) -> RichTable:
+        from rich.box import SIMPLE
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = self.table
         drawn = RichTable(title=table.title, title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False)
         drawn.collapse_padding = True
         group = ""
@@ -212,76 +285,13 @@ def to_rich(comparison: Comparison) -> RenderableType:
             )
         for row in table.rows:
             style = {"better": "green", "worse": "red"}.get(row[-1], "")
-            drawn.add_row(*(Text(cell.replace(" ± ", " ±")) for cell in row), style=style)
-        parts.append(drawn)
-    parts.append(Text(" ".join(summary(comparison))))
-    for failure in comparison.failures:
-        where = comparison.folder / failure.folder / "error.txt"
-        parts.append(Text(f"failed: {failure.run}: {failure.error} (see {where})", style="red"))
-    return Group(*parts)
+            drawn.add_row(*(Text(cell.replace(" ± ", interval)) for cell in row), style=style)
+        return drawn
 
 
-def write_csv(comparison: Comparison, folder: Path) -> None:
-    """``results.csv`` (a row per method) and ``results_per_seed.csv`` (a row per method and seed); values from 0 to 1.
-
-    With folds the figures are of their pooled clips, and ``results_per_fold.csv`` has those of each fold.
-    """
-    everything = _everything(comparison)
-    methods = [_method_row(name, r, comparison) for name, r in everything.items()]
-    runs = [_run_row(name, run, comparison) for name, r in everything.items() for run in r.runs]
-    tables = {"results.csv": methods, "results_per_seed.csv": runs}
-    if comparison.folds:
-        seeds = [_seed_row(name, seed, comparison) for name, r in everything.items() for seed in r.seeds]
-        tables |= {"results_per_seed.csv": seeds, "results_per_fold.csv": runs}
-    for name, rows in tables.items():
-        files.write_csv(folder / name, rows, None if rows else ["method"])
-
-
-def _everything(comparison: Comparison) -> dict[str, MethodResult]:
+def everything(comparison: Comparison) -> dict[str, MethodResult]:
+    """Methods, and below them each modality alone, as the tables call them."""
     return {**comparison.methods, **{f"{m} alone": r for m, r in comparison.alone.items()}}
-
-
-def _method_row(name: str, result: MethodResult, comparison: Comparison) -> dict[str, Any]:
-    row: dict[str, Any] = {"method": name, "seeds": len(result.seeds)}
-    estimates = dict(result.scores)
-    if result.fold_accuracy is not None:
-        estimates["fold_accuracy"] = result.fold_accuracy
-    for modality in comparison.modalities:
-        for key in ("decoupled", "silenced", "probe"):
-            estimates[f"{modality}_{key}"] = result.modalities.get(modality, {}).get(key, Estimate(None, None))
-    for key, estimate in estimates.items():
-        row |= {key: estimate.mean, f"{key}_half_width": estimate.half_width}
-    d = result.difference
-    row |= {"difference": d and d.mean, "difference_low": d and d.low, "difference_high": d and d.high}
-    row |= {"p": d and d.p, "p_holm": d and d.p_holm, "verdict": d and d.verdict}
-    return row
-
-
-def _run_row(name: str, run: RunResult, comparison: Comparison) -> dict[str, Any]:
-    row: dict[str, Any] = {"method": name, "seed": run.seed}
-    if run.fold is not None:
-        row["fold"] = run.fold
-    row |= {"epoch": run.epoch, **{f"val_{metric}": value for metric, value in run.val.items()}}
-    return {**row, **_test_cells(run, comparison), "folder": run.folder}
-
-
-def _seed_row(name: str, seed: SeedResult, comparison: Comparison) -> dict[str, Any]:
-    return {"method": name, "seed": seed.seed, "fold_accuracy": seed.fold_accuracy, **_test_cells(seed, comparison)}
-
-
-def _test_cells(result: RunResult | SeedResult, comparison: Comparison) -> dict[str, float | None]:
-    cells: dict[str, float | None] = dict(result.test)
-    for modality in comparison.modalities:
-        scores: ModalityScores | None = result.modalities.get(modality)
-        for key in ("decoupled", "silenced", "probe"):
-            found = (getattr(scores, key) if scores else None) or {}
-            cells |= {f"{modality}_{key}_{metric}": found.get(metric) for metric in _of_modalities(comparison)}
-    return cells
-
-
-def _of_modalities(comparison: Comparison) -> list[str]:
-    """What one modality of a model is judged by: a localiser's does not say what a whole clip holds."""
-    return [metric for metric in METRICS[comparison.task] if metric != "video_accuracy"]
 
 
 def _seeds(comparison: Comparison) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from counterpoint.analysis.dependence import Dependence
 from counterpoint.analysis.results import ModalityScores, RunResult, Scores
 from counterpoint.analysis.score import score
 from counterpoint.training import folder as files
@@ -33,7 +35,7 @@ class RunTask:
         kind: ``"search"``, ``"method"`` or ``"alone"``.
         folder: of the run.
         config: of the run.
-        probe: fit linear probes.
+        probe: fit linear probes, and measure how much the modalities depend on each other.
         fold: of the data; None where they have one split.
     """
 
@@ -73,7 +75,8 @@ def analyse(run: Run, *, probe: bool, began: float | None = None) -> RunResult:
 
     Args:
         run: finished.
-        probe: fit a linear probe per modality on the training split's features.
+        probe: fit a linear probe per modality on the training split's features, and see how much those of each pair of
+            modalities depend on each other.
         began: when the run started, by `time.perf_counter`; None: now.
     """
     from counterpoint.analysis.traces import save_trace
@@ -81,7 +84,7 @@ def analyse(run: Run, *, probe: bool, began: float | None = None) -> RunResult:
 
     began = time.perf_counter() if began is None else began
     device = pick_device(run.config.accelerator)
-    made, probes = _trace(run, device, probe)
+    made, probes, dependence = _trace(run, device, probe)
     test = score(made.logits, made.target, made.video)
     result = RunResult(
         folder=str(run.folder),
@@ -99,27 +102,41 @@ def analyse(run: Run, *, probe: bool, began: float | None = None) -> RunResult:
         },
         set_aside=dict(run.data.clips.set_aside),
         seconds=round(time.perf_counter() - began, 2),
+        dependence=dependence,
+        **_training_clips(run.result),
     )
     save_trace(made, run.folder / TRACE)
     files.write_json(run.folder / ANALYSIS, {"config": to_dict(run.config), "result": asdict(result)})
     return result
 
 
-def _trace(run: Run, device: torch.device, probe: bool) -> tuple[Trace, dict[str, Scores]]:
-    """What is kept of the test split, and what linear probes reach there; of localisers' segments none are fitted."""
+def _trace(run: Run, device: torch.device, probe: bool) -> tuple[Trace, dict[str, Scores], dict[str, Dependence]]:
+    """What is kept of the test split, what linear probes reach there, and how much the modalities depend on each other.
+
+    Of localisers' segments there are no probes.
+    """
+    from counterpoint.analysis.dependence import modality_dependence
     from counterpoint.analysis.extract import extract, trace
     from counterpoint.analysis.extract_events import trace_events
 
     if run.config.task == "localise":
-        return trace_events(run, "test", device), {}
+        return trace_events(run, "test", device), {}, {}
     test = extract(run, "test", device)
-    probes = _probes(run, test, device) if probe else {}
+    if not probe:
+        return trace(run, test), {}, {}
+    splits = {"train": extract(run, "train", device), "val": extract(run, "val", device), "test": test}
+    probes = _probes(splits, len(run.classes))
     made = trace(run, test, {m: found.logits for m, found in probes.items()})
-    return made, {m: {"accuracy": found.accuracy, "mAP": found.mAP} for m, found in probes.items()}
+    scores = {m: {"accuracy": found.accuracy, "mAP": found.mAP} for m, found in probes.items()}
+    enough = all(len(part.ids) > 1 for part in splits.values())
+    return made, scores, modality_dependence(splits) if enough else {}
 
 
 def finished(task: RunTask) -> RunResult | dict[str, float] | None:
-    """What `run_task` gave for a run that is finished already; None where it is not, or was another one."""
+    """What `run_task` gave for a run that is finished already; None where it is not, or was another one.
+
+    A run from before dependence was measured stays without: what else was found of it is as true as ever.
+    """
     if task.kind == "search":
         result = files.read_result(task.folder)
         same = result is not None and files.read_config(task.folder) == task.config
@@ -130,7 +147,10 @@ def finished(task: RunTask) -> RunResult | dict[str, float] | None:
     written = json.loads(path.read_text(encoding="utf-8"))
     if written["config"] != json.loads(json.dumps(to_dict(task.config))):
         return None
-    found = _read(written["result"])
+    result = files.read_result(task.folder)
+    if result is None:
+        return None
+    found = _read({**_training_clips(result), **written["result"]})
     probed = task.probe and task.config.task == "classify"
     if probed and any(scores.probe is None for scores in found.modalities.values()):
         return None
@@ -141,19 +161,24 @@ def _val(config: TrainConfig, result: dict[str, Any]) -> dict[str, float]:
     return {metric: float(result["val"][metric]) for metric in TASK_METRICS[config.task]}
 
 
+def _training_clips(result: dict[str, Any]) -> dict[str, int]:
+    """How many a run was trained on, and how many its balancer held out, by its ``result.json``."""
+    held_out = result.get("held_out", 0)
+    return {"trained_on": result["clips"]["train"] - held_out, "held_out": held_out}
+
+
 def _read(values: dict[str, Any]) -> RunResult:
     modalities = {name: ModalityScores(**by) for name, by in values["modalities"].items()}
-    return RunResult(**{**values, "modalities": modalities})
+    dependence = {pair: Dependence(**by) for pair, by in values.get("dependence", {}).items()}
+    return RunResult(**{**values, "modalities": modalities, "dependence": dependence})
 
 
-def _probes(run: Run, test: Extraction, device: Any) -> dict[str, ProbeResult]:
-    from counterpoint.analysis.extract import extract
+def _probes(splits: Mapping[str, Extraction], classes: int) -> dict[str, ProbeResult]:
     from counterpoint.analysis.probe import linear_probe
 
-    splits = {"train": extract(run, "train", device), "val": extract(run, "val", device), "test": test}
     targets = {split: made.target.numpy() for split, made in splits.items()}
     probes = {}
-    for modality in test.features:
+    for modality in splits["test"].features:
         features = {split: made.features[modality].numpy() for split, made in splits.items()}
-        probes[modality] = linear_probe(features, targets, len(run.classes))
+        probes[modality] = linear_probe(features, targets, classes)
     return probes
