@@ -14,12 +14,12 @@ Json = dict[str, Any]
 HEADINGS = {"accuracy": "accuracy", "mAP": "mAP", "event_f1": "event F1", "video_accuracy": "clips"}
 
 
-def percent(value: float | None) -> str:
-    return "n/a" if value is None else f"{100 * value:.1f}"
-
-
-def estimate(value: Json) -> str:
-    return "n/a" if value["mean"] is None else f"{percent(value['mean'])} ± {percent(value['half_width'])}"
+def estimate(value: Json | None, style: str = "{:.1f}", unit: float = 100) -> str:
+    """Mean and half width as percentages, or as told."""
+    if value is None or value["mean"] is None:
+        return "n/a"
+    half = value["half_width"]
+    return f"{style.format(unit * value['mean'])} ± {'n/a' if half is None else style.format(unit * half)}"
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -58,8 +58,16 @@ def main(folder: str) -> None:
     print(table(head, rows), end="\n\n")
     views = [(m, view) for m in found["modalities"] for view in ("decoupled", "silenced", "probe")]
     views = [(m, v) for m, v in views if any(r["modalities"][m][v]["mean"] is not None for r in joint.values())]
-    head = ["method", *(f"{m}: {view}" for m, view in views)]
-    rows = [[name, *(estimate(r["modalities"][m][view]) for m, view in views)] for name, r in joint.items()]
+    pairs = list(dict.fromkeys(pair for r in joint.values() for pair in r.get("dependence", {})))
+    head = ["method", *(f"{m}: {view}" for m, view in views), *(f"{pair}: dependence" for pair in pairs)]
+    rows = [
+        [
+            name,
+            *(estimate(r["modalities"][m][view]) for m, view in views),
+            *(estimate(r["dependence"].get(pair), "{:.2f}", 1) for pair in pairs),
+        ]
+        for name, r in joint.items()
+    ]
     print(table(head, rows))
 
 
