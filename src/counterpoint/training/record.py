@@ -14,6 +14,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
+from counterpoint.distributed import all_gather
 from counterpoint.errors import RunError
 from counterpoint.training.folder import BEST, LAST, METRICS, STEPS, append_csv
 from counterpoint.training.module import CounterpointModule
@@ -60,8 +61,9 @@ class Recorder(Checkpoint):
         """Write everything; rows come first, so that a checkpoint never stands without its rows."""
         assert isinstance(pl_module, CounterpointModule)
         improved = self._judge(pl_module)
+        steps = step_rows(pl_module)
         if trainer.is_global_zero:
-            self._write_rows(pl_module)
+            self._write_rows(pl_module, steps)
             self._write_checkpoints(pl_module, improved)
         trainer.strategy.barrier()
 
@@ -73,7 +75,7 @@ class Recorder(Checkpoint):
         self.best = {"epoch": module.epoch, "value": value, "loss": loss}
         return True
 
-    def _write_rows(self, module: CounterpointModule) -> None:
+    def _write_rows(self, module: CounterpointModule, steps: list[dict[str, Any]]) -> None:
         row: dict[str, Any] = {
             "epoch": module.epoch,
             "seconds": round(time.perf_counter() - self._began, 3),
@@ -82,7 +84,7 @@ class Recorder(Checkpoint):
             **module.val_metrics,
         }
         append_csv(self.folder / METRICS, [row])
-        append_csv(self.folder / STEPS, step_rows(module))
+        append_csv(self.folder / STEPS, steps)
 
     def _write_checkpoints(self, module: CounterpointModule, improved: bool) -> None:
         part, last, best = (self.folder / name for name in ("last.ckpt.part", LAST, BEST))
@@ -109,15 +111,16 @@ class Recorder(Checkpoint):
 
 
 def step_rows(module: CounterpointModule) -> list[dict[str, Any]]:
-    """The epoch's steps as rows, read from the device in one go.
+    """The epoch's steps as rows, read from the device in one go; to be called by every process of a run.
 
-    Columns: ``epoch``, ``step`` (within the run), ``loss``, and under a balancer ``ratio_<modality>`` and
-    ``coefficient_<modality>``.
+    Columns: ``epoch``, ``step`` (within the run), ``loss``, which is the mean over processes, and under a balancer
+    ``ratio_<modality>`` and ``coefficient_<modality>``.
     """
     if not module.steps:
         return []
     names = ["loss"]
-    columns = [torch.stack([s.loss for s in module.steps])[:, None]]
+    losses = torch.stack([s.loss for s in module.steps])
+    columns = [all_gather(losses[None]).mean(0)[:, None]]
     for kind in ("ratio", "coefficient"):
         values = [v for s in module.steps if (v := getattr(s, kind)) is not None]
         if len(values) == len(module.steps):
