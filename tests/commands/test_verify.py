@@ -109,7 +109,7 @@ def test_every_modality_is_scored_by_its_cosine(run, root, home, by, capsys):
 
 def test_what_is_missing_is_counted_and_named(run, root, home, capsys):
     listed = home / "more.txt"
-    ghost = "id00017/zzzzzzzzzzz/00009.wav"
+    ghost = "id00018/zzzzzzzzzzz/00009.wav"
     text = (root / "test_pairs.csv").read_text()
     listed.write_text(text + f"0,{text.split(',')[1]},{ghost}\n1,{ghost},{ghost}\n")
     assert main(["verify", str(run), "--trials", str(listed)]) == 0
@@ -135,7 +135,7 @@ def test_costs_move_the_detection_cost_alone(run, root, home):
     assert scores(home / "a") == scores(home / "b")
 
 
-def test_one_modality_of_clips_that_have_no_other(run, root, tmp_path):
+def test_one_modality_of_clips_that_have_no_other(run, root, tmp_path, capsys):
     """VoxCeleb1 without its pictures."""
     (tmp_path / "half" / "vox1_test_wav").parent.mkdir()
     (tmp_path / "half" / "vox1_test_wav").symlink_to(root / "vox1_test_wav")
@@ -149,7 +149,20 @@ def test_one_modality_of_clips_that_have_no_other(run, root, tmp_path):
         beside = whole if by == "embedding" else score_list(loaded, listed, how=How(by=by))
         assert torch.allclose(alone.scores["audio"], beside.scores["audio"], atol=1e-5)
     words = ["verify", str(run), "--trials", str(listed), "--data.root", str(tmp_path / "half")]
-    assert main(words) == 2
+    capsys.readouterr()
+    for most in ("0.05", "1"):
+        assert main([*words, "--data.max_bad", most]) == 2
+        said = capsys.readouterr().err
+        assert "voxceleb/trials: 4 of 4 utterances have no picture" in said and "--modality audio" in said
+    (tmp_path / "half" / "vox1_meta.csv").symlink_to(root / "vox1_meta.csv")
+    for place in ("Aamir_Khan", "Eartha_Kitt/1.6/aaaaaaaaaaa"):
+        faces = tmp_path / "half" / "unzippedFaces" / place
+        faces.parent.mkdir(parents=True, exist_ok=True)
+        faces.symlink_to(root / "unzippedFaces" / place)
+    assert main([*words, "--data.max_bad", "0.2"]) == 2
+    assert "1 of 4 utterances have no picture" in capsys.readouterr().err
+    assert main([*words, "--data.max_bad", "0.3"]) == 0
+    assert "1 of 4 utterances are missing" in capsys.readouterr().out
 
 
 def test_crops_are_the_mean_of_their_directions(run, root, tmp_path):
@@ -248,18 +261,23 @@ def test_clips_of_any_dataset_by_their_ids(run, root, home, tmp_path):
         (["--cohort", "splt"], "cohort is 'splt'; it must be 'split' or a number of at least 2"),
         (["--snorm", "1"], "snorm is 1; it must be 'all' or a number of at least 2"),
         (["--cohort", "99"], "cohort is 99, but voxceleb/speaker trains on 3 speakers"),
+        (["--snorm", "4"], "snorm is 4, but the cohort has 3 speakers"),
+        (["--cohort", "2", "--snorm", "3"], "snorm is 3, but the cohort has 2 speakers"),
         (["--modality", "visuel"], "Did you mean 'visual'"),
         (["--p_target", "1"], "p_target is 1; it must be greater than 0 and below 1"),
         (["--c_fa", "0"], "c_fa is 0; it must be greater than 0"),
         (["--top", "3"], "There is no option '--top'"),
     ],
 )
-def test_options_that_do_not_fit(run, root, words, why, capsys):
+def test_options_that_do_not_fit(run, root, words, why, capsys, monkeypatch):
+    monkeypatch.setattr(trial_scores, "embed_clips", None)  # told before anything is decoded
     assert main(["verify", str(run), "--trials", str(root / "test_pairs.csv"), *words]) == 2
     assert why in capsys.readouterr().err
 
 
-def test_lists_that_do_not_fit(run, root, tmp_path, capsys):
+def test_lists_that_do_not_fit(run, root, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(trial_scores, "embed_clips", None)  # told before anything is decoded
+
     def refused(text, why, *words):
         listed = tmp_path / "list.csv"
         listed.write_text(text)
@@ -270,8 +288,12 @@ def test_lists_that_do_not_fit(run, root, tmp_path, capsys):
     refused("1,happy.mp4,sad.mp4\n", "'happy.mp4' is no utterance such as")  # of another dataset
     refused("id,voice,face\n", "line 1: the label is 'id'")
     gone = "id00017/aaaaaaaaaaa/00001.wav"
-    refused(f"1,{gone},id10999/aaaaaaaaaaa/00001.wav\n", "no trial can be scored")
-    refused(f"1,{gone},{gone}\n", "need at least one that does and one that does not")
+    refused(f"0,{gone},id10999/aaaaaaaaaaa/00001.wav\n", "no trial can be scored")
+    for label, count in ((1, 1), (0, 0)):
+        other = gone if label else "id00018/aaaaaaaaaaa/00001.wav"
+        refused(f"{label},{gone},{other}\n", f"list.csv: {count} of 1 trials are of one speaker; error rates need")
+    ghost = "id00018/aaaaaaaaaaa/00009.wav"
+    refused(f"1,{gone},{gone}\n0,{gone},{ghost}\n", "1 of 1 trials are of one speaker")
     assert main(["verify", str(run), "--trials", str(tmp_path / "none.csv")]) == 2
     assert "none.csv" in capsys.readouterr().err
     assert main(["verify", str(run)]) == 2 and "trials" in capsys.readouterr().err

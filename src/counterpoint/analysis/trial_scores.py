@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from counterpoint.analysis.embed import (
     encode_jointly,
     mean_by_class,
 )
-from counterpoint.analysis.trial_sets import TrialSet, read_trial_set
+from counterpoint.analysis.trial_sets import TrialSet, read_trial_set, require_pictures
 from counterpoint.data import ClipTable
 from counterpoint.data.prepare import Progress
 from counterpoint.data.splits import rank
@@ -128,7 +128,7 @@ def score_list(
         progress: called with the clips decoded and to be decoded.
 
     Raises:
-        DataError: the list is damaged, no trial of it is left, or too many clips cannot be read.
+        DataError: the list is damaged, too many clips cannot be read, or no trial is left, or trials of one kind alone.
         ConfigError: a run of another task, or options that do not fit it or the list.
     """
     how, data = how or How(), data or run.config.data
@@ -137,6 +137,7 @@ def score_list(
     if how.modality is not None:
         encode_alone(run, how.modality, how.by)  # refuses what it must before anything is read
     found = read_trial_set(data, trials)
+    found.available()[0].require_both_kinds()
     lost = {name: why for table in found.sides.values() for name, why in table.refused.items()}
     if not strict:
         found = replace(found, sides={side: replace(table, refused={}) for side, table in found.sides.items()})
@@ -144,9 +145,12 @@ def score_list(
         return _score_pairs(run, found, data, how, lost, progress)
     (table,) = found.sides.values()
     modalities, encode = _encoder(run, how)
+    if {"audio", "visual"} <= set(modalities):
+        require_pictures(table, data.max_bad)
+    speakers = _of_speakers(list_clips(run.config.data), how, run.config.seed) if how.normalised else None
     vectors = embed_clips(run, table, data, modalities, encode, crops=how.crops, progress=progress)
-    listed, missing = found.trials.available(vectors.names)
-    cohort = _cohort(run, how, modalities, encode, progress) if how.normalised else None
+    listed, missing = _available(found.trials, vectors.names)
+    cohort = None if speakers is None else _cohort(run, speakers, modalities, encode, progress)
     top = how.snorm if isinstance(how.snorm, int) else None
     scores = {
         system: score_trials(values, listed, cohort=None if cohort is None else cohort[system], top=top)
@@ -179,10 +183,17 @@ def _score_pairs(
         vectors = embed_clips(run, table, data, (modality,), encode_alone(run, modality, how.by), progress=progress)
         by_name |= dict(zip(vectors.names, vectors.by[modality], strict=True))
         reasons |= vectors.set_aside
-    listed, missing = found.trials.available(by_name)
+    listed, missing = _available(found.trials, by_name)
     embedded = torch.stack([by_name[name] for name in listed.utterances])
     name = " to ".join(str(modality) for modality in found.sides)
     return ScoredTrials(listed, missing, reasons, {name: distance_scores(embedded, listed)})
+
+
+def _available(trials: TrialList, there: Collection[str]) -> tuple[TrialList, Missing]:
+    """The trials of clips that are there, of both kinds."""
+    listed, missing = trials.available(there)
+    listed.require_both_kinds()
+    return listed, missing
 
 
 def _in_order(vectors: Vectors, listed: TrialList) -> dict[str, Tensor]:
@@ -193,17 +204,16 @@ def _in_order(vectors: Vectors, listed: TrialList) -> dict[str, Tensor]:
 
 
 def _cohort(
-    run: Run, how: How, modalities: tuple[str, ...], encode: Encode, progress: Progress | None
+    run: Run, speakers: ClipTable, modalities: tuple[str, ...], encode: Encode, progress: Progress | None
 ) -> dict[str, Tensor]:
     """System -> mean vectors of training speakers, ``(K, D)``."""
-    table = list_clips(run.config.data)
-    chosen = _of_speakers(table, how.cohort if isinstance(how.cohort, int) else None, run.config.seed)
-    vectors = embed_clips(run, chosen, run.config.data, modalities, encode, progress=progress)
-    return mean_by_class(vectors, {clip.id: clip.label for clip in chosen.clips})
+    vectors = embed_clips(run, speakers, run.config.data, modalities, encode, progress=progress)
+    return mean_by_class(vectors, {clip.id: clip.label for clip in speakers.clips})
 
 
-def _of_speakers(table: ClipTable, count: int | None, seed: int) -> ClipTable:
-    """A few training utterances of each of `count` speakers, spread evenly over those that there are."""
+def _of_speakers(table: ClipTable, how: How, seed: int) -> ClipTable:
+    """A few training utterances of each speaker of the cohort, spread evenly over those that there are."""
+    count = how.cohort if isinstance(how.cohort, int) else None
     each: dict[int, list[int]] = {}
     for k, clip in enumerate(table.clips):
         if clip.split == "train" and clip.id not in table.refused:
@@ -211,6 +221,8 @@ def _of_speakers(table: ClipTable, count: int | None, seed: int) -> ClipTable:
     if count is not None and count > len(each):
         raise ConfigError(f"cohort is {count}, but {table.name} trains on {len(each)} speakers; take at most these")
     drawn = sorted(each, key=lambda label: rank(seed, table.classes[label]))[:count]
+    if isinstance(how.snorm, int) and how.snorm > len(drawn):
+        raise ConfigError(f"snorm is {how.snorm}, but the cohort has {len(drawn)} speakers; take at most these, or all")
     clips = [
         replace(table.clips[each[label][k]], split="test")
         for label in sorted(drawn)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from counterpoint.data import ClipTable, fop, load_table, shuu
+from counterpoint.data.mediafiles import SOUNDS
 from counterpoint.data.shuu import PairTables
-from counterpoint.data.trials import TrialList, read_trials
+from counterpoint.data.trials import Missing, TrialList, read_trials
 from counterpoint.errors import DataError
 from counterpoint.training.config import DataConfig
 
@@ -33,6 +34,14 @@ class TrialSet:
     def between_modalities(self) -> bool:
         """Whether a trial compares one modality with another."""
         return None not in self.sides
+
+    def available(self) -> tuple[TrialList, Missing]:
+        """The trials of which both sides are listed as being there, and what had to be left out.
+
+        Raises:
+            DataError: no trial is left.
+        """
+        return self.trials.available({clip.id for table in self.sides.values() for clip in table.clips})
 
 
 def read_trial_set(data: DataConfig, trials: str | Path) -> TrialSet:
@@ -71,6 +80,21 @@ def read_trial_set(data: DataConfig, trials: str | Path) -> TrialSet:
     }
     clips = tuple(replace(known[name], split="test") for name in there)
     return TrialSet(listed, {None: replace(table, clips=clips, refused=refused)})
+
+
+def require_pictures(table: ClipTable, max_bad: float) -> None:
+    """Refuse utterances to be seen and heard of which too many have sound alone, as VoxCeleb1 is given out.
+
+    Raises:
+        DataError: more than the share `max_bad` of them, or all.
+    """
+    total = len(table.clips)
+    blind = sum(clip.path.suffix.lower() in SOUNDS for clip in table.clips)
+    if blind and (blind == total or blind > max_bad * total):
+        raise DataError(
+            f"{table.name}: {blind} of {total} utterances have no picture. Put videos or pictures of the faces beside "
+            "them, or judge the sound alone: `counterpoint verify ... --modality audio`"
+        )
 
 
 def _of_pairs(tables: PairTables) -> TrialSet:

@@ -80,16 +80,19 @@ def check_trials(lists: Mapping[str, Path], data: DataConfig) -> None:
     """Refuse lists that could not be scored once everything is trained.
 
     Raises:
-        DataError: a list that is damaged, or of whose clips too many are missing (``data.max_bad``).
+        DataError: a list that is damaged, of whose clips too many are missing (``data.max_bad``), or whose trials that
+            are left are all of one kind.
     """
     for path in lists.values():
-        for table in read_trial_set(data, path).sides.values():
+        found = read_trial_set(data, path)
+        for table in found.sides.values():
             judge(table, {clip.id for clip in table.clips}, table.refused, data.max_bad)
+        found.available()[0].require_both_kinds()
 
 
 def verify(run: Run, lists: Mapping[str, Path]) -> dict[str, Verified]:
     """Score every list with a run's best weights; written to ``verification.json`` in its folder, and read from there
-    the next time.
+    the next time, unless something that was missing then has been found since.
 
     Args:
         run: finished, trained to tell speakers apart. Pairs of a voice and a face need the fusion ``fop``.
@@ -103,13 +106,19 @@ def verify(run: Run, lists: Mapping[str, Path]) -> dict[str, Verified]:
     path = run.folder / FOUND
     written = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if written.get("lists") == digests:
-        return {name: Verified(**values) for name, values in written["found"].items()}
+        kept = {name: Verified(**values) for name, values in written["found"].items()}
+        if all(one.missing in ("", _missing_now(run, lists[name])) for name, one in kept.items()):
+            return kept
     try:
         found = {name: _judged(score_list(run, listed, strict=True)) for name, listed in lists.items()}
     finally:
         run.module.cpu()
     files.write_json(path, {"lists": digests, "found": {name: asdict(each) for name, each in found.items()}})
     return found
+
+
+def _missing_now(run: Run, path: Path) -> str:
+    return read_trial_set(run.config.data, path).available()[1].note()
 
 
 def _judged(found: ScoredTrials) -> Verified:
