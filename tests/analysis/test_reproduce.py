@@ -208,13 +208,25 @@ def test_trials_are_scored_by_the_fused_representations(trials, voxceleb):
         assert trials.rows[2].measured.values[k] == pytest.approx(expected, abs=1e-3)
 
 
-def test_what_was_scored_is_kept(trials, monkeypatch):
+def test_what_was_scored_is_kept_until_more_is_there(trials, monkeypatch):
     run = load_run(trials.folder / "mmcosine" / "seed0")
     lists = find_trial_lists(load_table("mmcosine-table1-voxceleb").trials, run.config.data)
-    monkeypatch.setattr(verification, "score_list", lambda *args: pytest.fail("scored again"))
+
+    def scored(*args, **options):
+        raise DataError("scored again")
+
+    monkeypatch.setattr(verification, "score_list", scored)
     found = verify(run, lists)
     assert trials.rows[0].measured.values[0] == pytest.approx(100 * found["VoxCeleb1"].EER)
     assert found["VoxCeleb1"].trials == 4
+    path = run.folder / "verification.json"
+    text = path.read_text()
+    written = json.loads(text)
+    written["found"]["VoxCeleb2"]["missing"] = "1 of 4 utterances are missing"  # and is there now
+    path.write_text(json.dumps(written))
+    with pytest.raises(DataError, match="scored again"):
+        verify(run, lists)
+    path.write_text(text)
 
 
 def test_voices_and_faces_are_told_apart_by_the_distance_of_their_embeddings(shuu, tmp_path):
