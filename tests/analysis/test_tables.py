@@ -49,7 +49,7 @@ def test_dependence_is_no_percentage_and_has_its_range(make_comparison):
     table = dependence_table(comparison)
     assert [c.heading for c in table.columns] == ["Method", "audio x visual"]
     assert table.rows[0] == ("concat", "1.08 ± 0.25")  # 0.98, 1.08, 1.18
-    assert "0 to 1.5" in table.title and "1.5 at most" in table.columns[1].explanation
+    assert "0 to 1.5" in table.title and "the most is 1.5" in table.columns[1].explanation
     concat = replace(comparison.methods["concat"], dependence={})
     partly = replace(comparison, methods={**comparison.methods, "concat": concat})
     assert [row[1] for row in dependence_table(partly).rows][:2] == ["n/a", "1.09 ± 0.25"]

@@ -299,8 +299,8 @@ def _held_out(methods: Mapping[str, str]) -> dict[str, str]:
         return {}
     each = "; ".join(f"{name}: trained on {clips}" for name, clips in methods.items())
     return {
-        "Held out": f"{each}. These training clips, drawn by the run's seed and stratified by class, are never trained "
-        "on: the method weighs its losses by them. All others train on all training clips."
+        "Held out": f"{each}. What is held out, drawn by the run's seed and stratified by class, is never trained on: "
+        "the method weighs its losses by it. All other methods train on all training clips."
     }
 
 

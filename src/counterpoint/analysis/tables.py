@@ -160,9 +160,8 @@ def dependence_table(comparison: Comparison) -> Table | None:
     most = max(found.width for run in runs for found in run.dependence.values()) / 2
     explanation = (
         "Soft-HGR between the two encoders' features on test clips, over the linear maps of them that fit best on "
-        f"training clips: 0 is independence, {most:g} at most says that each tells all about the other, which two "
-        "encoders come near that both know the class; a figure below 0 says no more than 0. n/a: not measured for each "
-        "seed."
+        f"training clips: 0 is independence, and the most is {most:g}, where each tells all about the other; encoders "
+        "that both know the class come near it. A figure below 0 says no more than 0. n/a: not measured for each seed."
     )
     columns = (Column("Method", "The recipe."), *(Column(pair, explanation) for pair in pairs))
     rows = tuple(
