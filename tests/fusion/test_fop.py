@@ -10,6 +10,7 @@ from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
 from counterpoint.functional import orthogonal_projection_loss
 from counterpoint.fusion import FOP, create_fusion
 from counterpoint.losses import create_loss
+from counterpoint.metrics import equal_error_rate
 
 DIMS = {"face": 9, "voice": 5}
 THREE = {**DIMS, "text": 4}
@@ -157,3 +158,36 @@ def test_learns_identities_from_vectors_and_sets_them_at_right_angles(options):
         out = fusion.eval()(drawn(target))
     assert (out.logits.argmax(1) == target).float().mean() > 0.9
     assert orthogonal_projection_loss(out.fused, target) < 0.4  # 0 where all is at right angles
+
+
+@pytest.mark.parametrize("kind", ["gated", "linear"])
+def test_matches_faces_with_voices_of_people_it_never_saw(kind):
+    """What a face and a voice share of a person is learnt from classes alone: no pair is ever compared in training."""
+    generator = torch.Generator().manual_seed(0)
+
+    def random(*shape):
+        return torch.randn(shape, generator=generator)
+
+    maps = {"face": random(8, 24), "voice": random(8, 16)}
+
+    def clips(people, each=8):
+        person = random(people, 8).repeat_interleave(each, 0)
+        x = {m: torch.tanh((person + 0.5 * random(*person.shape)) @ w / 8**0.5) for m, w in maps.items()}
+        return x, torch.arange(people).repeat_interleave(each)
+
+    def error_rate(fusion, x, person):
+        with torch.no_grad():
+            face, voice = fusion.eval().embed(x).values()
+        return equal_error_rate(-torch.cdist(face, voice).flatten(), (person[:, None] == person).flatten())
+
+    torch.manual_seed(0)
+    fusion = FOP({m: w.shape[1] for m, w in maps.items()}, 60, fusion=kind, width=32, dropout=0.2)
+    (x, target), strangers, loss = clips(60), clips(30), create_loss("orthogonal_projection")
+    assert error_rate(fusion, *strangers) > 0.4
+    optimizer = torch.optim.Adam(fusion.parameters(), lr=1e-2)
+    for _ in range(15):
+        for rows in torch.randperm(len(target), generator=generator).split(96):
+            optimizer.zero_grad()
+            loss(fusion.train()({m: v[rows] for m, v in x.items()}), target[rows]).backward()
+            optimizer.step()
+    assert error_rate(fusion, *strangers) < 0.3
