@@ -168,7 +168,7 @@ def fit(
             "clips": {split: len(data.clips.clips(split)) for split in SPLITS},
             "set_aside": len(data.clips.set_aside),
             **({"held_out": len(data.held_out)} if data.held_out else {}),
-            "notes": list(table.notes),
+            "notes": list(data.clips.table.notes),
             "parameters": sum(p.numel() for p in parts.model.parameters()),
             "precision": precision,
             "seconds": round(time.perf_counter() - began, 2),
