@@ -104,6 +104,13 @@ def test_voxceleb(tmp_path):
     assert "speakers were not compared" in report.notes[0]
     within = {("voxceleb: trials.txt, within trials", "source video", "one side", "the other"): (1, 3, 1, 2)}
     assert leaks("voxceleb", tmp_path) == within
+    lines = (tmp_path / "trials.txt").read_text()
+    for tabs_or_quotes in (
+        "\n" + lines.replace(" ", "\t"),
+        '"' + lines.strip().replace(" ", '","').replace("\n", '"\n"') + '"',
+    ):
+        write(tmp_path, trials__txt=tabs_or_quotes)
+        assert leaks("voxceleb", tmp_path) == within
     write(tmp_path, train_list__txt=f"id10271 {two}\nid10300 id10300/ccccccccccc/00001.wav\n\n")
     against = "voxceleb: trials.txt, against what is trained on"
     assert leaks("voxceleb", tmp_path) == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from counterpoint.data.trials import TrialList, parse_trials
 from counterpoint.data.voxfiles import utterance_name
 from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
 from counterpoint.registry import did_you_mean
+
+_TRIAL = re.compile(r'\s*"?[01]"?[\s,]')  # a list of trials begins with a label
 
 
 def check_lists(dataset: str, folder: str | Path) -> list[LeakReport]:
@@ -121,7 +124,7 @@ def _voxceleb(folder: Path) -> list[LeakReport]:
             sides = voxceleb.read_iden_split(path)
             reports += _of(f"voxceleb: {path.name}", "source video", (Entry(n, s, _video(n)) for n, s in sides.items()))
             training += [Entry(name, "train", name.split("/")[0]) for name, side in sides.items() if side == "train"]
-        elif text[:2] in ("0 ", "1 ", "0,", "1,"):
+        elif _TRIAL.match(text):
             lists.append((path, parse_trials(text, str(path))))
         elif "train" in path.stem:
             training += _training_list(path, text)
