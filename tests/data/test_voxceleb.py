@@ -147,6 +147,7 @@ def test_utterances_of_a_trial_list(tmp_path):
     )
     table = load_table("voxceleb", root, trials=str(path))
     assert table.name == "voxceleb/trials"
+    assert any("Recommended: 4 s of an utterance" in note for note in table.notes)  # a run may have told otherwise
     assert [clip.id for clip in table.clips] == [f"{name}.wav" for name in (one, two, three)]  # as in the list
     assert {clip.split for clip in table.clips} == {"test"} and table.clips[0].path == root / f"test/mp4/{one}.mp4"
     assert table.refused == {"id00099/eeeeeeeeeee/00001.wav": "pairs.csv lists it in 1 trials, but it is missing"}

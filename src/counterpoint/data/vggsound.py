@@ -97,8 +97,8 @@ def load_vggsound(root: Path | None, task: str, seed: int, *, csv: str | None = 
             WHERE + ".",
             *_shortfall(rows, there),
             *([f"The list has {len(classes)} classes, not the {CLASSES} of VGGSound."] * (len(classes) != CLASSES)),
-            "Input: the whole clip of 10 s and three frames spread over it. The published methods hear 5 s of it: the "
-            "sound's transform has crop_seconds for that.",
+            "Recommended: the whole clip of 10 s and three frames spread over it. Published methods hear 5 s of it: "
+            "the sound's transform has crop_seconds for that.",
             *drawn.notes,
         ),
         refused={

@@ -129,7 +129,7 @@ def make_table(name: str, utterances: Mapping[str, Utterance], drawn: Drawn, ref
         media=_MEDIA,
         notes=(
             WHERE + ".",
-            f"{len(speakers)} speakers. Input: {_MEDIA.seconds:g} s of an utterance and one picture of the face.",
+            f"{len(speakers)} speakers. Recommended: {_MEDIA.seconds:g} s of an utterance and one picture of the face.",
             *([f"{blind} of {len(clips)} utterances have no picture."] if blind else []),
             *([f"{len(refused)} listed utterances are missing."] if refused else []),
             *drawn.notes,
