@@ -151,6 +151,12 @@ def test_what_mmcosine_compares_does_not_hang_on_lengths_that_it_does_not_train(
     assert trial_vectors(output, head=Linear(fusion.head.dims, 5)) is output.fused
 
 
+def test_a_sum_of_logits_is_compared_as_it_is():
+    fusion = create_fusion("sum", {"audio": 6, "visual": 4}, 5, head="cosine")
+    output = fusion({"audio": torch.randn(8, 6), "visual": torch.randn(8, 4)})
+    assert trial_vectors(output, head=fusion.head) is output.fused
+
+
 def test_refusals():
     vectors, trials, cohort = made()
     with pytest.raises(ShapeError, match=r"made has 20 utterances .* got \(19, 12\)"):

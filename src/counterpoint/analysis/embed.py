@@ -69,11 +69,12 @@ def encode_jointly(run: Run, by: str) -> Encode:
         by: see :func:`~counterpoint.verify.trial_vectors`.
     """
     model = classifier(run)
+    head = getattr(model.fusion, "head", None)
 
     def encode(inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         features = model.encode(inputs)
         output = model.fusion(features)
-        vectors = {"+".join(model.modalities): trial_vectors(output, by)}
+        vectors = {"+".join(model.modalities): trial_vectors(output, by, head=head)}
         if len(model.modalities) > 1:
             vectors |= output.unimodal_logits if by == "logits" else _projected(model, features)
         return vectors

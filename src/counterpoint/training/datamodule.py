@@ -192,6 +192,8 @@ class ClipData(pl.LightningDataModule):
     def hold_out(self, share: float) -> None:
         """Keep a share of the training clips out of training: drawn by the seed, and stratified by class.
 
+        Clips of one speaker may fall on both sides, as in the papers that hold clips out.
+
         Args:
             share: 0 to below 1.
 
@@ -199,8 +201,9 @@ class ClipData(pl.LightningDataModule):
             DataError: a class has too few clips for some to be kept and some held out.
         """
         clips = self.clips.clips("train")
-        labels = {clip.id: str(clip.label) for clip in clips}
-        sides = draw_split(self.clips.table.name, labels, val=share, test=0, seed=self.seed).sides
+        table = self.clips.table
+        labels = {clip.id: table.classes[clip.label] for clip in clips}
+        sides = draw_split(f"{table.name}, clips held out of training", labels, val=share, test=0, seed=self.seed).sides
         self.held_out = tuple(k for k, clip in enumerate(clips) if sides[clip.id] == "val")
 
     def loader(self, split: str, train: bool = False, part: str | None = None) -> DataLoader[Batch]:

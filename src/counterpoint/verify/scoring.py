@@ -36,9 +36,10 @@ def trial_vectors(output: FusionOutput, by: str = "embedding", *, head: Head | N
     check_choice("by", by, ("embedding", "logits"))
     if by == "logits":
         return output.logits
-    if not isinstance(head, Cosine):
+    widths = list(head.dims.values()) if isinstance(head, Cosine) else []
+    if sum(widths) != output.fused.shape[-1]:  # another head, or one that comes before the modalities are joined
         return output.fused
-    return torch.cat([unit_rows(part) for part in torch.split(output.fused, list(head.dims.values()), -1)], -1)
+    return torch.cat([unit_rows(part) for part in torch.split(output.fused, widths, -1)], -1)
 
 
 def score_trials(vectors: Tensor, trials: TrialList, *, cohort: Tensor | None = None, top: int | None = None) -> Tensor:
