@@ -15,7 +15,7 @@ from counterpoint.data import fop_features, load_table
 from counterpoint.data.tiny import write_tiny
 from counterpoint.data.tiny.files import write_video
 from counterpoint.data.trials import read_trials
-from counterpoint.errors import ConfigError
+from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.models import create_localisation_model
 from counterpoint.training.config import TrainConfig, from_dict
 from counterpoint.training.datamodule import prepare_clips
@@ -297,6 +297,13 @@ def test_lists_that_do_not_fit(run, root, tmp_path, capsys, monkeypatch):
     assert main(["verify", str(run), "--trials", str(tmp_path / "none.csv")]) == 2
     assert "none.csv" in capsys.readouterr().err
     assert main(["verify", str(run)]) == 2 and "trials" in capsys.readouterr().err
+
+
+def test_scores_that_are_no_numbers(run, root):
+    found = score_list(load_run(run), root / "test_pairs.csv")
+    bad = replace(found, scores={**found.scores, "visual": found.scores["visual"] * torch.nan})
+    with pytest.raises(ShapeError, match=r"test_pairs\.csv, visual: 4 of 4 scores are NaN"):
+        bad.curves()
 
 
 def test_a_localiser_is_refused(run, root, monkeypatch):

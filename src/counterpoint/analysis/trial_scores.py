@@ -24,7 +24,7 @@ from counterpoint.data import ClipTable
 from counterpoint.data.prepare import Progress
 from counterpoint.data.splits import rank
 from counterpoint.data.trials import Missing, TrialList
-from counterpoint.errors import ConfigError
+from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.fusion.fop import FOP
 from counterpoint.metrics import ErrorCurve, error_curve
 from counterpoint.registry import check_choice
@@ -98,10 +98,15 @@ class ScoredTrials:
         """System -> its errors at every threshold.
 
         Raises:
-            ShapeError: all trials that are left are of one kind.
+            ShapeError: scores that are NaN, as those of a run that diverged; or trials all of one kind.
         """
-        labels = trial_labels(self.trials)
-        return {system: error_curve(scores, labels) for system, scores in self.scores.items()}
+        return {system: self._curve(system) for system in self.scores}
+
+    def _curve(self, system: str) -> ErrorCurve:
+        try:
+            return error_curve(self.scores[system], trial_labels(self.trials))
+        except ShapeError as error:
+            raise ShapeError(f"{self.trials.name}, {system}: {error}") from None
 
 
 def score_list(
