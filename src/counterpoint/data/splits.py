@@ -169,8 +169,8 @@ def _stratify(name: str, labels: Mapping[str, str], shares: Mapping[str, float],
             raise DataError(
                 f"{name}: class {label!r} has {_count(len(clips), 'clip')}, too few for "
                 f"{_count(len(wanted) + 1, 'split')} with shares "
-                f"{', '.join(f'{side}={share:g}' for side, share in shares.items() if share > 0)}. Add clips, leave the class out, "
-                "or lower the shares"
+                f"{', '.join(f'{side}={share:g}' for side, share in shares.items() if share > 0)}. Add clips, "
+                "leave the class out, or lower the shares"
             )
         clips.sort(key=lambda clip: (rank(seed, clip), clip))
         for side in ("test", "val"):
