@@ -200,7 +200,9 @@ def test_trials_are_scored_by_the_fused_representations(trials, voxceleb):
         clips = load_clips("voxceleb", table.root, trials=str(voxceleb / "test_pairs.csv"))
         data = prepare_clips(clips, table, run.spec, ("audio", "visual")).split("test")
         with torch.inference_mode():
-            vectors = run.module.eval()(data.batch(range(len(data)))).fused.double().numpy()
+            fused = run.module.eval()(data.batch(range(len(data)))).fused.double()
+        parts = [part / part.norm(dim=1, keepdim=True) for part in fused.chunk(2, dim=1)]  # as MMCosine weighs them
+        vectors = torch.cat(parts, 1).numpy()
         order = [[clip.id for clip in clips.split("test")].index(name) for name in listed.utterances]
         unit = vectors[order] / np.linalg.norm(vectors[order], axis=1, keepdims=True)
         scores = (unit[listed.first] * unit[listed.second]).sum(1)

@@ -61,6 +61,18 @@ def test_a_copied_clip_and_a_shared_group(run, clips, tmp_path):
     assert found["leaks"] is True
 
 
+def test_names_are_printed_as_they_stand(run, clips, tmp_path):
+    root = tmp_path / "[bold]clips[/x]"
+    shutil.copytree(clips, root)
+    shutil.copy(root / "high" / "000.mp4", root / "high" / "003.mp4")
+    for file in (root / "high").glob("00[03].mp4"):
+        file.rename(file.with_name(f"[red]{file.name}"))
+    table = (root / "split.csv").read_text()
+    (root / "split.csv").write_text(table.replace("high/000", "high/[red]000").replace("high/003", "high/[red]003"))
+    code, out, err = run("folder", "--data.root", root)
+    assert (code, err) == (1, "") and "high/[red]000.mp4" in out
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

@@ -74,7 +74,10 @@ def vectors_by_hand(run, root, listed):
     with torch.inference_mode():
         output = loaded.module.eval()(batch)
         features = loaded.module.model.encode(loaded.module.inputs(batch))
-    both = {"embedding": output.fused, "logits": output.logits}
+    # The run is one of MMCosine: each modality's part of the fused vector counts the same.
+    widths = list(loaded.module.model.fusion.head.dims.values())
+    parts = [part / part.norm(dim=1, keepdim=True) for part in output.fused.split(widths, 1)]
+    both = {"embedding": torch.cat(parts, 1), "logits": output.logits}
     alone = {"embedding": features, "logits": output.unimodal_logits}
     names = [clip.id for clip in clips.split("test")]
     order = [names.index(name) for name in read_trials(listed).utterances]

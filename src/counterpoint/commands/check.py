@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from counterpoint.commands.terminal import terminal
 from counterpoint.data import ClipTable, load_table
 from counterpoint.data.leaks import LeakReport, Overlap, find_leaks, split_of
 from counterpoint.data.split_lists import check_lists
@@ -35,14 +36,14 @@ def check_and_tell(config: DataConfig, splits: str | None, output: str | None) -
     else:
         table = load_table(config.name, config.root, config.task, config.seed, **config.options)
         reports = [_with_a_bar(table)]
-    console = Console()
+    console = terminal()
     for report in reports:
         _tell(console, report)
     leaks = [leak for report in reports for leak in report.leaks]
     if output is not None:
         write_json(Path(output), {"dataset": config.name, "leaks": bool(leaks), "splits": to_dict(reports)})
     kinds = sorted({leak.what for leak in leaks})
-    console.print(f"Not kept apart: {', '.join(kinds)}." if leaks else "Nothing stands on two sides.", highlight=False)
+    console.print(f"Not kept apart: {', '.join(kinds)}." if leaks else "Nothing stands on two sides.")
     return bool(leaks)
 
 
@@ -71,7 +72,7 @@ def to_dict(reports: Sequence[LeakReport]) -> list[dict[str, Any]]:
 
 
 def _with_a_bar(table: ClipTable) -> LeakReport:
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bars:
         task = bars.add_task("compare files", total=None)
         return find_leaks(split_of(table), lambda done, total: bars.update(task, completed=done, total=total))
@@ -93,9 +94,9 @@ def _tell(console: Console, report: LeakReport) -> None:
     console.print(table)
     for overlap in report.leaks:
         names = ", ".join(overlap.shared[:_EXAMPLES]) + (", ..." if len(overlap.shared) > _EXAMPLES else "")
-        console.print(f"{overlap.what} in {' and '.join(overlap.sides)}: {names}", highlight=False, soft_wrap=True)
+        console.print(f"{overlap.what} in {' and '.join(overlap.sides)}: {names}", soft_wrap=True)
     for note in report.notes:
-        console.print(f"Note: {note}", highlight=False, soft_wrap=True)
+        console.print(f"Note: {note}", soft_wrap=True)
 
 
 def _counted(overlap: Overlap) -> str:

@@ -171,9 +171,9 @@ def _finish(writer: FeatureWriter, max_bad: float) -> None:
 
 
 def _tell(writer: FeatureWriter, names: dict[str, str], segments: int, before: int) -> None:
-    from rich.console import Console
+    from counterpoint.commands.terminal import terminal
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = terminal(soft_wrap=True)
     bad = {clip: reason for clip, reason in writer.done.items() if reason}
     total = len(writer.table.clips)
     console.print(
@@ -182,7 +182,7 @@ def _tell(writer: FeatureWriter, names: dict[str, str], segments: int, before: i
         + (f"; {before} were there already" if before else "")
     )
     for note in writer.table.notes:
-        console.print(f"Note: {note}", markup=False)
+        console.print(f"Note: {note}")
     for clip, reason in list(bad.items())[:12]:
         console.print(f"set aside {clip}: {reason}")
     if len(bad) > 12:

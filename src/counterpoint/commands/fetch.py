@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from counterpoint.commands.terminal import terminal
 from counterpoint.data.download import ZENODO, download
 
 
@@ -22,7 +22,7 @@ def fetch(
         extras: what else to fetch, e.g. landmarks.
         base_url: server of the listing; None: Zenodo.
     """
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     bars = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

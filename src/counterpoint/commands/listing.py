@@ -9,9 +9,9 @@ from collections.abc import Callable
 from fnmatch import filter as matching
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
+from counterpoint.commands.terminal import terminal
 from counterpoint.errors import UnknownNameError
 from counterpoint.registry import Registry, did_you_mean
 
@@ -123,7 +123,7 @@ def print_kind(kind: str, pattern: str = "*") -> None:
     table.add_column()
     for name, line in rows_of(kind, pattern):
         table.add_row(name, line)
-    Console().print(table)
+    terminal().print(table)
 
 
 def print_overview() -> None:
@@ -133,6 +133,6 @@ def print_overview() -> None:
     table.add_column()
     for kind, rows in KINDS.items():
         table.add_row(kind, ", ".join(name for name, _ in rows("*")))
-    console = Console()
+    console = terminal()
     console.print(table)
-    console.print("\ncounterpoint list KIND tells a line about each.", highlight=False)
+    console.print("\ncounterpoint list KIND tells a line about each.")

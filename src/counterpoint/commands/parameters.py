@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
 from counterpoint.commands.listing import kind_of
+from counterpoint.commands.terminal import terminal
 from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.training.config import ModelConfig, TrainConfig
 
@@ -143,11 +143,9 @@ def print_parameters(kind: str | None, names: list[str], model: str, num_classes
         number = "-" if row.parameters is None else f"{row.parameters:,}"
         paper = ["" if row.printed is None else f"{row.printed:.2f} M"] if compared else []
         table.add_row(row.name, number, *paper, "≠" if row.differs else row.reason)
-    console = Console()
+    console = terminal()
     if kind in (None, "recipes"):
-        console.print(f"{model}, {num_classes} classes", highlight=False)
+        console.print(f"{model}, {num_classes} classes")
     console.print(table)
     if any(row.differs for row in rows):
-        console.print(
-            "≠ no known configuration gives the paper's figure; the recipe tells what ours is", highlight=False
-        )
+        console.print("≠ no known configuration gives the paper's figure; the recipe tells what ours is")

@@ -7,10 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from counterpoint.commands.terminal import terminal
 from counterpoint.data.events import Event, read_events
 from counterpoint.errors import ConfigError, DataError, MediaError, RunError
 from counterpoint.predict import FORMATS, Timeline, predict, write
@@ -102,26 +101,24 @@ def _truth(file: Path, paths: Sequence[Path], run: Run) -> Mapping[Path, tuple[E
 
 
 def _print(timeline: Timeline, written: Sequence[Path]) -> None:
-    console = Console()
+    console = terminal()
     title = f"{timeline.path.name}: {timeline.seconds:.2f} s by {timeline.model}"
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=title, title_justify="left")
     for column in ("start", "end", "class", "confidence"):
         table.add_column(column, justify="left" if column == "class" else "right")
     events = timeline.events
     for event in events[:_ROWS]:
-        name = escape(timeline.classes[event.label])
+        name = timeline.classes[event.label]
         table.add_row(f"{event.start:.2f} s", f"{event.end:.2f} s", name, f"{event.confidence:.1%}")
     if events:
         console.print(table)
     else:
-        console.print(f"{title}: no event", highlight=False, markup=False)
+        console.print(f"{title}: no event")
     if len(events) > _ROWS:
-        console.print(f"and {len(events) - _ROWS} more", highlight=False)
+        console.print(f"and {len(events) - _ROWS} more")
     for part in timeline.lost:
-        console.print(
-            f"Lost: {part.start:.2f} to {part.end:.2f} s ({part.reason})", highlight=False, markup=False, soft_wrap=True
-        )
+        console.print(f"Lost: {part.start:.2f} to {part.end:.2f} s ({part.reason})", soft_wrap=True)
     for note in timeline.notes:
-        console.print(f"Note: the file {note}", highlight=False, markup=False)
+        console.print(f"Note: the file {note}")
     files = ", ".join(path.name for path in written)
-    console.print(f"Written: {files} in {written[0].parent}\n", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"Written: {files} in {written[0].parent}\n", soft_wrap=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from counterpoint.commands.terminal import terminal
 from counterpoint.data.clips import ClipTable
 from counterpoint.data.features import PreparedFeatures
 from counterpoint.data.places import cache_root
@@ -29,11 +29,10 @@ def prepare_and_tell(config: DataConfig, output: str | None) -> None:
         table = list_clips(config, display.callback("render"))
         clips = _prepared(table, config, display)
     done = f"{clips.decoded} decoded now" if table.features is None else "all of them features"
-    console = Console()
+    console = terminal()
     console.print(
         f"{table.name}: {len(table.clips)} clips, {done}, {len(clips.set_aside)} set aside; "
         f"cache: {config.cache or cache_root()}",
-        highlight=False,
         soft_wrap=True,
     )
     counts = Table()
@@ -44,13 +43,13 @@ def prepare_and_tell(config: DataConfig, output: str | None) -> None:
         counts.add_row(split, str(number), str(len(groups)) if groups else "unknown")
     console.print(counts)
     for note in table.notes:
-        console.print(f"Note: {note}", highlight=False)
+        console.print(f"Note: {note}")
     rows = [{"clip": clip, "reason": reason} for clip, reason in clips.set_aside.items()]
     if output is not None:
         write_csv(Path(output), rows, ("clip", "reason"))
         return
     for row in rows[:12]:
-        console.print(f"set aside {row['clip']}: {row['reason']}", highlight=False, soft_wrap=True)
+        console.print(f"set aside {row['clip']}: {row['reason']}", soft_wrap=True)
     if len(rows) > 12:
         console.print(f"and {len(rows) - 12} more; --output FILE writes them all")
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from counterpoint.analysis.config import CompareConfig
+from counterpoint.commands.terminal import terminal
 from counterpoint.errors import RunError
 from counterpoint.recipes import PaperTable, load_table, printed_tables
 from counterpoint.recipes.tables import PAPERS
@@ -31,11 +31,9 @@ def print_tables() -> None:
             table = load_table(name)
             short = (printed, f"{numbers[paper]}:{which}") if k == 0 else ("", "")
             shown.add_row(*short, table.data, str(len(table.compare["methods"])), table.title)
-    console = Console()
+    console = terminal()
     console.print(shown)
-    console.print(
-        "\ncounterpoint reproduce TABLE --data-root FOLDER runs one, and goes on where it stopped.", highlight=False
-    )
+    console.print("\ncounterpoint reproduce TABLE --data-root FOLDER runs one, and goes on where it stopped.")
 
 
 def reproduce_and_tell(tables: Sequence[PaperTable], read: Read, root: str | None, runs: str) -> None:
@@ -58,11 +56,11 @@ def reproduce_and_tell(tables: Sequence[PaperTable], read: Read, root: str | Non
     configs = {table.name: _at(read(table), root, several) for table in tables}
     for table in tables:
         check_reproduction(table, configs[table.name])
-    console, failed = Console(), 0
+    console, failed = terminal(), 0
     for table in tables:
         made = reproduce(table, configs[table.name], Path(runs) / table.name)
         console.print(to_rich(made))
-        console.print(f"Written: {made.folder / MARKDOWN}", highlight=False, soft_wrap=True)
+        console.print(f"Written: {made.folder / MARKDOWN}", soft_wrap=True)
         failed += len(made.failures)
     if failed:
         raise RunError(f"{failed} of the runs failed; the same command tries them again")
@@ -89,7 +87,7 @@ def smoke_and_tell(names: Sequence[str] | None, output: str | None) -> None:
     """
     from counterpoint.analysis.smoke import smoke, smoke_names
 
-    console, failed, rows, began = Console(), [], 0, time.perf_counter()
+    console, failed, rows, began = terminal(), [], 0, time.perf_counter()
     with tempfile.TemporaryDirectory() as spare:
         folder = Path(spare if output is None else output)
         for name in smoke_names() if names is None else names:
@@ -99,9 +97,9 @@ def smoke_and_tell(names: Sequence[str] | None, output: str | None) -> None:
             rows += count
             failed += [f"{name}, {failure.run}: {failure.error}" for failure in made.failures]
             how = f"{len(made.failures)} failed" if made.failures else "all ran"
-            console.print(f"{name}: {count} rows, {how}, {time.perf_counter() - start:.1f} s", highlight=False)
+            console.print(f"{name}: {count} rows, {how}, {time.perf_counter() - start:.1f} s")
     for line in failed:
-        console.print(f"failed: {line}", style="red", highlight=False, soft_wrap=True)
+        console.print(f"failed: {line}", style="red", soft_wrap=True)
     if failed:
         raise RunError(f"{len(failed)} of {rows} rows do not run")
-    console.print(f"{rows} rows in {time.perf_counter() - began:.0f} s; the figures mean nothing", highlight=False)
+    console.print(f"{rows} rows in {time.perf_counter() - began:.0f} s; the figures mean nothing")

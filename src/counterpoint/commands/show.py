@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
+
+from counterpoint.commands.terminal import terminal
 
 if TYPE_CHECKING:
     from counterpoint.analysis.results import Comparison
@@ -24,26 +25,26 @@ def print_run(run: Run, report: Path) -> None:
         table.add_column(_column(name), justify="right")
     for split in ("val", "test"):
         table.add_row(split, str(result["clips"][split]), *(_figure(n, v) for n, v in result[split].items()))
-    console = Console()
+    console = terminal()
     console.print(table)
     if result["set_aside"]:
-        console.print(f"{result['set_aside']} clips set aside: {run.folder / 'set_aside.csv'}", highlight=False)
+        console.print(f"{result['set_aside']} clips set aside: {run.folder / 'set_aside.csv'}")
     for note in result["notes"]:
-        console.print(f"Note: {note}", highlight=False)
-    console.print(f"Run: {run.folder}\nReport: {report}", highlight=False, soft_wrap=True)
+        console.print(f"Note: {note}")
+    console.print(f"Run: {run.folder}\nReport: {report}", soft_wrap=True)
 
 
 def print_comparison(comparison: Comparison) -> None:
     """Which method helps, what each modality can do alone, and where the report is."""
     from counterpoint.analysis.tables import to_rich
 
-    console = Console()
+    console = terminal()
     console.print(to_rich(comparison))
     if aside := comparison.protocol["set_aside"]:
-        console.print(f"{len(aside)} of the clips set aside as unreadable; the report lists them", highlight=False)
+        console.print(f"{len(aside)} of the clips set aside as unreadable; the report lists them")
     for note in comparison.protocol["notes"]:
-        console.print(f"Note: {note}", highlight=False)
-    console.print(f"Report: {comparison.folder / 'report.html'}", highlight=False, soft_wrap=True)
+        console.print(f"Note: {note}")
+    console.print(f"Report: {comparison.folder / 'report.html'}", soft_wrap=True)
 
 
 def print_scores(title: str, scores: Mapping[str, float]) -> None:
@@ -52,7 +53,7 @@ def print_scores(title: str, scores: Mapping[str, float]) -> None:
     for name in scores:
         table.add_column(_column(name), justify="right")
     table.add_row(*(_figure(name, value) for name, value in scores.items()))
-    Console().print(table)
+    terminal().print(table)
 
 
 def _column(name: str) -> str:

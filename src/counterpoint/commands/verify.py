@@ -13,6 +13,7 @@ from rich.table import Table
 
 from counterpoint.analysis.det import save_det
 from counterpoint.analysis.trial_scores import How, ScoredTrials, score_list
+from counterpoint.commands.terminal import terminal
 from counterpoint.errors import ConfigError
 from counterpoint.metrics import ErrorCurve, OperatingPoint
 from counterpoint.training import folder as files
@@ -136,7 +137,7 @@ def _print(
     figures: Mapping[str, Mapping[str, float]],
     folder: Path,
 ) -> None:
-    console = Console()
+    console = terminal()
     table = Table(title=f"{run.folder.name} on {Path(found.trials.name).name}", title_justify="left")
     for heading in ("", "EER", f"minDCF at {costs['p_target']:g}", "AUC"):
         table.add_column(heading, justify="right" if heading else "left")
@@ -162,4 +163,4 @@ def _print(
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print(line, soft_wrap=True)
