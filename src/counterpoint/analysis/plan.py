@@ -141,7 +141,10 @@ def baseline_of(config: CompareConfig, entries: Sequence[Entry]) -> str:
         return names[0]
     wanted = load_recipe(config.baseline).name
     if wanted not in names:
-        raise ConfigError(f"baseline: {wanted!r} is not among the methods.{did_you_mean(wanted, names)}")
+        raise ConfigError(
+            f"baseline: {wanted!r} is not among the methods, {', '.join(names)}; add it to them, or name "
+            "one of them as --baseline"
+        )
     return wanted
 
 
