@@ -117,7 +117,9 @@ def test_version(run):
             ["train", "--config", '{"fusion": {"nam": "sum"}}'],
             "There is no option 'nam'. Did you mean 'name'?",
         ),
-        (["evaluate"], "run"),
+        (["evaluate"], "needs RUN. --help tells what it is."),
+        (["predict", "film.mp4"], "needs --run. --help tells what it is."),
+        (["verify"], "needs RUN and --trials. --help tells what they are."),
         (["evaluate", "nowhere"], "There is no run at nowhere"),
         (["compare", "--methods", "sum,filmm"], "No recipe is called 'filmm'. Did you mean 'film'?"),
         (["compare", "--base.epoch", "3"], "Did you mean '--base.epochs'?"),
@@ -382,6 +384,7 @@ def test_list(run, monkeypatch):
         assert code == 0
         for line in lines.strip().splitlines():
             assert len(line.split()) > 1, f"{kind}: no word on {line}"
+            assert "``" not in line and ":class:" not in line, "the markup of docstrings is left out"
     for kind in ("recipes", "methods"):  # what compare calls them
         code, out, _ = run("list", kind, "film-df-*")
         assert [line.split()[0] for line in out.strip().splitlines()] == ["film-df-simam2"]

@@ -83,7 +83,7 @@ def test_names_are_printed_as_they_stand(run, clips, tmp_path):
         (["cremad", "--data.name", "grid"], "data.name is grid; name one dataset"),
         (["cremad", "--split", "."], "no option '--split'. Did you mean '--splits'"),
         (["cremad", "--data.root", "nowhere"], "CREMA-D is not at nowhere"),
-        ([], "dataset"),
+        ([], "needs DATASET"),
     ],
 )
 def test_wrong_arguments(run, words, why):

@@ -29,7 +29,8 @@ class GradientBlending(Balancer):
     training, predictions come from the joint head), and ``w_k ∝ G_k / O_k²`` says how well head k generalises against
     how much it overfits, see :func:`functional.blending_weights`. To see both, a share of the training clips is held
     out and never trained on; whoever trains calls :meth:`review` with both parts' mean losses whenever it is
-    :meth:`due`.
+    :meth:`due`. In a loop of one's own :meth:`loss` is what is minimised, and the optimizer gets
+    ``balance.parts.parameters()`` too.
 
     The paper's estimate trains a copy of every head's network alone, from where training stands, for `every` epochs.
     Here G and O are read off the one network as it trains, which costs one pass over the clips every so many epochs and

@@ -16,6 +16,8 @@ from counterpoint.errors import UnknownNameError
 from counterpoint.registry import Registry, did_you_mean
 
 Rows = list[tuple[str, str]]
+_MARKED = re.compile(r"``(.+?)``|:\w+:`~?([^`]+)`")
+"""What reStructuredText sets apart: code, and names of classes and functions, of which the last part will do."""
 
 
 def _of_registry(registry: Registry[Any], pattern: str) -> Rows:
@@ -25,8 +27,9 @@ def _of_registry(registry: Registry[Any], pattern: str) -> Rows:
 def _first_sentence(text: str) -> str:
     """The first sentence of a docstring, on one line."""
     paragraph = " ".join(text.split("\n\n")[0].split())
-    end = re.search(r"(?<!\bEq)(?<!\bEqs)(?<!\bal)\. ", paragraph)  # not the dot of an abbreviation
-    return paragraph if end is None else paragraph[: end.start() + 1]
+    end = re.search(r"(?<!\bEq)(?<!\bEqs)(?<!\bSec)(?<!\bal)\. ", paragraph)  # not the dot of an abbreviation
+    sentence = paragraph if end is None else paragraph[: end.start() + 1]
+    return _MARKED.sub(lambda found: found.group(1) or found.group(2).rpartition(".")[2], sentence)
 
 
 def _models(pattern: str) -> Rows:
@@ -53,7 +56,7 @@ def _datasets(pattern: str) -> Rows:
     from counterpoint.data import DATASETS
 
     entries = [(name, DATASETS.get(name)) for name in DATASETS.names(pattern)]
-    return [(name, f"{entry.where} Tasks: {', '.join(entry.tasks)}") for name, entry in entries]
+    return [(name, f"{entry.where}; tasks: {', '.join(entry.tasks)}") for name, entry in entries]
 
 
 def _recipes(pattern: str) -> Rows:

@@ -46,6 +46,10 @@ class Parser(ArgumentParser):
         if found := re.search(r"does not accept (?:option|nested key) '([^']+)'|Option '([^']+)' is not acc", message):
             word = found.group(1) or found.group(2)
             return f"There is no option {word!r}.{_nearest(word, [name.lstrip('-') for name in known])}"
+        if found := re.match(r"the following arguments are required: (.+)", message):
+            called = {action.dest: action.option_strings[0] for action in self._actions if action.option_strings}
+            missing = [called.get(name, name.upper()) for name in found.group(1).split(", ")]
+            return f"needs {' and '.join(missing)}. --help tells what {'it is' if len(missing) == 1 else 'they are'}."
         return " ".join(message.split())
 
     def add_config(self) -> None:

@@ -122,9 +122,9 @@ def load_kinetics_sounds(
         )
     found = _listed(root, tables, classes) if tables else _in_folders(root, classes)
     if not found.files:
+        listed = f": none of the {len(found.missing)} clips listed of its classes is there" if found.missing else ""
         raise DatasetNotFoundError(
-            f"Kinetics-Sounds is not at {root}: none of the {len(found.missing)} clips listed of its classes is there. "
-            f"{ELSEWHERE['kinetics_sounds']}; {_LAYOUT}"
+            f"Kinetics-Sounds is not at {root}{listed}. {ELSEWHERE['kinetics_sounds']}; {_LAYOUT}"
         )
     if chosen is not None:
         found = _choose(found, chosen)

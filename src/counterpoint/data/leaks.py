@@ -167,9 +167,9 @@ def _overlap(
 
 
 def _content(entries: Sequence[Entry], progress: Progress | None) -> tuple[dict[str, tuple[str, ...]], int]:
-    """Clip id -> a file's name for each content of its files; and how many files there are to compare.
+    """Clip id -> the names of the files with each content of its files; and how many files there are to compare.
 
-    One name stands for all files of the same content; contents that no other side can have are not read.
+    All files of the same content are named together, ``a = b``; contents that no other side can have are not read.
     """
     users: dict[Path, set[str]] = defaultdict(set)
     for entry in entries:
@@ -184,9 +184,7 @@ def _content(entries: Sequence[Entry], progress: Progress | None) -> tuple[dict[
         key[path] = (sizes[path], _digest(path, None))
         if progress:
             progress(done, len(suspects))
-    names: dict[Hashable, str] = {}
-    for path in sorted(sizes):
-        names.setdefault(key[path], str(path))
+    names = {one: " = ".join(map(str, same)) for one, same in _by(sorted(sizes), lambda path: key[path]).items()}
     found: dict[str, tuple[str, ...]] = {}
     for entry in entries:
         there = tuple(names[key[path]] for path in entry.files if path in sizes)

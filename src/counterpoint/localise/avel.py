@@ -21,7 +21,7 @@ from counterpoint.localise.recurrent import BiLSTM
 
 @LOCALISERS.register("avel")
 class AVEL(Localiser):
-    """AVEL (Tian et al. 2018), from its public code: every choice is sure. The network that paper 000 calls AVGA.
+    """AVEL (Tian et al. 2018), from its public code: every choice is sure. The network that SimAM² calls AVGA.
 
     With ``dims={"audio": D_a}`` or ``{"visual": D_v}`` it is the table's audio only and video only; without sound
     there is nothing to guide attention by, and the positions' mean is taken.
@@ -29,7 +29,7 @@ class AVEL(Localiser):
     Weak supervision takes each class's maximum over segments. The released code feeds softmaxed scores to a loss for
     logits; that is ``loss="segments_soft_margin"`` (weakly ``"video_soft_margin"``), the default is cross entropy.
 
-    SimAM² (Table 2 of paper 000) takes the place of the concatenation, the network's late fusion: ``attention="simam2",
+    SimAM² (its Table 2) takes the place of the concatenation, the network's late fusion: ``attention="simam2",
     zeta="learned"``. For its row with decoupling-free modulation, train it with ``OGMGE(net.encoders(), ratio="zeta",
     parameters="all")``. As the parameters are no convolutions, OGM-GE needs ``parameters="all"`` too.
 

@@ -37,7 +37,7 @@ JOINTS = ("mean", "add", "multiply", "concat")
 
 @LOCALISERS.register("bmfn")
 class BMFN(Localiser):
-    """The bi-directional modality fusion network, Eqs. (1) to (8) of BMFN (Liu et al., paper 002).
+    """The bi-directional modality fusion network, Eqs. (1) to (8) of BMFN (Liu et al.).
 
     ``variant="paper"`` is the equations as printed; ``"released"`` follows the public code, with one exception: its
     expansion attention is made of fresh random numbers in every pass, which is a fault; here it is learned in both

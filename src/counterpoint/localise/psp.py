@@ -78,7 +78,7 @@ class PSP(Localiser):
     lower threshold, no linear layers after propagation; each segment's scores are weighted by ``sigmoid(relu(w
     scores))`` and averaged over segments.
 
-    SimAM² (Table 2 of paper 000) takes the place of the mean of both modalities, its last fusion, which is Eq. (4) of
+    SimAM² (its Table 2) takes the place of the mean of both modalities, its last fusion, which is Eq. (4) of
     SimAM² with zeta 0.5: ``attention="simam2"``, and ``zeta="learned"`` where gradients are modulated without
     decoupling. OGM-GE's supplement modulates only what lies before propagation; so do :meth:`encoders`.
 

@@ -100,7 +100,7 @@ class FusionConfig:
     """How modalities are joined.
 
     Attributes:
-        name: registered fusion: ``concat``, ``sum``, ``film``, ``gated``.
+        name: registered fusion: ``concat``, ``sum``, ``film``, ``gated`` ...: ``counterpoint list fusions``.
         attention: ``simam2`` or None.
         zeta: superposition weight of the first modality in (0, 1), ``learned``, or None for the fusion's default.
         options: further arguments, e.g. ``{"sum_at": "features"}`` or ``{"attention_options": {"sign": "opposite"}}``.
