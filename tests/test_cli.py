@@ -113,6 +113,7 @@ def test_version(run):
         (["train", "--resume"], "nothing to resume"),
         (["compare", "--resume"], "nothing to resume"),
         (["train", "stray"], "does not know what to do with 'stray'"),
+        (["prepare", "data.name=grid"], "does not know what to do with 'data.name'. Did you mean '--data.name=grid'?"),
         (
             ["train", "--config", '{"fusion": {"nam": "sum"}}'],
             "There is no option 'nam'. Did you mean 'name'?",
@@ -210,6 +211,11 @@ def printed(run, *words):
     code, out, err = run("train", *words, "--print_config")
     assert code == 0, err
     return yaml.safe_load(out)
+
+
+def test_print_config_may_stand_before_an_override(run):
+    code, out, _ = run("train", "--print_config", "task=localise")
+    assert code == 0 and "task: localise" in out
 
 
 def test_print_config_comes_back(run, tmp_path):

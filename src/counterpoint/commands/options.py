@@ -41,7 +41,8 @@ class Parser(ArgumentParser):
         if found := re.match(r"unrecognized arguments: (\S+)", message, re.IGNORECASE):
             word = found.group(1).partition("=")[0]
             if not word.startswith("-"):
-                return f"does not know what to do with {word!r}"
+                hint = f". Did you mean '--{found.group(1)}'?" if f"--{word}" in known or "." in word else ""
+                return f"does not know what to do with {word!r}{hint}"
             return f"There is no option {word!r}.{_nearest(word, known)}"
         if found := re.search(r"does not accept (?:option|nested key) '([^']+)'|Option '([^']+)' is not acc", message):
             word = found.group(1) or found.group(2)
@@ -133,7 +134,7 @@ def _comparison(name: str) -> str:
 _FILES: dict[str, Callable[[str], str]] = {"--config": _readable, "--recipe": _composition, "--table": _comparison}
 
 
-_FLAGS = ("--resume", "--overwrite")  # take no value
+_FLAGS = ("--resume", "--overwrite", "--smoke", "--print_config")  # take no value
 _OVERRIDE = re.compile(r"[a-z_]+(\.\w+)*=.*", re.DOTALL)
 
 
