@@ -268,7 +268,7 @@ def _require_place(folder: Path, config: TrainConfig, resume: bool) -> None:
     if resume:
         files.require_same_config(folder, config)
     elif files.read_result(folder) is not None:
-        raise RunError(f"{folder} holds a finished run. Give the new one another name, or remove that folder")
+        raise RunError(f"{folder} holds a finished run. Give the new one another name, or replace it by --overwrite")
     elif (folder / files.LAST).exists():
         raise RunError(f"{folder} holds an unfinished run. Continue it with --resume, or give the new one another name")
 
