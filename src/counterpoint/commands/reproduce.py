@@ -97,7 +97,7 @@ def smoke_and_tell(names: Sequence[str] | None, output: str | None) -> None:
             rows += count
             failed += [f"{name}, {failure.run}: {failure.error}" for failure in made.failures]
             how = f"{len(made.failures)} failed" if made.failures else "all ran"
-            console.print(f"{name}: {count} rows, {how}, {time.perf_counter() - start:.1f} s")
+            console.print(f"{name}: {count} row{'' if count == 1 else 's'}, {how}, {time.perf_counter() - start:.1f} s")
     for line in failed:
         console.print(f"failed: {line}", style="red", soft_wrap=True)
     if failed:
