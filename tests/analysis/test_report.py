@@ -67,7 +67,7 @@ def test_every_method_class_and_protocol_entry_is_there(page: str):
         *("bin", "place", "Rendered from seed 0".lower(), "480 train, 120 val, 120 test", "0, 1, 2"),
         *("s1/clip7", "the video stream ends", "alpha is -1", "film/seed1/error.txt", "torch 2.13.0"),
         *("counterpoint compare --epochs 20", "2 speakers or sources stand both in test", "optim.lr = 0.002"),
-        "Dependence of features, 0 to 1.5",
+        "Dependence, 0 to 1.5",
         "1.08 ± 0.25",
         "Angles to the class centres",
         "Distribution of zeta",

@@ -168,7 +168,7 @@ def dependence_table(comparison: Comparison) -> Table | None:
         (name, *(figure_with_interval(method.dependence.get(pair)) for pair in pairs))
         for name, method in comparison.methods.items()
     )
-    return Table(f"Dependence of features, 0 to {most:g}", columns, rows)
+    return Table(f"Dependence, 0 to {most:g}", columns, rows)
 
 
 def training_clips(method: MethodResult) -> str:
