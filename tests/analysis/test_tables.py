@@ -93,7 +93,7 @@ def test_a_terminal_of_80_columns_cuts_nothing_off(make_comparison):
     console.print(to_rich(make_comparison()))
     text = console.export_text()
     assert "…" not in text
-    assert "concat-ogm-ge" in text and "Dependence of" in text
+    assert "concat-ogm-ge" in text and "Dependence, 0 to" in text
 
 
 def test_wide_figures_break_before_the_interval_and_lose_no_digit(make_comparison):
