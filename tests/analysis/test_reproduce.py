@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -301,7 +302,18 @@ def test_too_many_missing_utterances_are_told_first(tmp_path):
         reproduce(table, light(table.name, root), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
     some = DataConfig(name="voxceleb", root=str(root), max_bad=0.5)
-    check_trials(find_trial_lists(table.trials, some), some)
+    check_trials(find_trial_lists(table.trials, some), some, ("audio", "visual"))
+
+
+def test_utterances_without_a_picture_are_told_first(tmp_path):
+    root = write_tiny("voxceleb", tmp_path / "voxceleb")
+    shutil.rmtree(root / "test" / "mp4")
+    table = load_table("mmcosine-table1-voxceleb")
+    with pytest.raises(DataError, match=r"4 of 4 utterances have no picture\. .*--modality audio"):
+        reproduce(table, light(table.name, root), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+    data = DataConfig(name="voxceleb", root=str(root))
+    check_trials(find_trial_lists(table.trials, data), data, ("audio",))
 
 
 def test_changes_name_options(cremad, tmp_path):

@@ -9,6 +9,7 @@ from counterpoint.analysis.beside import Reproduction, Row, write_reproduction
 from counterpoint.analysis.compare import CONFIG, compare
 from counterpoint.analysis.config import CompareConfig
 from counterpoint.analysis.plan import check, check_changes, plan_methods
+from counterpoint.analysis.rehearse import modalities_of
 from counterpoint.analysis.results import Comparison, MethodResult
 from counterpoint.analysis.statistics import Estimate, mean_interval
 from counterpoint.analysis.verification import Verified, check_trials, find_trial_lists, verify
@@ -31,7 +32,8 @@ def check_reproduction(table: PaperTable, config: CompareConfig) -> None:
     plan_methods(config, Path())
     check_changes(config, table.compare["methods"])
     list_clips(config.base.data, events=config.base.task == "localise")
-    check_trials(find_trial_lists(table.trials, config.base.data), config.base.data)
+    lists = find_trial_lists(table.trials, config.base.data)
+    check_trials(lists, config.base.data, modalities_of(config.base))
 
 
 def reproduce(table: PaperTable, config: CompareConfig, folder: str | Path, *, progress: bool = True) -> Reproduction:

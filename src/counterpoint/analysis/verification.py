@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from counterpoint.analysis.trial_scores import ScoredTrials, score_list
-from counterpoint.analysis.trial_sets import PAIRS, TRIALS, read_trial_set
+from counterpoint.analysis.trial_sets import PAIRS, TRIALS, read_trial_set, require_pictures
 from counterpoint.data import DATASETS
 from counterpoint.data.fop_features import test_files
 from counterpoint.data.judge import judge
@@ -76,18 +76,25 @@ def _feature_files(lists: Mapping[str, str], root: Path) -> dict[str, Path]:
     return found or {name: test_files(root, pairs)["visual"] for name, pairs in reversed(list(lists.items()))}
 
 
-def check_trials(lists: Mapping[str, Path], data: DataConfig) -> None:
+def check_trials(lists: Mapping[str, Path], data: DataConfig, modalities: Collection[str]) -> None:
     """Refuse lists that could not be scored once everything is trained.
 
+    Args:
+        lists: name -> file.
+        data: the dataset that they are of.
+        modalities: those of the models.
+
     Raises:
-        DataError: a list that is damaged, of whose clips too many are missing (``data.max_bad``), or whose trials that
-            are left are all of one kind.
+        DataError: a list that is damaged, of whose clips too many are missing or have no picture to be seen
+            (``data.max_bad``), or whose trials that are left are all of one kind.
     """
     for path in lists.values():
         found = read_trial_set(data, path)
         for table in found.sides.values():
             judge(table, {clip.id for clip in table.clips}, table.refused, data.max_bad)
         found.available()[0].require_both_kinds()
+        if not found.between_modalities and {"audio", "visual"} <= set(modalities):
+            require_pictures(found.sides[None], data.max_bad)
 
 
 def verify(run: Run, lists: Mapping[str, Path]) -> dict[str, Verified]:
