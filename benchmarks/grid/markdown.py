@@ -41,8 +41,13 @@ def setting(value: Json) -> str:
     return ", ".join(f"{name} {'default' if chosen is None else chosen}" for name, chosen in short.items())
 
 
-def main(folder: str) -> None:
-    found: Json = json.loads((Path(folder) / "results.json").read_text(encoding="utf-8"))
+def read(folder: Path) -> Json:
+    found: Json = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return found
+
+
+def main(folder: Path) -> None:
+    found = read(folder)
     joint = found["methods"]
     alone = {f"{name} alone": result for name, result in found["alone"].items()}
     rows = [
@@ -72,4 +77,4 @@ def main(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(Path(sys.argv[1]))

@@ -8,13 +8,12 @@ Writes mmcosine.png (Fig. 3, a and c-d, Fig. 4 and Table 2 of MMCosine) and mmco
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from markdown import Json, read
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -23,15 +22,9 @@ from counterpoint.analysis.plotting import JOINT, PALETTE, STYLE
 from counterpoint.analysis.traces import load_trace
 from counterpoint.analysis.worker import TRACE
 
-Json = dict[str, Any]
 AUDIO, VISUAL = PALETTE[:2]
 COLOURS = {"audio": AUDIO, "visual": VISUAL}
 VANILLA, COSINE = "concat", "mmcosine"
-
-
-def read(folder: Path) -> Json:
-    found: Json = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    return found
 
 
 def run_folders(folder: Path, comparison: Json, method: str) -> list[Path]:

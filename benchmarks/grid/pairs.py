@@ -3,12 +3,11 @@
 python benchmarks/grid/pairs.py runs/letters-mmcosine
 """
 
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
-from markdown import difference, table
+from markdown import difference, read, table
 
 from counterpoint.analysis.statistics import compare_paired, correct_holm
 from counterpoint.analysis.traces import load_trace
@@ -24,7 +23,7 @@ PAIRS = {
 
 
 def main(folder: Path) -> None:
-    methods = json.loads((folder / "results.json").read_text(encoding="utf-8"))["methods"]
+    methods = read(folder)["methods"]
 
     def correct(method: str) -> np.ndarray:
         return np.stack([load_trace(folder / run["folder"] / TRACE).correct for run in methods[method]["runs"]])

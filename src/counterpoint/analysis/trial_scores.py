@@ -150,8 +150,7 @@ def score_list(
         return _score_pairs(run, found, data, how, lost, progress)
     (table,) = found.sides.values()
     modalities, encode = _encoder(run, how)
-    if {"audio", "visual"} <= set(modalities):
-        require_pictures(table, data.max_bad)
+    require_pictures(found, modalities, data.max_bad)
     speakers = _of_speakers(list_clips(run.config.data), how, run.config.seed) if how.normalised else None
     vectors = embed_clips(run, table, data, modalities, encode, crops=how.crops, progress=progress)
     listed, missing = _available(found.trials, vectors.names)

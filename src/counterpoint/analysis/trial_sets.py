@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from counterpoint.data.trials import Missing, TrialList, read_trials
 from counterpoint.errors import DataError
 from counterpoint.training.config import DataConfig
 
-PAIRS, TRIALS = "shuu", "voxceleb"
-"""Datasets whose lists are of a voice and a face, and of two utterances."""
+PAIRS, FEATURES, TRIALS = "shuu", "fop", "voxceleb"
+"""Datasets whose lists are of a voice and a face, of features of both, and of two utterances."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def read_trial_set(data: DataConfig, trials: str | Path) -> TrialSet:
         DatasetNotFoundError: the dataset is not there.
         DataError: a line that does not fit, with its number; none of the clips is there.
     """
-    if data.name == "fop":
+    if data.name == FEATURES:
         return _of_pairs(fop.pair_tables(str(trials), data.root))
     if data.name == PAIRS:
         return _of_pairs(shuu.pair_tables(trials, data.root))
@@ -82,12 +82,20 @@ def read_trial_set(data: DataConfig, trials: str | Path) -> TrialSet:
     return TrialSet(listed, {None: replace(table, clips=clips, refused=refused)})
 
 
-def require_pictures(table: ClipTable, max_bad: float) -> None:
+def require_pictures(found: TrialSet, modalities: Collection[str], max_bad: float) -> None:
     """Refuse utterances to be seen and heard of which too many have sound alone, as VoxCeleb1 is given out.
 
+    Args:
+        found: what is to be scored.
+        modalities: of the utterances that are compared; of sound alone no pictures are wanted.
+        max_bad: share of utterances that may lack them, 0 to 1.
+
     Raises:
-        DataError: more than the share `max_bad` of them, or all.
+        DataError: more than that, or all.
     """
+    if found.between_modalities or not {"audio", "visual"} <= set(modalities):
+        return
+    table = found.sides[None]
     total = len(table.clips)
     blind = sum(clip.path.suffix.lower() in SOUNDS for clip in table.clips)
     if blind and (blind == total or blind > max_bad * total):

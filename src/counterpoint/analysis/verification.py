@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from counterpoint.analysis.trial_scores import ScoredTrials, score_list
-from counterpoint.analysis.trial_sets import PAIRS, TRIALS, read_trial_set, require_pictures
+from counterpoint.analysis.trial_sets import FEATURES, PAIRS, TRIALS, read_trial_set, require_pictures
 from counterpoint.data import DATASETS
 from counterpoint.data.fop_features import test_files
 from counterpoint.data.judge import judge
@@ -22,7 +22,6 @@ from counterpoint.training.config import DataConfig
 from counterpoint.training.run import Run
 
 FOUND = "verification.json"
-FEATURES = "fop"  # whose trials are features as well
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,7 @@ def check_trials(lists: Mapping[str, Path], data: DataConfig, modalities: Collec
         for table in found.sides.values():
             judge(table, {clip.id for clip in table.clips}, table.refused, data.max_bad)
         found.available()[0].require_both_kinds()
-        if not found.between_modalities and {"audio", "visual"} <= set(modalities):
-            require_pictures(found.sides[None], data.max_bad)
+        require_pictures(found, modalities, data.max_bad)
 
 
 def verify(run: Run, lists: Mapping[str, Path]) -> dict[str, Verified]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from counterpoint.analysis.det import save_det
@@ -151,16 +150,12 @@ def _print(
     ways = [f"by {how.by}"]
     ways += [f"{how.crops} crops of each utterance"] if how.crops > 1 else []
     ways += [f"normalised by {found.cohort} training speakers"] if found.cohort else []
-    _say(console, f"{scored} of {len(found.trials.utterances):,} utterances, {', '.join(ways)}.")
+    console.print(f"{scored} of {len(found.trials.utterances):,} utterances, {', '.join(ways)}.", soft_wrap=True)
     if note := found.missing.note():
-        _say(console, f"Note: {note}")
+        console.print(f"Note: {note}", soft_wrap=True)
         for name in found.missing.utterances[:_ROWS]:
-            _say(console, f"  {name}: {found.reasons.get(name, '')}")
+            console.print(f"  {name}: {found.reasons.get(name, '')}", soft_wrap=True)
         if len(found.missing.utterances) > _ROWS:
-            _say(console, f"  and {len(found.missing.utterances) - _ROWS:,} more, in {MISSING}")
+            console.print(f"  and {len(found.missing.utterances) - _ROWS:,} more, in {MISSING}", soft_wrap=True)
     written = [SCORES, FIGURES, PICTURE, *([MISSING] if found.missing.utterances else [])]
-    _say(console, f"Written: {', '.join(written)} in {folder}")
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, soft_wrap=True)
+    console.print(f"Written: {', '.join(written)} in {folder}", soft_wrap=True)
