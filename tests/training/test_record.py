@@ -1,12 +1,18 @@
-"""What is written of the steps of a run on several processes."""
+"""What is written at the end of an epoch, when, and of the steps of a run on several processes."""
 
 from types import SimpleNamespace
 
+import pytest
 import torch
 
+from counterpoint.training.config import TrainConfig, from_dict
+from counterpoint.training.folder import LAST
 from counterpoint.training.module import StepRecord
-from counterpoint.training.record import step_rows
+from counterpoint.training.progress import Display, ShowTraining
+from counterpoint.training.record import read_checkpoint, step_rows
+from counterpoint.training.run import fit
 from processes import in_processes
+from tiny_clips import tiny_data, write_tiny_clips
 
 LOSSES = [[1.0, 2.0, 4.0], [3.0, 5.0, 4.0]]
 RATIO = torch.tensor([2.0, 0.5])  # joined over processes by the balancer
@@ -24,3 +30,19 @@ def test_the_loss_of_a_step_is_that_of_all_processes():
 
     assert _rows(0, 1) == expected(LOSSES[0])
     assert in_processes(2, _rows) == [expected([2.0, 3.5, 4.0])] * 2
+
+
+def test_an_epoch_is_on_disk_before_anything_of_it_is_displayed(tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("the display fails")
+
+    init = Display.__init__
+    monkeypatch.setattr(
+        Display, "__init__", lambda self, enabled=True: (init(self, False), setattr(self, "enabled", True))[0]
+    )
+    monkeypatch.setattr(Display, "update", lambda *_, **__: None)
+    monkeypatch.setattr(ShowTraining, "on_train_epoch_end", broken)
+    config = from_dict(TrainConfig, {"data": tiny_data(write_tiny_clips(tmp_path / "clips")), "epochs": 2})
+    with pytest.raises(RuntimeError, match="the display fails"):
+        fit(config, tmp_path / "run")
+    assert read_checkpoint(tmp_path / "run" / LAST)["finished_epochs"] == 1

@@ -64,13 +64,13 @@ def train_epochs(
         module.load_training_state(state)
     if first >= config.epochs:
         return
-    callbacks: list[Callback] = [
+    callbacks: list[Callback] = [  # in this order: an epoch is on disk before anything of it is displayed
         BeginEpoch(data, first),
         Review(data, first),
         Recorder(folder, config.metric, None if state is None else state["best"]),
     ]
     if display.enabled:
-        callbacks.append(ShowTraining(display, first, config.epochs))
+        callbacks.append(ShowTraining(display, config.metric, first, config.epochs))
     with quiet():
         trainer = pl.Trainer(
             max_epochs=config.epochs - first,
@@ -79,6 +79,7 @@ def train_epochs(
             strategy="ddp" if config.devices > 1 else "auto",
             logger=False,
             callbacks=callbacks,
+            enable_checkpointing=False,  # Recorder writes ours, and in its place among the callbacks
             enable_model_summary=False,
             enable_progress_bar=False,
             num_sanity_val_steps=0,

@@ -58,10 +58,18 @@ class Display:
 
 
 class ShowTraining(Callback):
-    """One bar over all steps of the run, with the last epoch's validation figures beside it."""
+    """One bar over all steps of the run, with the last epoch's validation figure beside it.
 
-    def __init__(self, display: Display, first_epoch: int, epochs: int) -> None:
+    Args:
+        display: where the bar is.
+        metric: which figure: the one that chooses the epoch.
+        first_epoch: of this process.
+        epochs: of the whole run.
+    """
+
+    def __init__(self, display: Display, metric: str, first_epoch: int, epochs: int) -> None:
         self.display = display
+        self.metric = metric
         self.first_epoch = first_epoch
         self.epochs = epochs
         self._note = ""
@@ -79,9 +87,7 @@ class ShowTraining(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
         """Show what validation gave."""
-        metrics = pl_module.val_metrics
+        value = pl_module.val_metrics[f"val_{self.metric}"]
         epoch = self.first_epoch + trainer.current_epoch + 1
-        self._note = (
-            f"epoch {epoch}/{self.epochs}  val accuracy {metrics['val_accuracy']:.3f}  mAP {metrics['val_mAP']:.3f}"
-        )
+        self._note = f"epoch {epoch}/{self.epochs}  val {self.metric} {value:.3f}"
         self._move(trainer, int(trainer.num_training_batches))

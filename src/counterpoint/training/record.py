@@ -12,7 +12,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Callback
 
 from counterpoint.distributed import all_gather
 from counterpoint.errors import RunError
@@ -35,8 +35,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-class Recorder(Checkpoint):
+class Recorder(Callback):
     """Writes ``metrics.csv``, ``steps.csv``, ``last.ckpt`` and ``best.ckpt``.
+
+    Not a Lightning `Checkpoint`: Lightning runs those behind all other callbacks, and an epoch must be on disk before a
+    callback that displays it can fail.
 
     The best epoch is the one with the highest validation metric; of equals, the one with the lowest validation loss;
     of equals again, the first.
