@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from counterpoint.data import Clip, ClipTable, prepare
-from counterpoint.data.prepare import kind_of_reason
+from counterpoint.data.cache.prepare import kind_of_reason
 from counterpoint.media.spec import MediaSpec
 
 SHARED = Path(os.environ.get("COUNTERPOINT_SHARED", Path(__file__).parents[2] / "shared" / "data"))

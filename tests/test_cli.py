@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from counterpoint import cli
-from counterpoint.analysis.config import DEFAULT_METHODS
 from counterpoint.commands.listing import KINDS
 from counterpoint.commands.options import explicit_wins, lists_of_words
+from counterpoint.experiments.config import DEFAULT_METHODS
 from counterpoint.recipes import load_recipe, load_table
 from tiny_clips import tiny_data, write_tiny_clips
 
@@ -401,7 +401,7 @@ def test_list(run, monkeypatch):
 @pytest.mark.parametrize("attention", ["null", "simam2"])
 @pytest.mark.parametrize("fusion", ["concat", "sum", "film", "gated"])
 def test_any_combination_composes(run, clips, tmp_path, fusion, attention, head, balance, monkeypatch):
-    monkeypatch.setattr("counterpoint.analysis.report.write_run_report", lambda run: run.folder)  # tested elsewhere
+    monkeypatch.setattr("counterpoint.report.report.write_run_report", lambda run: run.folder)  # tested elsewhere
     words = [
         f"--fusion.name={fusion}",
         f"--fusion.attention={attention}",

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from counterpoint.training.record import read_checkpoint
+from counterpoint.training.callbacks.checkpoint import read_checkpoint
 from pseudo_terminal import run_at_terminal
 from tiny_clips import tiny_data, write_tiny_clips
 

@@ -17,10 +17,10 @@ from markdown import Json, read
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from counterpoint.analysis.history import mean_over_runs, read_history
-from counterpoint.analysis.plotting import JOINT, PALETTE, STYLE
+from counterpoint.analysis.analyse_run import TRACE
 from counterpoint.analysis.traces import load_trace
-from counterpoint.analysis.worker import TRACE
+from counterpoint.report.history import mean_over_runs, read_history
+from counterpoint.report.plotting import JOINT, PALETTE, STYLE
 
 AUDIO, VISUAL = PALETTE[:2]
 COLOURS = {"audio": AUDIO, "visual": VISUAL}

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from markdown import difference, read, table
 
+from counterpoint.analysis.analyse_run import TRACE
 from counterpoint.analysis.statistics import compare_paired, correct_holm
 from counterpoint.analysis.traces import load_trace
-from counterpoint.analysis.worker import TRACE
 
 PAIRS = {
     "concat": "mmcosine",

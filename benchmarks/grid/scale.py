@@ -14,11 +14,10 @@ from pathlib import Path
 
 import yaml
 
-from counterpoint.analysis.compare import CONFIG, compare
-from counterpoint.analysis.config import CompareConfig
+from counterpoint.experiments.compare import CONFIG, compare
+from counterpoint.experiments.config import CompareConfig
 from counterpoint.functional import mmcosine_scale_bound
-from counterpoint.training.config import from_dict
-from counterpoint.training.yamlfile import read_yaml
+from counterpoint.training.config_io import from_dict, read_yaml
 
 CLASSES = 25
 POSTERIORS = (0.5, 0.9, 0.99, 0.999)  # of which Eq. (4) gives the scale; the last is the recipe's own

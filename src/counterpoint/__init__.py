@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from counterpoint import _moved
+from counterpoint._version import __version__
 from counterpoint.errors import CounterpointError
 
 if TYPE_CHECKING:
@@ -27,12 +29,11 @@ if TYPE_CHECKING:
     from counterpoint.fusion import FusionOutput
     from counterpoint.models import MultimodalModel, create_model, from_pretrained, list_models
 
-__version__ = "0.1.0"
-
 __all__ = [
     "CounterpointError",
     "FusionOutput",
     "MultimodalModel",
+    "__version__",
     "balance",
     "create_model",
     "encoders",
@@ -59,6 +60,8 @@ _HOMES = {
     "list_models": "models",
 }
 
+_moved.install()
+
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
@@ -69,4 +72,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_FURTHER, "errors", "__version__"})
+    return sorted({*__all__, *_FURTHER, "errors"})

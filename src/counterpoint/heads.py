@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from counterpoint._typecheck import fits
 from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
 from counterpoint.functional import cosine_logits, mmcosine_scale_bound
-from counterpoint.kinds import fits
 from counterpoint.registry import Registry, check_options, did_you_mean
 
 

@@ -8,8 +8,8 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
+from counterpoint._typecheck import fits, in_words
 from counterpoint.errors import ConfigError, UnknownNameError
-from counterpoint.kinds import fits, in_words
 
 T = TypeVar("T")
 

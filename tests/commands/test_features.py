@@ -6,8 +6,8 @@ import pytest
 
 from counterpoint import cli
 from counterpoint.data import load_table
+from counterpoint.extraction.encode import SegmentEncoder
 from counterpoint.media.encode import write_clip
-from counterpoint.training.encode import SegmentEncoder
 from tiny_clips import write_tiny_clips
 
 RANDOM = ["--visual.weights=random", "--audio.weights=random"]

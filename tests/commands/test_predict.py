@@ -10,8 +10,9 @@ import pytest
 from counterpoint import cli
 from counterpoint.data.talkers import talkers
 from counterpoint.media.encode import write_clip
-from counterpoint.training.config import TrainConfig, from_dict
-from counterpoint.training.run import fit
+from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_io import from_dict
+from counterpoint.training.fit import fit
 from tiny_clips import tiny_data, write_tiny_clips
 
 FORMATS = ("json", "vtt", "srt", "png")

@@ -20,7 +20,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_every_row_is_read_and_bad_ones_are_accounted_for(folder, monkeypatch, capsys):
-    monkeypatch.setattr("counterpoint.data.feature_check.SMALL_BYTES", 0)
+    monkeypatch.setattr("counterpoint.data.features.validate.SMALL_BYTES", 0)
     words = ["prepare", "--data.name", "features", "--data.root", str(folder), "--data.max_bad", "0.2"]
     assert main([*words, "--output", str(folder / "bad.csv")]) == 0
     said = capsys.readouterr().out

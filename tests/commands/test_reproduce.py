@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from counterpoint import cli
-from counterpoint.analysis import smoke as smoke_module
 from counterpoint.commands import reproduce as verb
 from counterpoint.data.tiny import write_tiny
+from counterpoint.experiments import smoke as smoke_module
 
 LIGHT = {
     "seeds": [0],
@@ -80,8 +80,8 @@ def test_options_of_the_comparison_win_over_the_table(run, folder, tmp_path, mon
         seen[table.name] = config, place
         return SimpleNamespace(failures=("one",), folder=place)
 
-    monkeypatch.setattr("counterpoint.analysis.reproduce.reproduce", stop)
-    monkeypatch.setattr("counterpoint.analysis.beside.to_rich", lambda made: "")
+    monkeypatch.setattr("counterpoint.experiments.reproduce.reproduce", stop)
+    monkeypatch.setattr("counterpoint.experiments.reproduction_tables.to_rich", lambda made: "")
     code, _, err = run(
         *("003:table2", "--data-root", folder / "cremad", "--runs", tmp_path, "--seeds", "3,4"),
         *("--base.data.options.split", "actors", "base.epochs=7", "--jobs", "2"),

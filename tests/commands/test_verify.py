@@ -8,18 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoint.analysis import embed, trial_scores
-from counterpoint.analysis.trial_scores import How, score_list
 from counterpoint.cli import main
-from counterpoint.data import fop_features, load_table
+from counterpoint.data import load_table
+from counterpoint.data.datasets import _fop_files as fop_features
 from counterpoint.data.tiny import write_tiny
 from counterpoint.data.tiny.files import write_video
 from counterpoint.data.trials import read_trials
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.models import create_localisation_model
-from counterpoint.training.config import TrainConfig, from_dict
+from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_io import from_dict
 from counterpoint.training.datamodule import prepare_clips
-from counterpoint.training.run import fit, load_run
+from counterpoint.training.fit import fit, load_run
+from counterpoint.verify import embeddings as embed
+from counterpoint.verify import score_trials as trial_scores
+from counterpoint.verify.score_trials import How, score_list
 
 MEDIA = {"seconds": 0.4, "size": 24, "frames": 1}
 DIMS = {"audio": 6, "visual": 9}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from counterpoint.data import SPLITS, PreparedFeatures, load_table, prepare
-from counterpoint.data.leaks import find_leaks, split_of
-from counterpoint.data.shuu import pair_tables
+from counterpoint.data.datasets.shuu import pair_tables
+from counterpoint.data.splits.leaks import find_leaks, split_of
 from counterpoint.data.tiny import TINY, write_tiny
 from counterpoint.data.trials import read_trials
 from counterpoint.errors import UnknownNameError

@@ -5,8 +5,10 @@ import os
 import numpy as np
 import pytest
 
-from counterpoint.data import PreparedFeatures, fop, fop_features, load_table
-from counterpoint.data.feature_folder import parse_clips
+from counterpoint.data import PreparedFeatures, load_table
+from counterpoint.data.datasets import _fop_files as fop_features
+from counterpoint.data.datasets import fop
+from counterpoint.data.datasets.feature_folder import parse_clips
 from counterpoint.errors import DataError, DatasetNotFoundError
 from feature_files import write
 

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from counterpoint.errors import ConfigError, MediaError
-from counterpoint.media import decode, sight, source, stretch
+from counterpoint.media import decode, source
+from counterpoint.media import segment as stretch
+from counterpoint.media import video as sight
 from counterpoint.media.decode import probe, read_clip
 from counterpoint.media.encode import write_clip
 from counterpoint.media.spec import MediaSpec

@@ -4,7 +4,8 @@ import pytest
 
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.recipes import list_recipes, load_recipe
-from counterpoint.training.config import COMPOSITION, TrainConfig, from_dict
+from counterpoint.training.config import COMPOSITION, TrainConfig
+from counterpoint.training.config_io import from_dict
 
 
 def test_every_row_of_the_papers_tables_has_its_recipe():

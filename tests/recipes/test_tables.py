@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from counterpoint.analysis.config import CompareConfig
-from counterpoint.analysis.plan import check, plan_methods
 from counterpoint.errors import ConfigError, UnknownNameError
+from counterpoint.experiments.config import CompareConfig
+from counterpoint.experiments.plan import check, plan_methods
 from counterpoint.recipes import (
     find_tables,
     list_recipes,
@@ -16,7 +16,7 @@ from counterpoint.recipes import (
     printed_tables,
     tables,
 )
-from counterpoint.training.config import from_dict
+from counterpoint.training.config_io import from_dict
 
 
 @pytest.mark.parametrize("name", list_tables())

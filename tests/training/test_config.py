@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from counterpoint.errors import ConfigError
-from counterpoint.training.config import TrainConfig, flatten, from_dict, to_dict
+from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_io import flatten, from_dict, to_dict
 
 
 def test_goes_to_yaml_and_back():

@@ -14,9 +14,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from counterpoint.data import PreparedClips
 from counterpoint.errors import ConfigError, DataError, RunError, UnknownNameError
 from counterpoint.models import from_pretrained
-from counterpoint.training.config import DataConfig, TrainConfig, from_dict
+from counterpoint.training.config import DataConfig, TrainConfig
+from counterpoint.training.config_io import from_dict
+from counterpoint.training.fit import evaluate, fit, load_run
 from counterpoint.training.module import CounterpointModule
-from counterpoint.training.run import evaluate, fit, load_run
 from tiny_clips import CLASSES, tiny_data, write_tiny_clips
 
 

@@ -10,9 +10,10 @@ from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.recipes import load_recipe
 from counterpoint.training.build import build_parts, check_names
-from counterpoint.training.config import TrainConfig, from_dict
+from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_io import from_dict
+from counterpoint.training.fit import evaluate, load_run
 from counterpoint.training.objective import build_balancer
-from counterpoint.training.run import evaluate, load_run
 from tiny_clips import tiny_data, write_tiny_clips
 
 

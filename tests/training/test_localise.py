@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoint.data.clips import Clip, ClipTable
+from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.events import Event, segment_classes
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.localise import LocaliserOutput
 from counterpoint.localise.output import from_segments
 from counterpoint.media.spec import MediaSpec
-from counterpoint.training.config import DataConfig, TrainConfig, from_dict
+from counterpoint.training.config import DataConfig, TrainConfig
+from counterpoint.training.config_io import from_dict
 from counterpoint.training.datamodule import prepare_clips
-from counterpoint.training.run import evaluate, fit, load_run
+from counterpoint.training.fit import evaluate, fit, load_run
 from counterpoint.training.task import Localisation
 from tiny_clips import CLASSES, SECONDS, tiny_data, write_tiny_clips
 

@@ -6,16 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from counterpoint.analysis.compare import compare
-from counterpoint.analysis.config import CompareConfig
 from counterpoint.balance import OGM
 from counterpoint.errors import ConfigError, CounterpointError, UnknownNameError
+from counterpoint.experiments.compare import compare
+from counterpoint.experiments.config import CompareConfig
 from counterpoint.fusion import FUSIONS
 from counterpoint.losses import Unimodal
 from counterpoint.media.spec import MediaSpec
-from counterpoint.training import run
+from counterpoint.training import fit as run
 from counterpoint.training.build import build_parts, check_names
-from counterpoint.training.config import TrainConfig, from_dict
+from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_io import from_dict
 from counterpoint.training.module import CounterpointModule
 from counterpoint.training.objective import build_loss
 from tiny_clips import tiny_data, write_tiny_clips

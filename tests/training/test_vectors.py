@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from counterpoint.cli import main
-from counterpoint.data.write_features import FEATURES
+from counterpoint.data.features.writer import FEATURES
 from counterpoint.errors import ConfigError
-from counterpoint.training.config import TrainConfig, from_dict
-from counterpoint.training.run import evaluate, fit, load_run
+from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_io import from_dict
+from counterpoint.training.fit import evaluate, fit, load_run
 from feature_files import write
 
 CLASSES, ROWS = 3, 60

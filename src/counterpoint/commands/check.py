@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from counterpoint._atomic import write_json
 from counterpoint.commands.terminal import terminal
 from counterpoint.data import ClipTable, load_table
-from counterpoint.data.leaks import LeakReport, Overlap, find_leaks, split_of
-from counterpoint.data.split_lists import check_lists
+from counterpoint.data.splits.leaks import LeakReport, Overlap, find_leaks, split_of
+from counterpoint.data.splits.published import check_lists
 from counterpoint.training.config import DataConfig
-from counterpoint.training.folder import write_json
 
 _EXAMPLES = 5
 

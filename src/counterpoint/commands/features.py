@@ -13,10 +13,10 @@ from counterpoint.registry import did_you_mean
 from counterpoint.training.config import DataConfig
 
 if TYPE_CHECKING:
-    from counterpoint.data.clips import ClipTable
-    from counterpoint.data.write_features import FeatureWriter
+    from counterpoint.data.clip_table import ClipTable
+    from counterpoint.data.features.writer import FeatureWriter
+    from counterpoint.extraction.encode import SegmentEncoder, Stream, TrainedEncoders
     from counterpoint.media.spec import MediaSpec
-    from counterpoint.training.encode import SegmentEncoder, Stream, TrainedEncoders
     from counterpoint.training.progress import Display
 
 _FRAMES = 16  # per segment, as AVE's features were made
@@ -37,11 +37,11 @@ def write_features(config: DataConfig, how: FeaturesConfig, folder: str, *, over
         CounterpointError: names, options, weights or data that do not fit; the folder holds something else; or more
             than ``data.max_bad`` of the clips cannot be used (those that can are kept).
     """
-    from counterpoint.data.write_features import FeatureWriter
-    from counterpoint.training.encode import SegmentEncoder, TrainedEncoders
+    from counterpoint.data.features.writer import FeatureWriter
+    from counterpoint.extraction.encode import SegmentEncoder, TrainedEncoders
+    from counterpoint.extraction.weights import require_weights
     from counterpoint.training.precision import require_device
     from counterpoint.training.progress import Display
-    from counterpoint.training.weights import require_weights
 
     how.check()
     device = require_device(how.accelerator)
@@ -70,7 +70,7 @@ def write_features(config: DataConfig, how: FeaturesConfig, folder: str, *, over
 
 def _list(config: DataConfig, how: FeaturesConfig, display: Display) -> ClipTable:
     from counterpoint.data import DATASETS
-    from counterpoint.data.videos import list_videos
+    from counterpoint.data.datasets.videos import list_videos
     from counterpoint.media.spec import MediaSpec
     from counterpoint.training.datamodule import list_clips
 
@@ -94,8 +94,8 @@ def _streams(
     config: DataConfig, how: FeaturesConfig, run: TrainedEncoders | None, table: ClipTable, segments: int
 ) -> tuple[MediaSpec, dict[str, Stream]]:
     """The shape that clips are decoded to, and what encodes them."""
+    from counterpoint.extraction.encode import make_stream
     from counterpoint.training.datamodule import media_spec
-    from counterpoint.training.encode import make_stream
 
     seconds = media_spec(table, {k: v for k, v in config.media.items() if k == "seconds"}).seconds
     whole = {"seconds": seconds, "sound_start": 0.0, "sound_seconds": None}  # sound and picture of every segment
@@ -126,8 +126,8 @@ def _encode_all(
     """Decode beside the encoding, in processes of their own, and never more clips than are in hand."""
     import numpy as np
 
-    from counterpoint.data.decoders import decode_all
-    from counterpoint.data.keys import keys_of
+    from counterpoint.data.cache.cache_keys import keys_of
+    from counterpoint.data.cache.decode_pool import decode_all
 
     pending = writer.pending
     todo = dataclasses.replace(writer.table, clips=tuple(pending), refused={})
@@ -156,7 +156,7 @@ def _encode_all(
 
 
 def _finish(writer: FeatureWriter, max_bad: float) -> None:
-    from counterpoint.data.judge import judge
+    from counterpoint.data.quality import judge
 
     good = {clip for clip, reason in writer.done.items() if not reason}
     bad = {**writer.table.refused, **{clip: reason for clip, reason in writer.done.items() if reason}}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from counterpoint.commands.terminal import terminal
-from counterpoint.data.download import ZENODO, download
+from counterpoint.data.download.zenodo import ZENODO, download
 
 
 def fetch(

@@ -13,7 +13,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ig
 
 from counterpoint.errors import ConfigError
 from counterpoint.registry import did_you_mean
-from counterpoint.training.yamlfile import read_yaml
+from counterpoint.training.config_io import read_yaml
 
 PLUMBING = ("config", "recipe", "table", "name", "runs", "resume", "overwrite", "output")
 """Options that say where, and whence; all others make up the configuration."""
@@ -74,7 +74,7 @@ class Parser(ArgumentParser):
         parsed: Namespace = self.parse_args(words)
         values: dict[str, Any] = parsed.as_dict()
         if self._writes_file and values["output"] is not None:
-            from counterpoint.training.folder import require_place_for_file
+            from counterpoint.training.run_dir import require_place_for_file
 
             require_place_for_file(Path(values["output"]))
         return values

@@ -14,8 +14,8 @@ from counterpoint.data.events import Event, read_events
 from counterpoint.errors import ConfigError, DataError, MediaError, RunError
 from counterpoint.predict import FORMATS, Timeline, predict, write
 from counterpoint.predict.files import check_formats
+from counterpoint.training.fit import Run, load_run
 from counterpoint.training.progress import Display
-from counterpoint.training.run import Run, load_run
 
 _ROWS = 20  # events printed of a file; all are in the files
 

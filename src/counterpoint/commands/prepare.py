@@ -7,14 +7,14 @@ from pathlib import Path
 
 from rich.table import Table
 
+from counterpoint._atomic import write_csv
 from counterpoint.commands.terminal import terminal
-from counterpoint.data.clips import ClipTable
-from counterpoint.data.features import PreparedFeatures
-from counterpoint.data.places import cache_root
-from counterpoint.data.prepare import PreparedClips, prepare
+from counterpoint.data.cache.prepare import PreparedClips, prepare
+from counterpoint.data.clip_table import ClipTable
+from counterpoint.data.features.prepared import PreparedFeatures
+from counterpoint.data.io.paths import cache_root
 from counterpoint.training.config import DataConfig
 from counterpoint.training.datamodule import list_clips, media_spec
-from counterpoint.training.folder import write_csv
 from counterpoint.training.progress import Display
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from counterpoint.analysis.config import CompareConfig
 from counterpoint.commands.terminal import terminal
 from counterpoint.errors import RunError
+from counterpoint.experiments.config import CompareConfig
 from counterpoint.recipes import PaperTable, load_table, printed_tables
 from counterpoint.recipes.tables import PAPERS
 
@@ -49,8 +49,8 @@ def reproduce_and_tell(tables: Sequence[PaperTable], read: Read, root: str | Non
         CounterpointError: names, options or data of any of the tables are wrong; nothing is trained then.
         RunError: some of the runs failed.
     """
-    from counterpoint.analysis.beside import MARKDOWN, to_rich
-    from counterpoint.analysis.reproduce import check_reproduction, reproduce
+    from counterpoint.experiments.reproduce import check_reproduction, reproduce
+    from counterpoint.experiments.reproduction_tables import MARKDOWN, to_rich
 
     several = len({table.data for table in tables}) > 1
     configs = {table.name: _at(read(table), root, several) for table in tables}
@@ -76,7 +76,7 @@ def _at(config: CompareConfig, root: str | None, several: bool) -> CompareConfig
 
 
 def smoke_and_tell(names: Sequence[str] | None, output: str | None) -> None:
-    """Try every row of tables out on tiny made data; see :mod:`counterpoint.analysis.smoke`.
+    """Try every row of tables out on tiny made data; see :mod:`counterpoint.experiments.smoke`.
 
     Args:
         names: of tables; None: all of them, and the recipes that are in none.
@@ -85,7 +85,7 @@ def smoke_and_tell(names: Sequence[str] | None, output: str | None) -> None:
     Raises:
         RunError: a row does not run.
     """
-    from counterpoint.analysis.smoke import smoke, smoke_names
+    from counterpoint.experiments.smoke import smoke, smoke_names
 
     console, failed, rows, began = terminal(), [], 0, time.perf_counter()
     with tempfile.TemporaryDirectory() as spare:

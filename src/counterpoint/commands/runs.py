@@ -10,7 +10,8 @@ from typing import Any
 from counterpoint.commands.options import Parser
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.registry import did_you_mean
-from counterpoint.training.config import DataConfig, to_dict
+from counterpoint.training.config import DataConfig
+from counterpoint.training.config_io import to_dict
 
 RUN, COMPARISON = "config.yaml", "compare.yaml"
 """The files that tell that a folder holds one."""
@@ -26,7 +27,7 @@ def parse_with_own_data(parser: Parser, words: list[str]) -> tuple[dict[str, Any
     options = parser.parse(words)
     folder, own = Path(options["run"]), None
     if (folder / RUN).is_file():
-        from counterpoint.training.folder import read_config
+        from counterpoint.training.run_dir import read_config
 
         own = read_config(folder).data
         with_own = parser.parse(["--config", json.dumps({"data": to_dict(own)}), *words])

@@ -12,7 +12,7 @@ from counterpoint.commands.terminal import terminal
 
 if TYPE_CHECKING:
     from counterpoint.analysis.results import Comparison
-    from counterpoint.training.run import Run
+    from counterpoint.training.fit import Run
 
 
 def print_run(run: Run, report: Path) -> None:
@@ -36,7 +36,7 @@ def print_run(run: Run, report: Path) -> None:
 
 def print_comparison(comparison: Comparison) -> None:
     """Which method helps, what each modality can do alone, and where the report is."""
-    from counterpoint.analysis.tables import to_rich
+    from counterpoint.report.tables import to_rich
 
     console = terminal()
     console.print(to_rich(comparison))

@@ -10,15 +10,16 @@ from typing import Any
 
 from rich.table import Table
 
-from counterpoint.analysis.det import save_det
-from counterpoint.analysis.trial_scores import How, ScoredTrials, score_list
+from counterpoint import _atomic
 from counterpoint.commands.terminal import terminal
 from counterpoint.errors import ConfigError
 from counterpoint.metrics import ErrorCurve, OperatingPoint
-from counterpoint.training import folder as files
+from counterpoint.report.det_curve import save_det
+from counterpoint.training import run_dir as files
 from counterpoint.training.config import DataConfig
+from counterpoint.training.fit import Run, load_run
 from counterpoint.training.progress import Display
-from counterpoint.training.run import Run, load_run
+from counterpoint.verify.score_trials import How, ScoredTrials, score_list
 
 SCORES, FIGURES, MISSING, PICTURE = "scores.csv", "verification.json", "missing.csv", "det.png"
 _BLOCK = 2**16  # trials that are written at once
@@ -32,14 +33,14 @@ def verify_and_tell(
 
     Args:
         run: folder of a run, or of a model with its ``config.json``.
-        trials: see :func:`~counterpoint.analysis.trial_scores.score_list`.
+        trials: see :func:`~counterpoint.verify.score_trials.score_list`.
         data: the dataset that the list is of; None: the run's.
         how: how trials are scored.
         costs: ``p_target``, ``c_miss`` and ``c_fa``.
         output: folder; None: one in the run's that is called after the list.
 
     Raises:
-        CounterpointError: see :func:`~counterpoint.analysis.trial_scores.score_list`; a folder that cannot be written.
+        CounterpointError: see :func:`~counterpoint.verify.score_trials.score_list`; a folder that cannot be written.
     """
     how.check()
     _check_costs(costs)
@@ -55,7 +56,7 @@ def verify_and_tell(
         _write_missing(folder / MISSING, found)
     else:
         (folder / MISSING).unlink(missing_ok=True)
-    files.write_json(folder / FIGURES, _to_dict(loaded, found, how, costs, figures))
+    _atomic.write_json(folder / FIGURES, _to_dict(loaded, found, how, costs, figures))
     save_det(folder / PICTURE, curves, **costs)
     _print(loaded, found, how, costs, figures, folder)
 
@@ -125,7 +126,7 @@ def _write_scores(path: Path, found: ScoredTrials) -> None:
 
 def _write_missing(path: Path, found: ScoredTrials) -> None:
     rows = [{"utterance": name, "reason": found.reasons.get(name, "")} for name in found.missing.utterances]
-    files.write_csv(path, rows, ("utterance", "reason"))
+    _atomic.write_csv(path, rows, ("utterance", "reason"))
 
 
 def _print(

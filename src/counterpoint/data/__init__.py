@@ -9,7 +9,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.data import (
+from counterpoint.data import talkers
+from counterpoint.data.cache.prepare import PreparedClips, prepare
+from counterpoint.data.clip_table import SPLITS, Clip, ClipTable
+from counterpoint.data.datasets import (
     ave,
     cremad,
     feature_folder,
@@ -20,19 +23,17 @@ from counterpoint.data import (
     ravdess,
     shuu,
     ssw60,
-    talkers,
     vggsound,
     voxceleb,
 )
-from counterpoint.data.clips import SPLITS, Clip, ClipTable
 from counterpoint.data.events import Event
-from counterpoint.data.features import FeatureRow, Features, PreparedFeatures
-from counterpoint.data.prepare import PreparedClips, prepare
+from counterpoint.data.feature_rows import FeatureRow, Features
+from counterpoint.data.features.prepared import PreparedFeatures
 from counterpoint.data.registry import DATASETS, DatasetEntry, load_table
 
 if TYPE_CHECKING:
-    from counterpoint.data.feature_dataset import FeatureDataset
-    from counterpoint.data.torch_dataset import ClipDataset, collate
+    from counterpoint.data.cache.shard_dataset import ClipDataset, collate
+    from counterpoint.data.features.dataset import FeatureDataset
 
 __all__ = [
     "DATASETS",
@@ -68,7 +69,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in ("ClipDataset", "collate"):
-        return getattr(importlib.import_module("counterpoint.data.torch_dataset"), name)
+        return getattr(importlib.import_module("counterpoint.data.cache.shard_dataset"), name)
     if name == "FeatureDataset":
-        return importlib.import_module("counterpoint.data.feature_dataset").FeatureDataset
+        return importlib.import_module("counterpoint.data.features.dataset").FeatureDataset
     raise AttributeError(f"module 'counterpoint.data' has no attribute {name!r}")

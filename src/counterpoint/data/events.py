@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from counterpoint.data.csvfile import Row, parse_csv, read_text
+from counterpoint.data.io.csv_tables import Row, parse_csv, read_text
 from counterpoint.errors import DataError
 from counterpoint.registry import did_you_mean
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from counterpoint.data.clips import ClipTable
+from counterpoint.data.clip_table import ClipTable
 from counterpoint.errors import UnknownNameError
 from counterpoint.registry import Registry, check_options, did_you_mean
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.data.csvfile import read_text
+from counterpoint.data.io.csv_tables import read_text
 from counterpoint.errors import DataError
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from counterpoint._eval_mode import evaluating
 from counterpoint.fusion.base import Joined
 from counterpoint.fusion.late import Late
 from counterpoint.intermediate import Intermediate
-from counterpoint.modes import evaluating
 
 
 class Exchange(Late):

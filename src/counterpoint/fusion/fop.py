@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from counterpoint._eval_mode import evaluating
 from counterpoint.errors import ConfigError
 from counterpoint.functional import unit_rows
 from counterpoint.fusion.base import FUSIONS, Fusion, Joined
 from counterpoint.fusion.superposition import Superposition
 from counterpoint.heads import check_features, create_head
 from counterpoint.intermediate.norm import BatchNorm
-from counterpoint.modes import evaluating
 from counterpoint.registry import check_choice
 
 

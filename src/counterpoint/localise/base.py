@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from counterpoint._eval_mode import evaluating
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.heads import check_dims, check_modalities
 from counterpoint.localise.losses import LOCALISER_LOSSES
 from counterpoint.localise.output import LocaliserOutput
-from counterpoint.modes import evaluating
 from counterpoint.registry import Registry, check_choice, check_options
 
 AUDIO, VISUAL = "audio", "visual"

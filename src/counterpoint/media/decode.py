@@ -11,14 +11,14 @@ from av.packet import Packet
 from av.stream import Stream
 
 from counterpoint.errors import ConfigError, MediaError
+from counterpoint.media.audio import Sound
 from counterpoint.media.clip import MODALITIES, STILLS, DecodedClip, MediaInfo
 from counterpoint.media.faces import FaceTrack, read_landmarks
-from counterpoint.media.plan import Plan
-from counterpoint.media.sight import Sight
-from counterpoint.media.sound import Sound
+from counterpoint.media.read_plan import Plan
+from counterpoint.media.segment import Stretch, decoded, streams_of
 from counterpoint.media.source import CLOCKLESS, Source, opened
 from counterpoint.media.spec import MediaSpec
-from counterpoint.media.stretch import Stretch, decoded, streams_of
+from counterpoint.media.video import Sight
 from counterpoint.registry import did_you_mean
 
 # From here on into a file it is cheaper to seek than to decode what comes before, seconds.

@@ -15,11 +15,11 @@ from av.video.frame import VideoFrame
 
 from counterpoint.errors import ConfigError, MediaError
 from counterpoint.media.clip import MODALITIES, DecodedClip
-from counterpoint.media.plan import Plan
-from counterpoint.media.sight import Scaler
+from counterpoint.media.read_plan import Plan
+from counterpoint.media.segment import Stretch, decoded, streams_of, time_base
 from counterpoint.media.source import CLOCKLESS, Source, opened, picture_span
 from counterpoint.media.spec import MediaSpec
-from counterpoint.media.stretch import Stretch, decoded, streams_of, time_base
+from counterpoint.media.video import Scaler
 
 # A window is open before the first frame that it may want is decoded, seconds; sound's filter wants 0.05 s.
 _AHEAD = 0.2

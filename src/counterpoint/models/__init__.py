@@ -1,6 +1,6 @@
 """Models: encoders, fusion and head put together, by name; and encoders with a localiser."""
 
-from counterpoint.models.given import create_feature_model
+from counterpoint.models.feature_model import create_feature_model
 from counterpoint.models.localisation import LocalisationModel, create_localisation_model
 from counterpoint.models.multimodal import MultimodalModel
 from counterpoint.models.pretrained import Model, from_pretrained

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from counterpoint._eval_mode import evaluating
 from counterpoint.encoders import Encoder
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.localise import Localiser, LocaliserOutput, create_localiser
 from counterpoint.localise.base import VISUAL
+from counterpoint.models.pretrained import BUILDERS, Model
 from counterpoint.models.registry import Options, create_encoders
-from counterpoint.modes import evaluating
+
+NAME = "localisation"  # in config.json, where others have the name of a registered model
 
 
-class LocalisationModel(nn.Module):
+class LocalisationModel(Model):
     """Cuts clips into segments, encodes each, and localises; or localises features that were made before.
 
     Args:
@@ -109,21 +111,6 @@ class LocalisationModel(nn.Module):
         with evaluating(self), torch.no_grad():
             return self.localiser.silenced(self.encode(inputs), keep)
 
-    def save_pretrained(self, folder: str | Path, extra: Mapping[str, Any] | None = None) -> None:
-        """Write ``config.json`` and ``model.safetensors``, which :func:`~counterpoint.models.from_pretrained` reads.
-
-        Args:
-            folder: made where it is missing.
-            extra: what belongs to the model beside its weights (classes, inputs); comes back as ``config["extra"]``.
-
-        Raises:
-            ConfigError: the model was not made by :func:`create_localisation_model`, or `extra` holds what JSON does
-                not know.
-        """
-        from counterpoint.models.pretrained import save_pretrained
-
-        save_pretrained(self, folder, extra)
-
 
 def cut(x: Tensor, segments: int, dim: int) -> Tensor:
     """Equal stretches of an axis as clips of their own: ``(B, ..., N, ...)`` to ``(B * T, ..., N // T, ...)``.
@@ -194,8 +181,11 @@ def create_localisation_model(
         **{m: dict(changes) for m, changes in encoders.items()},
     }
     part = create_localiser(localiser, widths, num_classes, **(localiser_options or {}))
-    return LocalisationModel(made, part, segments, config={"name": "localisation", "options": options})
+    return LocalisationModel(made, part, segments, config={"name": NAME, "options": options})
 
 
 def _width(modality: str, encoder: Encoder) -> int:
     return list(encoder.stage_channels.values())[-1] if modality == VISUAL else encoder.out_features
+
+
+BUILDERS[NAME] = create_localisation_model

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,9 +10,10 @@ from torch import Tensor, nn
 from counterpoint.errors import ConfigError
 from counterpoint.fusion import Fusion, FusionOutput
 from counterpoint.intermediate import Place, Route
+from counterpoint.models.pretrained import Model
 
 
-class MultimodalModel(nn.Module):
+class MultimodalModel(Model):
     """One encoder per modality, parts between their layers if any, and a fusion of their features.
 
     Args:
@@ -81,28 +81,3 @@ class MultimodalModel(nn.Module):
         """Encode and fuse; see :meth:`encode`."""
         output: FusionOutput = self.fusion(self.encode(inputs))
         return output
-
-    def save_pretrained(self, folder: str | Path, extra: Mapping[str, Any] | None = None) -> None:
-        """Write ``config.json`` and ``model.safetensors``.
-
-        Args:
-            folder: made where it is missing.
-            extra: what belongs to the model beside its weights (classes, inputs); comes back as ``config["extra"]``.
-
-        Raises:
-            ConfigError: the model was not made by :func:`create_model`, or `extra` holds what JSON does not know; what
-                stood in the folder is left then.
-        """
-        from counterpoint.models.pretrained import save_pretrained
-
-        save_pretrained(self, folder, extra)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> MultimodalModel:
-        """The model that :meth:`save_pretrained` wrote, in evaluation mode; see :func:`from_pretrained`."""
-        from counterpoint.models.pretrained import from_pretrained
-
-        model = from_pretrained(folder)
-        if not isinstance(model, cls):
-            raise ConfigError(f"{folder} holds a {type(model).__name__}, not a {cls.__name__}")
-        return model

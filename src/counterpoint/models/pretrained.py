@@ -3,28 +3,77 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
+from counterpoint._version import __version__
 from counterpoint.errors import ConfigError
-from counterpoint.models import given
-from counterpoint.models.localisation import LocalisationModel, create_localisation_model
-from counterpoint.models.multimodal import MultimodalModel
-from counterpoint.models.registry import create_model
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-Model = MultimodalModel | LocalisationModel
+
+
+class Model(nn.Module, ABC):
+    """What all models share: they are of modalities, and know how to be saved and made again.
+
+    Attributes:
+        config: ``name`` and ``options`` by which a builder makes this model again, and ``extra``; empty for one that
+            was put together by hand, which cannot be saved by :meth:`save_pretrained`.
+    """
+
+    config: dict[str, Any]
+
+    @property
+    @abstractmethod
+    def modalities(self) -> tuple[str, ...]:
+        """In declared order."""
+
+    @property
+    @abstractmethod
+    def balanced(self) -> dict[str, nn.Module]:
+        """Per modality what it alone passes through, whose gradients a balancer may change."""
+
+    @abstractmethod
+    def encode(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Features per modality."""
+
+    def save_pretrained(self, folder: str | Path, extra: Mapping[str, Any] | None = None) -> None:
+        """Write ``config.json`` and ``model.safetensors``.
+
+        Args:
+            folder: made where it is missing.
+            extra: what belongs to the model beside its weights (classes, inputs); comes back as ``config["extra"]``.
+
+        Raises:
+            ConfigError: the model was put together by hand, or `extra` holds what JSON does not know; what stood in the
+                folder is left then.
+        """
+        save_pretrained(self, folder, extra)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Self:
+        """The model that :meth:`save_pretrained` wrote, in evaluation mode; see :func:`from_pretrained`."""
+        model = from_pretrained(folder)
+        if not isinstance(model, cls):
+            raise ConfigError(f"{folder} holds a {type(model).__name__}, not a {cls.__name__}")
+        return model
+
+
+BUILDERS: dict[str | None, Callable[..., Model]] = {}
+"""``name`` in ``config.json`` -> what makes that model of its ``options``; None: every other name, given first."""
 
 
 def save_pretrained(model: Model, folder: str | Path, extra: Mapping[str, Any] | None = None) -> None:
-    """Write a model; see :meth:`MultimodalModel.save_pretrained`."""
-    from counterpoint import __version__
-
+    """Write a model; see :meth:`Model.save_pretrained`."""
     if not model.config:
         raise ConfigError(
             "only a model made by name (create_model) can be saved with its configuration; save its state_dict"
@@ -47,7 +96,7 @@ def save_pretrained(model: Model, folder: str | Path, extra: Mapping[str, Any] |
 
 
 def from_pretrained(folder: str | Path) -> Model:
-    """The model in a folder that :meth:`MultimodalModel.save_pretrained` wrote, in evaluation mode.
+    """The model in a folder that :meth:`Model.save_pretrained` wrote, in evaluation mode.
 
     Args:
         folder: holds ``config.json`` and ``model.safetensors``.
@@ -73,11 +122,7 @@ def from_pretrained(folder: str | Path) -> Model:
 
 
 def _create(name: str, options: Mapping[str, Any]) -> Model:
-    made: dict[str, Callable[..., Model]] = {
-        "localisation": create_localisation_model,
-        given.NAME: given.create_feature_model,
-    }
-    return made[name](**options) if name in made else create_model(name, **options)
+    return BUILDERS[name](**options) if name in BUILDERS else BUILDERS[None](name, **options)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from counterpoint.encoders import Encoder, create_encoder
 from counterpoint.errors import ConfigError
 from counterpoint.fusion import create_fusion
+from counterpoint.models.fusion_points import Layers, create_places
 from counterpoint.models.multimodal import MultimodalModel
-from counterpoint.models.places import Layers, create_places
+from counterpoint.models.pretrained import BUILDERS
 from counterpoint.registry import Registry, did_you_mean
 
 Options = Mapping[str, Any]
@@ -100,6 +101,9 @@ def create_model(
         **{m: dict(changes) for m, changes in encoders.items()},
     }
     return MultimodalModel(made, joined, places=places, config={"name": name, "options": options})
+
+
+BUILDERS[None] = create_model
 
 
 def create_encoders(name: str, modalities: Sequence[str] | None, changes: Mapping[str, Options]) -> dict[str, Encoder]:

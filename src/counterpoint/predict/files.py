@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from counterpoint._atomic import write_text
 from counterpoint.data.events import Event
 from counterpoint.errors import ConfigError
 from counterpoint.predict.subtitles import srt, webvtt
 from counterpoint.predict.timeline import Timeline
 from counterpoint.registry import did_you_mean
-from counterpoint.training.folder import write_text
 
 _TEXT: dict[str, Callable[[Timeline], str]] = {
     "json": lambda timeline: json.dumps(timeline.to_dict(), indent=2, ensure_ascii=False) + "\n",

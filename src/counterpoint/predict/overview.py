@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from counterpoint.errors import MediaError
 from counterpoint.media.decode import read_clip
-from counterpoint.media.sight import Orientation
 from counterpoint.media.source import opened
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms import create_transform
+from counterpoint.media.video import Orientation
 from counterpoint.media.windows import Windows
 
 _STEP = 0.01  # from one frame of the spectrogram to the next, seconds

@@ -22,10 +22,8 @@ from counterpoint.training.config import (
     LossConfig,
     ModelConfig,
     TrainConfig,
-    from_dict,
-    to_dict,
 )
-from counterpoint.training.yamlfile import read_yaml
+from counterpoint.training.config_io import from_dict, read_yaml, to_dict
 
 METHODS = Path(__file__).parent / "methods"
 _KEYS = ("title", "references", "model", "localise", *COMPOSITION, "search", "paper")

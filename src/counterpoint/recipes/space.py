@@ -8,7 +8,8 @@ from typing import Any
 
 from counterpoint.errors import ConfigError
 from counterpoint.registry import did_you_mean
-from counterpoint.training.config import TrainConfig, flatten, from_dict
+from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_io import flatten, from_dict
 
 
 def check_space(space: Any, where: str) -> None:

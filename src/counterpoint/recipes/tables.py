@@ -10,7 +10,7 @@ from typing import Any
 
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.registry import did_you_mean
-from counterpoint.training.yamlfile import read_yaml
+from counterpoint.training.config_io import read_yaml
 
 TABLES = Path(__file__).parent / "tables"
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from counterpoint.training.config import TrainConfig
+    from counterpoint.training.fit import Run, evaluate, fit, load_run
     from counterpoint.training.module import CounterpointModule
-    from counterpoint.training.run import Run, evaluate, fit, load_run
 
 __all__ = ["CounterpointModule", "Run", "TrainConfig", "evaluate", "fit", "load_run"]
 

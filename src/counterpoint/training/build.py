@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from counterpoint.balance import BALANCERS
-from counterpoint.data.clips import ClipTable
+from counterpoint.data.clip_table import ClipTable
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.fusion import FUSIONS
 from counterpoint.heads import HEADS

@@ -5,15 +5,12 @@ Every part of a model is chosen by its registered name. ``None`` and absent `opt
 
 from __future__ import annotations
 
-import types
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Any
 
+from counterpoint._moved import former_names
 from counterpoint.errors import ConfigError
 from counterpoint.registry import did_you_mean
-
-T = TypeVar("T")
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("constant", "cosine", "step")
@@ -286,57 +283,4 @@ class TrainConfig:
             raise ConfigError(f"localise.segments is {self.localise.segments}; it must be at least 1")
 
 
-def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
-    """A config dataclass from nested mappings, as they come from YAML.
-
-    Args:
-        cls: `TrainConfig` or one of its parts.
-        values: field -> value; absent fields keep their defaults.
-        where: dotted name of the part, for messages.
-
-    Raises:
-        ConfigError: an unknown key (the message proposes the nearest), or a value of another type than the field's.
-    """
-    hints = get_type_hints(cls)
-    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    arguments: dict[str, Any] = {}
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{where or cls.__name__} is {values!r}; it must map names to values")
-    for key, value in values.items():
-        name = f"{where}.{key}" if where else str(key)
-        if key not in known:
-            raise ConfigError(f"There is no option {name!r}.{did_you_mean(str(key), known)}")
-        hint = hints[key]
-        if is_dataclass(hint) and isinstance(hint, type):
-            arguments[key] = from_dict(hint, value, name)
-        else:
-            arguments[key] = _checked(hint, value, name)
-    return cls(**arguments)
-
-
-def _checked(hint: Any, value: Any, name: str) -> Any:
-    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    plain = tuple(get_origin(kind) or kind for kind in kinds)
-    if float in plain and type(value) is int:
-        return float(value)
-    if (isinstance(value, bool) and bool not in plain) or not isinstance(value, plain):
-        wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in plain)
-        raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
-    return dict(value) if isinstance(value, dict) else value
-
-
-def flatten(config: Any) -> dict[str, Any]:
-    """Dotted names to values, e.g. ``{"optim.lr": 0.001}``; dicts of options count as values."""
-    flat: dict[str, Any] = {}
-    for f in fields(config):
-        value = getattr(config, f.name)
-        if is_dataclass(value):
-            flat.update({f"{f.name}.{name}": v for name, v in flatten(value).items()})
-        else:
-            flat[f.name] = value
-    return flat
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """Nested plain dicts: what `from_dict` takes and YAML writes."""
-    return asdict(config)
+__getattr__ = former_names(__name__, dict.fromkeys(("flatten", "from_dict", "to_dict"), "training.config_io"))

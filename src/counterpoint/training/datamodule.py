@@ -12,17 +12,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from counterpoint.data import DATASETS, ClipTable, load_table
-from counterpoint.data.prepare import PreparedClips, Progress, prepare
-from counterpoint.data.splits import draw_split
-from counterpoint.data.torch_dataset import collate
+from counterpoint.data.cache.prepare import PreparedClips, Progress, prepare
+from counterpoint.data.cache.shard_dataset import collate
+from counterpoint.data.splits.draw import draw_split
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
+from counterpoint.training.batch_sampler import Batches
 from counterpoint.training.config import DataConfig
-from counterpoint.training.order import Batches
 
 if TYPE_CHECKING:
-    from counterpoint.data.features import PreparedFeatures
+    from counterpoint.data.features.prepared import PreparedFeatures
 
 Batch = dict[str, Tensor]
 Prepared: TypeAlias = "PreparedClips | PreparedFeatures"
@@ -84,7 +84,7 @@ def prepare_clips(
     segments: int | None = None,
     progress: Progress | None = None,
 ) -> Prepared:
-    """The clips of a table, decoded and cached; see :func:`~counterpoint.data.prepare.prepare`.
+    """The clips of a table, decoded and cached; see :func:`~counterpoint.data.cache.prepare.prepare`.
 
     Args:
         table: as listed.
@@ -103,7 +103,7 @@ def prepare_clips(
             f"{table.name} has clips in which nothing happens, and no class; only task=localise can make use of them"
         )
     if table.features is not None:
-        from counterpoint.data.features import PreparedFeatures
+        from counterpoint.data.features.prepared import PreparedFeatures
 
         return PreparedFeatures(
             table,

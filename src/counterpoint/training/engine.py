@@ -15,12 +15,12 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
+from counterpoint.training.callbacks.balancer_review import Review
+from counterpoint.training.callbacks.checkpoint import Recorder
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.datamodule import ClipData
 from counterpoint.training.module import CounterpointModule
 from counterpoint.training.progress import Display, ShowTraining
-from counterpoint.training.record import Recorder
-from counterpoint.training.review import Review
 
 
 class BeginEpoch(Callback):

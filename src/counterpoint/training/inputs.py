@@ -15,7 +15,7 @@ from counterpoint.media.transforms import TRANSFORMS, create_transform
 from counterpoint.models import MODELS
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import TrainConfig
-from counterpoint.training.told import wrong_kinds_told
+from counterpoint.training.config_errors import wrong_kinds_told
 
 Inputs = dict[str, dict[str, Any]]
 """Modality -> name and options of its transform."""

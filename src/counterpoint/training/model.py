@@ -20,8 +20,8 @@ from counterpoint.models import (
     create_model,
 )
 from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_errors import wrong_kinds_told
 from counterpoint.training.inputs import create_transforms, resolve_inputs
-from counterpoint.training.told import wrong_kinds_told
 
 
 def build_model(

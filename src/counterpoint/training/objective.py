@@ -5,17 +5,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
+from counterpoint._eval_mode import evaluating
 from counterpoint.balance import BALANCERS, Balancer, create_balancer
 from counterpoint.errors import ConfigError
+from counterpoint.fusion import Fusion
 from counterpoint.localise import LOCALISERS, LocaliserOutput
 from counterpoint.losses import create_loss
-from counterpoint.models import LocalisationModel, Model
+from counterpoint.models import LocalisationModel, Model, MultimodalModel
 from counterpoint.training.config import LossConfig, TrainConfig
+from counterpoint.training.config_errors import wrong_kinds_told
 from counterpoint.training.task import Classification, Localisation, Task
-from counterpoint.training.told import wrong_kinds_told
-from counterpoint.training.tryout import try_out
 
 
 def build_task(config: TrainConfig, num_classes: int) -> Task:
@@ -76,8 +78,8 @@ def build_loss(config: TrainConfig, balancer: Balancer | None, model: Model | No
     else:
         with wrong_kinds_told("loss"):
             loss = create_loss(config.loss.name, **config.loss.options)
-    if model is not None:
-        try_out(model.fusion, loss)
+    if isinstance(model, MultimodalModel):
+        _dry_run(model.fusion, loss)
     return loss
 
 
@@ -90,3 +92,24 @@ class _LocaliserLoss:
     def __call__(self, output: LocaliserOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
         del label_smoothing  # the configuration refuses any
         return self.localiser.loss(output, target)
+
+
+def _dry_run(fusion: Fusion, loss: Callable[..., Tensor]) -> None:
+    """Tell now what the first training step would refuse.
+
+    Features of two samples that are zero throughout are fused, and the result evaluated; weights and records stay.
+
+    Some options of parts fit by themselves, but not each other or not features ``(B, D)``: a loss of each modality's
+    own logits and a fusion that has none to learn from, a population of SimAM² that takes in the batch.
+
+    Args:
+        fusion: of the model.
+        loss: of ``(output, target)``.
+
+    Raises:
+        CounterpointError: what the parts say of each other.
+    """
+    like = next(fusion.parameters())
+    features = {name: like.new_zeros(2, width) for name, width in fusion.dims.items()}
+    with evaluating(fusion), torch.enable_grad():
+        loss(fusion(features), torch.zeros(2, dtype=torch.long, device=like.device))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from counterpoint.data.cores import cores
+from counterpoint._cpu import cores
 from counterpoint.errors import ConfigError
 
 T = TypeVar("T", Tensor, nn.Module)

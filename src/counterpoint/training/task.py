@@ -9,8 +9,8 @@ from torch import Tensor
 
 from counterpoint.fusion.output import FusionOutput
 from counterpoint.localise import LocaliserOutput, clip_classes
-from counterpoint.training.event_scores import EventScores
-from counterpoint.training.scores import Scores
+from counterpoint.training.epoch_metrics import Scores
+from counterpoint.training.epoch_metrics_localise import EventScores
 
 Output = FusionOutput | LocaliserOutput
 

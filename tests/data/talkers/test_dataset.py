@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from counterpoint.data import load_table
-from counterpoint.data.clips import ClipTable
+from counterpoint.data.clip_table import ClipTable
 from counterpoint.data.talkers import BACKGROUND, SYLLABLES, clip_facts, render, talkers
 from counterpoint.data.talkers.plan import Settings, make_plan
 from counterpoint.errors import ConfigError, DataError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from counterpoint.commands.options import Parser, explicit_wins
 from counterpoint.errors import ConfigError
-from counterpoint.training.config import DataConfig, from_dict
+from counterpoint.training.config import DataConfig
+from counterpoint.training.config_io import from_dict
 
 SHARED = 1
 """What the process ends with when the sides of a split are not apart."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from counterpoint.analysis.config import CompareConfig
 from counterpoint.commands.options import (
     Parser,
     explicit_wins,
@@ -15,7 +14,8 @@ from counterpoint.commands.options import (
 )
 from counterpoint.commands.runs import COMPARISON, allocate_largely, config_to_resume
 from counterpoint.errors import ConfigError, RunError
-from counterpoint.training.config import from_dict
+from counterpoint.experiments.config import CompareConfig
+from counterpoint.training.config_io import from_dict
 
 
 def main(words: list[str]) -> None:
@@ -40,8 +40,8 @@ def main(words: list[str]) -> None:
     config = from_dict(CompareConfig, leave_out_plumbing(options))
     allocate_largely()
 
-    from counterpoint.analysis.compare import compare as compare_methods
     from counterpoint.commands.show import print_comparison
+    from counterpoint.experiments.compare import compare as compare_methods
     from counterpoint.recipes import load_table
 
     rows = load_table(table).compare["methods"] if table else ()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from counterpoint.commands.options import Parser, explicit_wins
 from counterpoint.commands.runs import allocate_largely, parse_with_own_data
-from counterpoint.training.config import DataConfig, from_dict
+from counterpoint.training.config import DataConfig
+from counterpoint.training.config_io import from_dict
 
 
 def main(words: list[str]) -> None:
@@ -20,9 +21,9 @@ def main(words: list[str]) -> None:
     options, own = parse_with_own_data(parser, explicit_wins(words))
     allocate_largely()
 
+    from counterpoint._atomic import write_json
     from counterpoint.commands.show import print_scores
-    from counterpoint.training.folder import write_json
-    from counterpoint.training.run import evaluate as judge_run
+    from counterpoint.training.fit import evaluate as judge_run
 
     data = from_dict(DataConfig, options["data"], "data")
     scores = judge_run(options["run"], options["split"], data=None if data == own else data)

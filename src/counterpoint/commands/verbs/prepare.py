@@ -6,7 +6,8 @@ from counterpoint.commands.feature_config import FeaturesConfig
 from counterpoint.commands.options import Parser, explicit_wins
 from counterpoint.commands.runs import allocate_largely
 from counterpoint.errors import ConfigError
-from counterpoint.training.config import DataConfig, from_dict, to_dict
+from counterpoint.training.config import DataConfig
+from counterpoint.training.config_io import from_dict, to_dict
 
 
 def main(words: list[str]) -> None:

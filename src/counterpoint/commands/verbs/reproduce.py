@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from counterpoint.analysis.config import CompareConfig
 from counterpoint.commands.options import Parser, explicit_wins, lists_of_words, overrides
 from counterpoint.commands.runs import allocate_largely
 from counterpoint.errors import ConfigError
-from counterpoint.training.config import from_dict, to_dict
+from counterpoint.experiments.config import CompareConfig
+from counterpoint.training.config_io import from_dict, to_dict
 
 if TYPE_CHECKING:
     from counterpoint.recipes import PaperTable

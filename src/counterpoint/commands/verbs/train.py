@@ -8,7 +8,8 @@ from typing import Any
 from counterpoint.commands.options import Parser, explicit_wins, last_value, leave_out_plumbing, overrides
 from counterpoint.commands.runs import RUN, allocate_largely, config_to_resume
 from counterpoint.errors import ConfigError
-from counterpoint.training.config import TrainConfig, from_dict
+from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_io import from_dict
 
 
 def main(words: list[str]) -> None:
@@ -32,10 +33,10 @@ def main(words: list[str]) -> None:
     config.check()
     allocate_largely()
 
-    from counterpoint.analysis.report import write_run_report
     from counterpoint.commands.show import print_run
-    from counterpoint.training.folder import is_main_process
-    from counterpoint.training.run import fit
+    from counterpoint.report.report import write_run_report
+    from counterpoint.training.fit import fit
+    from counterpoint.training.run_dir import is_main_process
 
     run = fit(config, folder, resume=options["resume"], overwrite=options["overwrite"])
     if is_main_process():

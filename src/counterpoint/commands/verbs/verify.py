@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from counterpoint.commands.options import Parser, explicit_wins
 from counterpoint.commands.runs import allocate_largely, parse_with_own_data
-from counterpoint.training.config import DataConfig, from_dict
+from counterpoint.training.config import DataConfig
+from counterpoint.training.config_io import from_dict
 
 
 def main(words: list[str]) -> None:
@@ -27,8 +28,8 @@ def main(words: list[str]) -> None:
     data = from_dict(DataConfig, options["data"], "data")
     allocate_largely()
 
-    from counterpoint.analysis.trial_scores import How
     from counterpoint.commands.verify import number_or_word, verify_and_tell
+    from counterpoint.verify.score_trials import How
 
     cohort, snorm = (number_or_word(options[name]) for name in ("cohort", "snorm"))
     how = How(options["by"], options["modality"], options["crops"], cohort, snorm)

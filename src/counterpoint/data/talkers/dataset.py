@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from counterpoint.data.clips import Clip, ClipTable
-from counterpoint.data.cores import cores
+from counterpoint._cpu import cores
+from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.events import Event, runs
-from counterpoint.data.places import default_root
+from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.talkers.face import FPS, MOUTH, SIZE
 from counterpoint.data.talkers.phones import LOOK_ALIKE, SYLLABLES

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from counterpoint.data.clips import SPLITS
+from counterpoint.data.clip_table import SPLITS
 from counterpoint.data.talkers.phones import SYLLABLES
 from counterpoint.errors import ConfigError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from counterpoint.data.ave_files import CLASSES, KEY
+from counterpoint.data.datasets._ave_files import CLASSES, KEY
 
 _SEGMENTS = 10
 _SHAPES = {"visual": (2, 2, 16), "audio": (8,)}  # of a segment; AVE's are (7, 7, 512) and (128,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from counterpoint.data.cremad import EMOTIONS
+from counterpoint.data.datasets.cremad import EMOTIONS
 from counterpoint.data.tiny.files import write_flash, write_sound, write_video
 
 _TRAIN, _TEST = ("DFA", "IEO", "IOM", "ITH"), ("ITS",)  # sentences that either list has

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from counterpoint.data.fop_features import DIMS
+from counterpoint.data.datasets._fop_files import DIMS
 
 _FILES = {"audio": "voice", "visual": "face"}
 _SPEAKERS, _EACH, _PAIRS = 3, 8, 8

@@ -1,0 +1,162 @@
+"""Modules by their former names, for one minor version: they are found, with a warning that says where they went.
+
+A module that became a package of the same name (``data.features``, ``data.download``, ``data.splits``) still has its
+former names, by :func:`former_names`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+REMOVED_IN = "0.3"
+
+MOVED = {
+    "analysis.beside": "experiments.reproduction_tables",
+    "analysis.compare": "experiments.compare",
+    "analysis.config": "experiments.config",
+    "analysis.det": "report.det_curve",
+    "analysis.embed": "verify.embeddings",
+    "analysis.extract_events": "analysis.extract_localiser",
+    "analysis.figures": "report.figures",
+    "analysis.folds": "experiments.folds",
+    "analysis.gather": "experiments.aggregate",
+    "analysis.history": "report.history",
+    "analysis.page": "report.html",
+    "analysis.plan": "experiments.plan",
+    "analysis.plotting": "report.plotting",
+    "analysis.pool": "experiments.process_pool",
+    "analysis.rehearse": "experiments.dry_run",
+    "analysis.report": "report.report",
+    "analysis.reproduce": "experiments.reproduce",
+    "analysis.results_csv": "report.results_csv",
+    "analysis.runs": "experiments.schedule",
+    "analysis.score": "analysis.metrics",
+    "analysis.search": "experiments.search",
+    "analysis.smoke": "experiments.smoke",
+    "analysis.tables": "report.tables",
+    "analysis.timelines": "report.timelines",
+    "analysis.trial_scores": "verify.score_trials",
+    "analysis.trial_sets": "verify.trial_sets",
+    "analysis.verification": "verify.evaluate",
+    "analysis.watch": "experiments.progress",
+    "analysis.worker": "experiments.worker",
+    "data.ave": "data.datasets.ave",
+    "data.ave_files": "data.datasets._ave_files",
+    "data.clips": "data.clip_table",
+    "data.cores": "_cpu",
+    "data.cremad": "data.datasets.cremad",
+    "data.csvfile": "data.io.csv_tables",
+    "data.decode_worker": "data.cache.decode_worker",
+    "data.decoders": "data.cache.decode_pool",
+    "data.feature_check": "data.features.validate",
+    "data.feature_dataset": "data.features.dataset",
+    "data.feature_folder": "data.datasets.feature_folder",
+    "data.folder": "data.datasets.folder",
+    "data.folds": "data.splits.folds",
+    "data.fop": "data.datasets.fop",
+    "data.fop_features": "data.datasets._fop_files",
+    "data.grid": "data.datasets.grid",
+    "data.grid_words": "data.datasets._grid_words",
+    "data.hdf5": "data.io.hdf5",
+    "data.judge": "data.quality",
+    "data.keys": "data.cache.cache_keys",
+    "data.kinetics_lists": "data.datasets._kinetics_lists",
+    "data.kinetics_sounds": "data.datasets.kinetics_sounds",
+    "data.leaks": "data.splits.leaks",
+    "data.mediafiles": "data.io.media_files",
+    "data.places": "data.io.paths",
+    "data.prepare": "data.cache.prepare",
+    "data.ravdess": "data.datasets.ravdess",
+    "data.records": "data.download.zenodo_records",
+    "data.shards": "data.cache.shards",
+    "data.shuu": "data.datasets.shuu",
+    "data.split_lists": "data.splits.published",
+    "data.ssw60": "data.datasets.ssw60",
+    "data.torch_dataset": "data.cache.shard_dataset",
+    "data.transfer": "data.download.http",
+    "data.unpack": "data.download.unzip",
+    "data.vggsound": "data.datasets.vggsound",
+    "data.videos": "data.datasets.videos",
+    "data.voxceleb": "data.datasets.voxceleb",
+    "data.voxfiles": "data.datasets._voxceleb_files",
+    "data.write_features": "data.features.writer",
+    "kinds": "_typecheck",
+    "media.plan": "media.read_plan",
+    "media.sight": "media.video",
+    "media.sound": "media.audio",
+    "media.stretch": "media.segment",
+    "models.given": "models.feature_model",
+    "models.places": "models.fusion_points",
+    "modes": "_eval_mode",
+    "training.encode": "extraction.encode",
+    "training.event_scores": "training.epoch_metrics_localise",
+    "training.folder": "training.run_dir",
+    "training.judge": "training.evaluate",
+    "training.order": "training.batch_sampler",
+    "training.record": "training.callbacks.checkpoint",
+    "training.review": "training.callbacks.balancer_review",
+    "training.run": "training.fit",
+    "training.scores": "training.epoch_metrics",
+    "training.told": "training.config_errors",
+    "training.weights": "extraction.weights",
+    "training.yamlfile": "training.config_io",
+}
+"""Former name -> name, both below ``counterpoint``."""
+
+
+class _Former(MetaPathFinder, Loader):
+    """Finds a module under its former name; it is the same module."""
+
+    _own: ModuleSpec | None = None
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """A spec for former names; None for all others."""
+        package, _, name = fullname.partition(".")
+        if package != "counterpoint" or name not in MOVED:
+            return None
+        return importlib.util.spec_from_loader(fullname, type(self)())
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module under its own name, imported if need be."""
+        new = f"counterpoint.{MOVED[spec.name.partition('.')[2]]}"
+        _warn(spec.name, new, stacklevel=2)
+        module = importlib.import_module(new)
+        self._own = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It has been run under its own name, and keeps the spec that it has from there."""
+        module.__spec__ = self._own
+
+
+def install() -> None:
+    """Let former names be found; once."""
+    if not any(isinstance(finder, _Former) for finder in sys.meta_path):
+        sys.meta_path.append(_Former())
+
+
+def former_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """A ``__getattr__`` for a package that was a module: name -> module below the package that has it now."""
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        new = f"counterpoint.{homes[name]}"
+        _warn(f"{package}.{name}", f"{new}.{name}", stacklevel=3)
+        return getattr(importlib.import_module(new), name)
+
+    return get
+
+
+def _warn(old: str, new: str, stacklevel: int) -> None:
+    warnings.warn(f"{old} is now {new}; the former name goes in {REMOVED_IN}", DeprecationWarning, stacklevel + 1)

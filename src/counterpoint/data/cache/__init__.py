@@ -1,0 +1,1 @@
+"""Clips decoded once into shards, and read from there."""

@@ -1,0 +1,71 @@
+"""Which files, and which stretch of them, each clip of a table is decoded from."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+from counterpoint.data.cache.shards import File, Key
+from counterpoint.data.clip_table import Clip, ClipTable
+from counterpoint.data.io.csv_tables import is_lfs_pointer
+
+_LFS_BYTES = 1024  # pointers are smaller; larger files need not be opened to know
+
+
+def keys_of(table: ClipTable, modalities: Sequence[str]) -> tuple[dict[str, Key], dict[str, str]]:
+    """What each clip of a table is decoded from, with its files as they are now.
+
+    Args:
+        table: the clips.
+        modalities: what is wanted of them.
+
+    Returns:
+        Clip id -> key, and clip id -> reason for files that need not be opened to know that they are no media.
+    """
+    keys: dict[str, Key] = {}
+    failed: dict[str, str] = {}
+    look = functools.cache(_look_at)  # several clips may be stretches of one file
+    for clip in table.clips:
+        keys[clip.id] = Key(
+            *look(clip.path)[0],
+            start=float(clip.start),
+            end=None if clip.end is None else float(clip.end),
+            sound=None if clip.sound is None else look(clip.sound)[0],
+            landmarks=None if clip.landmarks is None else look(clip.landmarks)[0],
+            landmarks_size=clip.landmarks_size,
+        )
+        for what, path in _needed(clip, modalities):
+            if reason := look(path)[1]:
+                failed.setdefault(clip.id, f"its {what} {path.name}: {reason}" if what else reason)
+    return {clip: key for clip, key in keys.items() if clip not in failed}, failed
+
+
+def _needed(clip: Clip, modalities: Sequence[str]) -> Generator[tuple[str, Path]]:
+    """The files that must be there, and what each is beside the clip's own."""
+    if "visual" in modalities or clip.sound is None:
+        yield "", clip.path
+    if "audio" in modalities and clip.sound is not None:
+        yield "sound", clip.sound
+    if "visual" in modalities and clip.landmarks is not None:
+        yield "landmarks", clip.landmarks
+
+
+def _look_at(path: Path) -> tuple[File, str]:
+    """A file, and why it cannot be used, if so."""
+    name = str(path.absolute())
+    missing = File(name, -1, 0)
+    try:
+        stat = path.stat()
+        file = File(name, stat.st_size, stat.st_mtime_ns)
+        if path.is_dir():
+            return missing, "it is a folder, not a file"
+        if stat.st_size == 0:
+            return file, "the file is empty"
+        if stat.st_size < _LFS_BYTES and is_lfs_pointer(path):
+            return file, "it is a Git LFS pointer, not the file itself; run `git lfs pull`"
+    except FileNotFoundError:
+        return missing, "the file is missing"
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        return missing, f"the file cannot be opened ({getattr(error, 'strerror', None) or error})"
+    return file, ""

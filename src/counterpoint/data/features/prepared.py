@@ -1,0 +1,134 @@
+"""Clips that are features already: rows of HDF5 files, read as they are needed and never the whole file at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from counterpoint.data.clip_table import Clip, ClipTable
+from counterpoint.data.events import segment_classes
+from counterpoint.data.feature_rows import Features
+from counterpoint.data.features.validate import Source, bad_rows
+from counterpoint.data.io.paths import cache_root
+from counterpoint.data.quality import check_max_bad, judge, usable_clips
+from counterpoint.errors import ConfigError, DataError
+from counterpoint.registry import did_you_mean
+
+if TYPE_CHECKING:
+    from counterpoint.data.features.dataset import FeatureDataset
+    from counterpoint.media.spec import MediaSpec
+
+
+class PreparedFeatures:
+    """A table of features, checked; what :class:`~counterpoint.data.cache.prepare.PreparedClips` is for media.
+
+    A clip without a row in some modality, or with a row that holds NaN or infinite values, is set aside with its
+    reason. For the latter each dataset has to be read through once: those of at most
+    :data:`~counterpoint.data.features.validate.SMALL_BYTES` are, a larger one (AVE's visual features) only with
+    ``check=True``, which ``counterpoint prepare`` sets. What was found is remembered in the cache until the file
+    changes. Unchecked rows are looked at when a batch is read, and a bad one is then an error that names the clip.
+
+    Args:
+        table: with features and events.
+        modalities: these alone; None: all that the table has.
+        max_bad: share of unusable clips, 0 to 1, above which the table is refused; includes ``table.refused``.
+        check: read every row once, whatever the size of the files; False: none; None: small files.
+        cache: folder where it is remembered; None: ``$COUNTERPOINT_CACHE`` or ``~/.cache/counterpoint``.
+        progress: called with (rows read, rows to read) while rows are checked.
+
+    Attributes:
+        table: as given.
+        spec: the table's; of it only the length of a clip counts.
+        modalities: what the clips have.
+        set_aside: clip id -> why it is not used.
+        decoded: 0: nothing is.
+        segments: T, and clips have a class for each; None: one vector and one class for a whole clip.
+
+    Raises:
+        DataError: the files are missing, damaged or of another shape; or too many clips cannot be used.
+        ConfigError: a value outside its range, or a modality that the table does not have.
+    """
+
+    decoded = 0
+
+    def __init__(
+        self,
+        table: ClipTable,
+        *,
+        modalities: Sequence[str] | None = None,
+        max_bad: float = 0.05,
+        check: bool | None = None,
+        cache: str | Path | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        check_max_bad(max_bad)
+        if table.features is None or (table.events is None and table.features.segments is not None):
+            raise DataError(f"{table.name} is not a table of features with events")
+        self.table = table
+        self.features = _only(table.features, modalities)
+        self.modalities = self.features.modalities
+        self.segments = self.features.segments
+        folder = cache_root() if cache is None else Path(cache).expanduser()
+        bad = bad_rows(self.features.sources, folder / "features", check, progress)
+        self.set_aside = dict(table.refused)
+        for clip in table.clips:
+            if clip.id not in self.set_aside and (reason := self._why_not(clip.id, bad)):
+                self.set_aside[clip.id] = reason
+        self._usable = {clip.id for clip in table.clips} - self.set_aside.keys()
+        judge(table, self._usable, self.set_aside, max_bad)
+
+    @property
+    def spec(self) -> MediaSpec:
+        """The table's."""
+        return self.table.media
+
+    def clips(self, split: str) -> Sequence[Clip]:
+        """The usable clips of a split, in table order.
+
+        Raises:
+            DataError: there is no such split, or it is empty.
+        """
+        return usable_clips(self.table, self._usable, split)
+
+    def split(self, split: str) -> FeatureDataset:
+        """The usable clips of a split as a torch dataset.
+
+        Raises:
+            DataError: there is no such split, or it is empty.
+        """
+        from counterpoint.data.features.dataset import FeatureDataset
+
+        clips = self.clips(split)
+        if self.segments is None:
+            return FeatureDataset(clips, self.features, [clip.label for clip in clips])
+        assert self.table.events is not None
+        events = self.table.events
+        each = [(events.get(clip.id, ()), _seconds(clip, self.spec.seconds)) for clip in clips]
+        targets = [segment_classes(found, length, self.segments, self.table.background) for found, length in each]
+        return FeatureDataset(clips, self.features, targets)
+
+    def _why_not(self, clip: str, bad: Mapping[Source, Mapping[int, str]]) -> str:
+        for modality, rows in self.features.rows.items():
+            row = rows.get(clip)
+            if row is None:
+                return f"it has no {modality} features"
+            source = (row.path, row.dataset)
+            if not 0 <= row.row < self.features.sources[modality][source]:
+                return f"{row.path.name} has {self.features.sources[modality][source]} rows, so none for this clip"
+            if reason := bad.get(source, {}).get(row.row):
+                return f"its {modality} features ({row.path.name}, row {row.row}): {reason}"
+        return ""
+
+
+def _only(features: Features, modalities: Sequence[str] | None) -> Features:
+    if modalities is None:
+        return features
+    for modality in modalities:
+        if modality not in features.rows:
+            raise ConfigError(f"There are no features {modality!r}.{did_you_mean(modality, features.rows)}")
+    return Features({name: rows for name, rows in features.rows.items() if name in modalities})
+
+
+def _seconds(clip: Clip, usual: float) -> float:
+    return usual if clip.end is None else clip.end - clip.start

@@ -1,0 +1,252 @@
+"""Writes the folder of the dataset ``features``, clip by clip, so that whatever interrupts it costs one clip.
+
+Until all clips are through, the rows stand in ``unfinished.h5``, which has room for every clip from the beginning: its
+structure does not change any more, so a process that is killed cannot damage it. ``unfinished.csv`` says which rows
+are written. The files that a reader looks for appear at the end.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib
+import io
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.data.clip_table import Clip, ClipTable
+from counterpoint.data.datasets.feature_folder import CLIPS, EVENTS, FEATURES
+from counterpoint.data.io.csv_tables import parse_csv, read_text
+from counterpoint.errors import DataError
+
+SET_ASIDE = "set_aside.csv"
+_ROWS, _JOURNAL = "unfinished.h5", "unfinished.csv"
+_OURS = (_ROWS, _JOURNAL, FEATURES, CLIPS, EVENTS, SET_ASIDE)
+
+Features = Mapping[str, NDArray[np.float32]]
+
+
+class FeatureWriter:
+    """The folder while it is written; a context manager that keeps the file open.
+
+    Args:
+        folder: made where it is missing; one that was begun with the same arguments goes on.
+        table: the clips, and what happens in them.
+        seconds: length of a clip.
+        made_by: modality -> what encodes it, in a few words; stands in the folder for whoever reads it.
+        setting: everything else that the numbers depend on, as JSON knows it.
+        overwrite: remove what is there.
+
+    Attributes:
+        folder: as given.
+        done: clip id -> why it was set aside; empty where its features are written. Of a finished folder, all clips.
+
+    Raises:
+        DataError: the folder holds features of other clips or made in another way, or something else; the file is
+            damaged, or another process writes it.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        table: ClipTable,
+        seconds: float,
+        made_by: Mapping[str, str],
+        setting: Mapping[str, Any],
+        *,
+        overwrite: bool = False,
+    ) -> None:
+        table = table.within(seconds)
+        self.folder, self.table, self.seconds = Path(folder), table, seconds
+        self._made_by = json.dumps(dict(made_by))
+        self._setting: dict[str, Any] = json.loads(json.dumps({**setting, "clips": _digest(table), "seconds": seconds}))
+        self._row = {clip.id: k for k, clip in enumerate(table.clips)}
+        if overwrite:
+            for name in _OURS:
+                (self.folder / name).unlink(missing_ok=True)
+        self.done: dict[str, str] = {}
+        self.finished = (self.folder / FEATURES).is_file()
+        self._file = self._open()
+        if self.finished:
+            self.done = {clip.id: "" for clip in table.clips} | _read_reasons(self.folder / SET_ASIDE)
+            for name in (_ROWS, _JOURNAL):  # of one who was killed in the very last moment
+                (self.folder / name).unlink(missing_ok=True)
+        elif (self.folder / _JOURNAL).is_file():
+            self.done = _read_reasons(self.folder / _JOURNAL)
+        self.done |= {clip.id: table.refused[clip.id] for clip in table.clips if clip.id in table.refused}
+
+    def _open(self) -> Any:
+        h5py = importlib.import_module("h5py")
+        path = self.folder / (FEATURES if self.finished else _ROWS)
+        new = not path.exists()
+        if new and self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            raise DataError(f"{self.folder} holds something else; name a folder that is empty or not there")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            file = h5py.File(path, "w" if new else "r" if self.finished else "r+")
+        except BlockingIOError:
+            raise DataError(f"{path}: another process writes it") from None
+        except OSError as error:
+            raise DataError(f"{path} is damaged ({error}); --overwrite begins anew") from None
+        if new:
+            file.attrs["encoders"], file.attrs["setting"] = self._made_by, json.dumps(self._setting)
+            file.flush()
+            return file
+        try:
+            self._require_same(json.loads(file.attrs.get("setting", "{}")), path)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _require_same(self, before: Mapping[str, Any], path: Path) -> None:
+        then, now = dict(_flat(before)), dict(_flat(self._setting))
+        for name in {**then, **now}:
+            if then.get(name) == now.get(name):
+                continue
+            what = f"{name} was {then.get(name)!r} and is now {now.get(name)!r}"
+            if name == "clips":
+                what = "the clips are others now"
+            raise DataError(f"{path} was made in another way: {what}. Name another folder, or give --overwrite")
+
+    def __enter__(self) -> FeatureWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    @property
+    def pending(self) -> list[Clip]:
+        """The clips that are neither written nor set aside, in table order."""
+        return [clip for clip in self.table.clips if clip.id not in self.done]
+
+    def write(self, clip: str, features: Features) -> None:
+        """Keep the features of a clip: modality -> float32 ``(T, ...)``, of one shape for all clips.
+
+        Raises:
+            DataError: the disk has no room for all clips.
+        """
+        for modality, values in features.items():
+            if modality not in self._file:
+                self._make_room(modality, values.shape)
+            self._file[modality][self._row[clip]] = values
+        self._file.flush()
+        self._note(clip, "")
+
+    def set_aside(self, clip: str, reason: str) -> None:
+        """Go without a clip."""
+        self._note(clip, " ".join(reason.split()))
+
+    def finish(self) -> None:
+        """Write the tables, and make the features a dataset; there must be no pending clip.
+
+        Raises:
+            DataError: no clip could be used.
+        """
+        written = [clip for clip in self.table.clips if not self.done[clip.id]]
+        if not written:
+            first = next(iter(self.done.items()), ("", "there are none"))
+            raise DataError(f"{self.table.name}: no clip can be used, e.g. {first[0]} {first[1]}")
+        reasons = {**self.table.refused, **{clip: reason for clip, reason in self.done.items() if reason}}
+        self._table(SET_ASIDE, ("clip", "reason"), reasons.items())
+        names = (*self.table.classes, "")
+        rows = [(c.id, names[c.label], f"{self.seconds:.10g}", c.split, c.group or "") for c in written]
+        self._table(CLIPS, ("clip", "class", "seconds", "split", "group"), rows)
+        if self.table.events is not None:
+            self._table(EVENTS, ("clip", "start", "end", "class"), _events(self.table, written))
+        rows_of = self.folder / _ROWS
+        if len(written) < len(self.table.clips):
+            rows_of = self._copied([self._row[clip.id] for clip in written])
+        self._file.close()
+        rows_of.replace(self.folder / FEATURES)
+        for name in (_ROWS, _JOURNAL):
+            (self.folder / name).unlink(missing_ok=True)
+        self.finished = True
+
+    def _make_room(self, modality: str, shape: tuple[int, ...]) -> None:
+        whole = (len(self.table.clips), *shape)
+        needed, free = 4 * int(np.prod(whole)), shutil.disk_usage(self.folder).free
+        if needed > free:
+            raise DataError(
+                f"The {modality} features of {len(self.table.clips)} clips need {needed / 1e9:.1f} GB, but "
+                f"{self.folder} has {free / 1e9:.1f} GB left. Make room, or name another folder"
+            )
+        _dataset(self._file, modality, whole)
+
+    def _copied(self, rows: Sequence[int]) -> Path:
+        """These rows alone, copied one by one into another file."""
+        part = self.folder / f"{_ROWS}.part"
+        with importlib.import_module("h5py").File(part, "w") as file:
+            for name, value in self._file.attrs.items():
+                file.attrs[name] = value
+            for modality, data in self._file.items():
+                kept = _dataset(file, modality, (len(rows), *data.shape[1:]))
+                for k, row in enumerate(rows):
+                    kept[k] = data[row]
+        return part
+
+    def _note(self, clip: str, reason: str) -> None:
+        path = self.folder / _JOURNAL
+        new = not path.exists()
+        with path.open("a", newline="", encoding="utf-8") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            if new:
+                rows.writerow(("clip", "reason"))
+            rows.writerow((clip, reason))
+        self.done[clip] = reason
+
+    def _table(self, name: str, columns: Sequence[str], rows: Any) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+        part = self.folder / f"{name}.part"
+        part.write_text(text.getvalue(), encoding="utf-8")
+        part.replace(self.folder / name)
+
+
+def _dataset(file: Any, name: str, shape: tuple[int, ...]) -> Any:
+    """A dataset whose place in the file is settled now, and filled later."""
+    h5py = importlib.import_module("h5py")
+    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    made = file.create_dataset(name, shape, np.float32, dcpl=layout)
+    file.flush()
+    return made
+
+
+def _read_reasons(path: Path) -> dict[str, str]:
+    """Clip id -> reason; of a last line that was cut off by a kill, nothing."""
+    text = read_text(path)
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        path.write_text(whole, encoding="utf-8")
+    return {row["clip"]: row["reason"] for row in parse_csv(whole, str(path), ("clip", "reason"))} if whole else {}
+
+
+def _events(table: ClipTable, clips: Sequence[Clip]) -> Iterator[tuple[str, str, str, str]]:
+    for clip in clips:
+        for event in (table.events or {}).get(clip.id, ()):
+            yield clip.id, f"{event.start:.10g}", f"{event.end:.10g}", table.classes[event.label]
+
+
+def _digest(table: ClipTable) -> str:
+    """Of what the rows are: which clips, in which order, which stretch of their files."""
+    rows = [(clip.id, clip.path.name, clip.start, clip.end) for clip in table.clips]
+    return hashlib.sha256(json.dumps([table.name, rows]).encode()).hexdigest()[:16]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -1,0 +1,1 @@
+"""Files that datasets are listed from: tables, HDF5, media, and where things are."""

@@ -1,0 +1,99 @@
+"""Reads HDF5 files so that what is wrong with one is said: which file, which dataset in it, what to do."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from counterpoint.data.io.csv_tables import is_lfs_pointer
+from counterpoint.errors import DataError
+from counterpoint.registry import did_you_mean
+
+
+def open_hdf5(path: Path) -> Any:
+    """An ``h5py.File``, for reading; h5py is imported here and not before.
+
+    Raises:
+        DataError: the file is missing, is no HDF5 file, or is damaged or not complete; or h5py is not installed.
+    """
+    try:
+        h5py = importlib.import_module("h5py")
+    except ImportError as error:
+        raise DataError(f"{path}: HDF5 files need h5py ({error}); `pip install h5py`") from None
+    try:
+        return h5py.File(path, "r")
+    except FileNotFoundError:
+        raise DataError(f"{path}: the file is missing") from None
+    except OSError as error:
+        raise DataError(f"{path}: {_why_not_open(path, error)}") from None
+
+
+def find_dataset(file: Any, path: Path, name: str) -> Any:
+    """The dataset `name` of an open file.
+
+    Raises:
+        DataError: there is none of that name; the message says which there are.
+    """
+    found: list[str] = []
+    file.visititems(lambda key, item: found.append(key) if hasattr(item, "shape") else None)
+    if name not in found:
+        raise DataError(f"{path}: it has no dataset {name!r}.{did_you_mean(name, found)}")
+    return file[name]
+
+
+@contextmanager
+def opened(path: Path, name: str) -> Iterator[Any]:
+    """One dataset of a file, for as long as the block lasts.
+
+    Raises:
+        DataError: as :func:`open_hdf5` and :func:`find_dataset`; or what is read in the block is damaged.
+    """
+    with open_hdf5(path) as file:
+        data = find_dataset(file, path, name)
+        try:
+            yield data
+        except OSError as error:
+            raise DataError(f"{path}: dataset {name!r} is damaged ({error}); get the file again") from None
+
+
+def read_numbers(path: Path, name: str, axes: tuple[str, ...]) -> NDArray[Any]:
+    """A whole small dataset of numbers, e.g. labels.
+
+    Args:
+        path: of the file.
+        name: of the dataset in it.
+        axes: what its axes are, for the message where their number is another.
+
+    Raises:
+        DataError: it is not there, is damaged, has other axes, or holds no finite numbers.
+    """
+    with opened(path, name) as data:
+        if data.dtype.kind not in "iufb":
+            raise DataError(f"{path}: dataset {name!r} holds {data.dtype}, not numbers")
+        if len(data.shape) != len(axes):
+            raise DataError(f"{path}: dataset {name!r} has the shape {data.shape}; it must be ({', '.join(axes)})")
+        numbers: NDArray[Any] = data[()]
+    if not np.isfinite(numbers).all():
+        raise DataError(f"{path}: dataset {name!r} has values that are not finite")
+    return numbers
+
+
+def _why_not_open(path: Path, error: OSError) -> str:
+    try:
+        if path.is_dir():
+            return "it is a folder, not a file"
+        if path.stat().st_size == 0:
+            return "the file is empty"
+        if is_lfs_pointer(path):
+            return "it is a Git LFS pointer, not the file itself; run `git lfs pull`"
+    except OSError as cause:
+        return f"it cannot be opened ({cause.strerror or cause})"
+    if "truncated" in str(error):
+        return "the file is not complete, its end is missing; get it again"
+    return f"it is no HDF5 file, or a damaged one ({error})"

@@ -1,0 +1,219 @@
+"""Several methods under one protocol: search, train, test once, take apart, compare."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from counterpoint import _atomic
+from counterpoint.analysis.results import Comparison, Failure, RunResult
+from counterpoint.data import SPLITS
+from counterpoint.errors import RunError
+from counterpoint.experiments.aggregate import collect, protocol, with_differences
+from counterpoint.experiments.config import CompareConfig
+from counterpoint.experiments.dry_run import modalities_of, rehearse
+from counterpoint.experiments.folds import Fold, check_tables, folds_of, with_fold
+from counterpoint.experiments.plan import (
+    ALONE,
+    Entry,
+    baseline_of,
+    check,
+    check_changes,
+    plan_alone,
+    plan_methods,
+    plan_search,
+)
+from counterpoint.experiments.process_pool import Pool
+from counterpoint.experiments.progress import Watch
+from counterpoint.experiments.schedule import failure, final_task, run_all, search_settings
+from counterpoint.experiments.worker import run_task
+from counterpoint.report.report import write_report
+from counterpoint.report.results_csv import write_csv
+from counterpoint.training import run_dir as files
+from counterpoint.training.build import count_segments
+from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict
+from counterpoint.training.datamodule import Prepared, list_clips, media_spec, prepare_clips
+from counterpoint.training.precision import require_device
+from counterpoint.training.progress import Display
+
+CONFIG, RESULTS = files.COMPARISON, "results.json"
+
+_FREE_TO_CHANGE = {"methods", "seeds", "folds", "baseline", "probe", ALONE, "jobs"}
+_FREE_TO_CHANGE |= {f"base.{name}" for name in (*files.FREE_TO_CHANGE, "seed")}
+
+
+def compare(
+    config: CompareConfig,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    rows: Sequence[str] = (),
+    progress: bool = True,
+) -> Comparison:
+    """Train every method with every seed under one protocol, and find what each does with each modality.
+
+    Writes ``compare.yaml``, ``results.json``, ``results.csv``, ``results_per_seed.csv`` and ``report.html`` into
+    `folder`, and every run into ``<method>/seed<k>`` below it (``alone/<modality>/seed<k>`` for single modalities,
+    ``<method>/search/trial<k>`` for the search; with folds, into ``fold<k>`` below the seed). Validation data choose
+    epochs and settings; test data are used for the chosen runs alone, after that.
+
+    Args:
+        config: what to compare.
+        folder: of the comparison; made here.
+        resume: go on with an interrupted comparison; finished runs are not repeated. Methods, seeds and folds may be
+            added.
+        overwrite: remove a comparison that is there already, once names, options and data of the new one are found
+            right.
+        rows: recipes besides the methods that ``changes`` may be meant for: of a table of which only some are compared.
+        progress: show progress on standard error.
+
+    Returns:
+        What was found. A run that failed is among its ``failures``, and does not end the others.
+
+    Raises:
+        RunError: the folder holds a comparison already (or, with `resume`, one under another protocol; with
+            `overwrite`, something that is no comparison).
+        CounterpointError: names, options or data are wrong.
+        KeyboardInterrupt: on Ctrl-C; finished epochs and runs are kept.
+    """
+    began = time.perf_counter()
+    folder = Path(folder)
+    check(config)
+    require_device(config.base.accelerator, config.base.devices)
+    files.require_one_intent(resume, overwrite)
+    entries = plan_methods(config, folder)
+    if not (resume and (folder / CONFIG).is_file()):  # with methods left out, what was begun goes on as it was
+        check_changes(config, rows)
+    if overwrite:
+        files.require_removable(folder, CONFIG)
+    else:
+        _require_place(folder, config, resume)
+    modalities = modalities_of(config.base, entries)
+    of_base = modalities_of(config.base)
+    if config.alone and len(of_base) > 1:
+        entries += [plan_alone(config, folder, modality) for modality in of_base]
+    settings = {entry.folder: plan_search(entry, config) for entry in entries}  # refuses a space that is too small
+    rehearse(entries, settings)
+    clips = _prepare(config, entries, settings, modalities, progress)
+    if overwrite:
+        files.remove_run(folder, CONFIG)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_config(folder, config)
+
+    runs: dict[tuple[str, str], list[RunResult]] = {}
+    failures: list[Failure] = []
+    finals = len(config.seeds) * len(clips)  # runs per entry
+    total = len(entries) * (config.search_trials + finals)
+    at_once = len(entries) * max(config.search_trials, finals)  # more jobs would only take threads away
+    with Watch(total, progress) as watch, Pool(run_task, jobs=min(config.jobs, at_once)) as pool:
+        if config.search_trials:
+            search_settings(entries, settings, config, pool, watch, failures)
+        tasks = []
+        for seed in config.seeds:
+            for fold in clips:
+                tasks += [final_task(entry, seed, fold, config) for entry in entries if not entry.failed]
+        for task, result, error in run_all(tasks, pool, watch):
+            if error is not None:
+                failures.append(failure(task, error, folder))
+            elif isinstance(result, RunResult):
+                placed = replace(result, folder=str(task.folder.relative_to(folder)), fold=task.fold)
+                runs.setdefault((task.kind, task.name), []).append(placed)
+
+    table = next(iter(clips.values())).table
+    comparison = Comparison(
+        folder=folder,
+        dataset=table.name,
+        classes=tuple(table.classes),
+        modalities=modalities,
+        baseline=baseline_of(config, entries),
+        methods=collect("method", entries, runs, modalities, folder, list(clips)),
+        alone=collect(ALONE, entries, runs, modalities, folder, list(clips)),
+        failures=tuple(failures),
+        protocol=protocol(config, clips, time.perf_counter() - began),
+        folds=tuple(config.folds),
+    )
+    comparison = with_differences(comparison)
+    _atomic.write_json(folder / RESULTS, comparison.to_dict())
+    write_csv(comparison, folder)
+    write_report(comparison)
+    return comparison
+
+
+def read_compare_config(folder: str | Path) -> CompareConfig:
+    """The configuration of a comparison, as ``compare.yaml`` in its folder has it.
+
+    Raises:
+        RunError: the folder holds no comparison.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise RunError(f"{folder} is not a comparison: it has no {CONFIG}")
+    return from_dict(CompareConfig, read_yaml(path))
+
+
+def _require_place(folder: Path, config: CompareConfig, resume: bool) -> None:
+    files.require_no_other(folder, "comparison", files.CONFIG)
+    if not (folder / CONFIG).exists():
+        return
+    if not resume:
+        raise RunError(
+            f"{folder} holds a comparison already. Continue it with --resume, or give the new one another name"
+        )
+    before, now = flatten(read_compare_config(folder)), flatten(config)
+    changed = [key for key in now if now[key] != before[key] and key not in _FREE_TO_CHANGE]
+    if config.search_trials and now["seeds"][0] != before["seeds"][0]:
+        changed.append("seeds")  # the search was with the first of them
+    if now["folds"][:1] != before["folds"][:1] and (config.search_trials or not (now["folds"] and before["folds"])):
+        changed.append("folds")
+    if changed:
+        pairs = ", ".join(f"{key} (was {before[key]!r}, now {now[key]!r})" for key in changed)
+        raise RunError(
+            f"{folder} was started under another protocol: {pairs}. Resume it with the same options, or give the "
+            "changed comparison another name"
+        )
+
+
+def _prepare(
+    config: CompareConfig,
+    entries: Sequence[Entry],
+    settings: dict[Path, list[dict[str, Any]]],
+    modalities: tuple[str, ...],
+    progress: bool,
+) -> dict[Fold, Prepared]:
+    """List, render and decode once before the runs, so that unreadable data are told before anything is trained.
+
+    Between the two, when the shape of clips is known, parts that do not fit it are told.
+    """
+    source, localise = config.base.data, config.base.task == "localise"
+    clips: dict[Fold, Prepared] = {}
+    with Display(progress) as display:
+        tables = {
+            fold: list_clips(with_fold(config.base, fold).data, display.callback("render"), events=localise)
+            for fold in folds_of(config)
+        }
+        check_tables(tables)
+        for table in tables.values():
+            rehearse(entries, settings, table, media_spec(table, source.media))
+            break  # all folds have the same classes and shape
+        for fold, table in tables.items():
+            clips[fold] = prepare_clips(
+                table,
+                source,
+                media_spec(table, source.media),
+                modalities,
+                segments=count_segments(config.base, table),
+                progress=display.callback("decode"),
+            )
+            for split in SPLITS:
+                clips[fold].clips(split)  # an empty one is told now, and not by every run
+    return clips
+
+
+def _write_config(folder: Path, config: CompareConfig) -> None:
+    import yaml
+
+    _atomic.write_text(folder / CONFIG, yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))

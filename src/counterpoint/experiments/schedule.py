@@ -1,0 +1,115 @@
+"""The runs of a comparison: trials of the search, and the runs that are reported; finished ones are not repeated."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from counterpoint import _atomic
+from counterpoint.analysis.results import Failure, RunResult, Trial
+from counterpoint.experiments.config import CompareConfig
+from counterpoint.experiments.folds import Fold, folds_of, with_fold
+from counterpoint.experiments.plan import ALONE, Entry, apply_setting
+from counterpoint.experiments.process_pool import Pool
+from counterpoint.experiments.progress import Watch
+from counterpoint.experiments.worker import RunTask, finished
+from counterpoint.training import run_dir as files
+from counterpoint.training.config import TrainConfig
+
+SEARCH = "search.json"
+
+Runs = Pool[RunTask, RunResult | dict[str, float]]
+
+
+def final_task(entry: Entry, seed: int, fold: Fold, config: CompareConfig) -> RunTask:
+    """A run of the chosen setting. If the search's chosen trial was that very run, its folder is taken over."""
+    folder = entry.folder / f"seed{seed}"
+    folder = folder if fold is None else folder / f"fold{fold}"
+    task = RunTask(entry.name, entry.kind, folder, _run_config(entry.config, seed, fold), config.probe, fold)
+    if config.search_trials and (seed, fold) == _of_search(config) and not folder.exists():
+        for trial in sorted((entry.folder / "search").glob("trial*")):
+            if files.read_result(trial) is not None and files.read_config(trial) == task.config:
+                part = folder.with_name(f"{folder.name}.part")
+                shutil.rmtree(part, ignore_errors=True)
+                shutil.copytree(trial, part)
+                part.rename(folder)  # there whole or not at all
+                break
+    return task
+
+
+def _run_config(config: TrainConfig, seed: int, fold: Fold) -> TrainConfig:
+    return replace(with_fold(config, fold), seed=seed)
+
+
+def _of_search(config: CompareConfig) -> tuple[int, Fold]:
+    """Seed and fold that the search runs with."""
+    return config.seeds[0], folds_of(config)[0]
+
+
+def run_all(tasks: Sequence[RunTask], pool: Runs, watch: Watch) -> list[tuple[RunTask, Any, str | None]]:
+    """Results in the order of `tasks`; those of finished runs are read, not made again."""
+    found: dict[Path, tuple[RunTask, Any, str | None]] = {}
+    for task in tasks:
+        if (done := finished(task)) is not None:
+            found[task.folder] = (task, done, None)
+            watch.ended(task, "was finished before")
+    waiting = [task for task in tasks if task.folder not in found]
+    for outcome in pool.run(waiting, watch.started):
+        task = outcome.task
+        found[task.folder] = (task, outcome.result, outcome.error)
+        if outcome.error is not None:
+            watch.ended(task, f"failed: {outcome.error}")
+        elif isinstance(outcome.result, RunResult):
+            watch.ended(task, f"test accuracy {100 * outcome.result.test['accuracy']:.1f}")
+        else:
+            watch.ended(task, f"val accuracy {100 * outcome.result['accuracy']:.1f}")  # type: ignore[index]
+    return [found[task.folder] for task in tasks]
+
+
+def search_settings(
+    entries: Sequence[Entry],
+    settings: Mapping[Path, list[dict[str, Any]]],
+    config: CompareConfig,
+    pool: Runs,
+    watch: Watch,
+    failures: list[Failure],
+) -> None:
+    """Try as many settings for each, with the first seed and fold, and keep the best one on validation data."""
+    seed, fold = _of_search(config)
+    owners: dict[Path, tuple[Entry, dict[str, Any]]] = {}
+    tasks = []
+    for trial in range(config.search_trials):
+        for entry in entries:
+            setting = settings[entry.folder][trial]
+            changed = _run_config(apply_setting(entry.config, setting), seed, fold)
+            task = RunTask(entry.name, "search", entry.folder / "search" / f"trial{trial}", changed, fold=fold)
+            owners[task.folder] = (entry, setting)
+            tasks.append(task)
+    for task, result, error in run_all(tasks, pool, watch):
+        entry, setting = owners[task.folder]
+        entry.trials += (Trial(setting, None if error else result[config.search_metric]),)
+        if error:
+            failures.append(failure(task, error, _root(entry)))
+    for entry in entries:
+        scored = [(trial.score, -i) for i, trial in enumerate(entry.trials) if trial.score is not None]
+        if not scored:
+            entry.failed = True
+            continue
+        best = -max(scored)[1]  # of equals the first, which is the recipe as it stands
+        entry.setting = entry.trials[best].setting
+        entry.config = apply_setting(entry.config, entry.setting)
+        chosen = {"metric": f"val {config.search_metric}", "chosen": best, "trials": [asdict(t) for t in entry.trials]}
+        _atomic.write_json(entry.folder / SEARCH, chosen)
+
+
+def _root(entry: Entry) -> Path:
+    return entry.folder.parents[1] if entry.kind == ALONE else entry.folder.parent
+
+
+def failure(task: RunTask, error: str, root: Path) -> Failure:
+    """A run that ended with an error; `root` is the comparison's folder."""
+    name = f"{task.name} alone" if task.kind == ALONE else task.name
+    return Failure(name, task.seed, str(task.folder.relative_to(root)), error, task.fold)

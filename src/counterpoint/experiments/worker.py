@@ -1,0 +1,98 @@
+"""One run of a comparison: train it, take it apart, and leave the findings in its folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from counterpoint.analysis.analyse_run import ANALYSIS, TRACE, analyse, training_clips
+from counterpoint.analysis.dependence import Dependence
+from counterpoint.analysis.results import ModalityScores, RunResult
+from counterpoint.training import run_dir as files
+from counterpoint.training.config import TASK_METRICS, TrainConfig
+from counterpoint.training.config_io import to_dict
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class RunTask:
+    """What a worker is to do.
+
+    Attributes:
+        name: of the method, or of the modality that is trained alone.
+        kind: ``"search"``, ``"method"`` or ``"alone"``.
+        folder: of the run.
+        config: of the run.
+        probe: fit linear probes, and measure how much the modalities depend on each other.
+        fold: of the data; None where they have one split.
+    """
+
+    name: str
+    kind: str
+    folder: Path
+    config: TrainConfig
+    probe: bool = False
+    fold: int | None = None
+
+    @property
+    def seed(self) -> int:
+        """Of the run."""
+        return self.config.seed
+
+    @property
+    def label(self) -> str:
+        """For progress and messages."""
+        place = self.folder.name.replace("trial", "trial ") if self.kind == "search" else f"seed {self.seed}"
+        fold = "" if self.fold is None else f" fold {self.fold}"
+        return f"{self.name}{' alone' if self.kind == 'alone' else ''} {place}{fold}"
+
+
+def run_task(task: RunTask) -> RunResult | dict[str, float]:
+    """Train, or take up again, and give a search trial's validation scores or a run's findings."""
+    from counterpoint.training.fit import fit
+
+    began = time.perf_counter()
+    run = fit(task.config, task.folder, resume=True, test=task.kind != "search", progress=False)
+    if task.kind == "search":
+        return _val(task.config, run.result)
+    return analyse(run, probe=task.probe, began=began)
+
+
+def finished(task: RunTask) -> RunResult | dict[str, float] | None:
+    """What `run_task` gave for a run that is finished already; None where it is not, or was another one.
+
+    A run from before dependence was measured stays without: what else was found of it is as true as ever.
+    """
+    if task.kind == "search":
+        result = files.read_result(task.folder)
+        same = result is not None and files.read_config(task.folder) == task.config
+        return _val(task.config, result) if result is not None and same else None
+    path = task.folder / ANALYSIS
+    if not path.is_file() or not (task.folder / TRACE).is_file():
+        return None
+    written = json.loads(path.read_text(encoding="utf-8"))
+    if written["config"] != json.loads(json.dumps(to_dict(task.config))):
+        return None
+    result = files.read_result(task.folder)
+    if result is None:
+        return None
+    found = _read({**training_clips(result), **written["result"]})
+    probed = task.probe and task.config.task == "classify"
+    if probed and any(scores.probe is None for scores in found.modalities.values()):
+        return None
+    return found
+
+
+def _val(config: TrainConfig, result: dict[str, Any]) -> dict[str, float]:
+    return {metric: float(result["val"][metric]) for metric in TASK_METRICS[config.task]}
+
+
+def _read(values: dict[str, Any]) -> RunResult:
+    modalities = {name: ModalityScores(**by) for name, by in values["modalities"].items()}
+    dependence = {pair: Dependence(**by) for pair, by in values.get("dependence", {}).items()}
+    return RunResult(**{**values, "modalities": modalities, "dependence": dependence})

@@ -1,0 +1,85 @@
+"""Models of clips that are features already: a fusion and its head, with nothing in front."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from counterpoint.errors import ShapeError
+from counterpoint.fusion import create_fusion
+from counterpoint.models.multimodal import MultimodalModel
+from counterpoint.models.pretrained import BUILDERS
+from counterpoint.models.registry import subset
+
+NAME = "features"  # in config.json, where others have the name of a registered model
+
+
+class GivenFeatures(nn.Module):
+    """Stands where an encoder stands, and passes on what was made before: ``(B, D)`` to the same. No parameters.
+
+    Args:
+        out_features: D.
+    """
+
+    def __init__(self, out_features: int) -> None:
+        super().__init__()
+        self.out_features = out_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The features.
+
+        Raises:
+            ShapeError: they are not ``(B, D)``.
+        """
+        if x.ndim != 2 or x.shape[1] != self.out_features:
+            raise ShapeError(f"the features must be (B, {self.out_features}), but have the shape {tuple(x.shape)}")
+        return x
+
+    def extra_repr(self) -> str:
+        """D, for ``print(model)``."""
+        return str(self.out_features)
+
+
+def create_feature_model(
+    dims: Mapping[str, int],
+    *,
+    num_classes: int,
+    modalities: Sequence[str] | None = None,
+    fusion: str = "concat",
+    fusion_options: Mapping[str, Any] | None = None,
+    head: str = "linear",
+    head_options: Mapping[str, Any] | None = None,
+) -> MultimodalModel:
+    """A model of one feature vector per clip and modality, with fresh weights.
+
+    Args:
+        dims: modality -> width of its features.
+        num_classes: C.
+        modalities: these alone; None: all.
+        fusion: registered fusion.
+        fusion_options: its keyword options.
+        head: registered head.
+        head_options: its keyword options.
+
+    Raises:
+        UnknownNameError: no such fusion or head.
+        ConfigError: modalities without features, or options that do not fit.
+    """
+    chosen = subset("features", dims, modalities)
+    joined = create_fusion(fusion, chosen, num_classes, head=head, head_options=head_options, **(fusion_options or {}))
+    options = {
+        "dims": dict(dims),
+        "num_classes": num_classes,
+        "modalities": None if modalities is None else list(modalities),
+        "fusion": fusion,
+        "fusion_options": dict(fusion_options or {}),
+        "head": head,
+        "head_options": dict(head_options or {}),
+    }
+    encoders = {modality: GivenFeatures(width) for modality, width in chosen.items()}
+    return MultimodalModel(encoders, joined, config={"name": NAME, "options": options})
+
+
+BUILDERS[NAME] = create_feature_model

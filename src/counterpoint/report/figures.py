@@ -1,0 +1,318 @@
+"""The figures of a report: each function draws one, as a block of the page; empty where there is nothing to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from counterpoint.analysis.metrics import METRICS
+from counterpoint.analysis.results import Comparison
+from counterpoint.analysis.traces import ZETA_EDGES, Trace
+from counterpoint.report.history import History, mean_over_runs
+from counterpoint.report.html import figure, legend
+from counterpoint.report.plotting import DASHES, INK, JOINT, draw_line, modality_colour, panel, thin
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Histories = Mapping[str, Sequence[History]]
+Traces = Mapping[str, Sequence[Trace]]
+
+_ABILITIES = (("joint", "D"), ("decoupled", "o"), ("silenced", "s"), ("probe", "^"))
+_MOST_NAMED_CLASSES = 12  # more names than these would overlap below a panel
+
+
+def abilities(comparison: Comparison) -> str:
+    """What each modality can do, beside the joint model and the modality trained alone."""
+    from matplotlib.ticker import MaxNLocator
+
+    names = list(comparison.methods)
+    # What guessing reaches: one of the classes, or background throughout.
+    chance = 100 * comparison.protocol.get("background", 1 / len(comparison.classes))
+    shown = [chance] + [100 * v for n in names for m in comparison.modalities for _, v in _ability(comparison, n, m)]
+    shown += [100 * alone.accuracy.mean for alone in comparison.alone.values() if alone.accuracy.mean is not None]
+    margin = 0.04 * (max(shown) - min(shown)) + 1
+    panels = []
+    for position, modality in enumerate(comparison.modalities):
+        colour = modality_colour(position)
+        alone = comparison.alone.get(modality)
+        alt = f"Test accuracy of {modality} alone per method: " + "; ".join(
+            f"{name} " + ", ".join(f"{kind} {100 * value:.1f}" for kind, value in _ability(comparison, name, modality))
+            for name in names
+        )
+        with panel(alt, width=4.6, height=0.9 + 0.34 * len(names)) as drawn:
+            axes = drawn.axes
+            if alone is not None and alone.accuracy.mean is not None:
+                axes.axvline(100 * alone.accuracy.mean, color=colour, linestyle="--", linewidth=1.2)
+            axes.axvline(chance, color=INK, linestyle=":", linewidth=1.2)
+            for row, name in enumerate(names):
+                values = dict(_ability(comparison, name, modality))
+                axes.plot([100 * min(values.values()), 100 * max(values.values())], [row, row], color=INK, alpha=0.25)
+                for kind, marker in _ABILITIES:
+                    if kind in values:
+                        face = INK if kind == "joint" else colour
+                        axes.plot(100 * values[kind], row, marker, color=face, markersize=6, alpha=0.9)
+            axes.set_yticks(range(len(names)), [_short(n) for n in names])
+            axes.set_ylim(len(names) - 0.4, -0.6)
+            axes.set_xlim(min(shown) - margin, max(shown) + margin)
+            axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+            axes.set_xlabel(f"test {METRICS[comparison.task]['accuracy'].heading.lower()}, %")
+        panels.append((modality, drawn.svg))
+    drawn_kinds = {kind for n in names for m in comparison.modalities for kind, _ in _ability(comparison, n, m)}
+    guess = "always background" if comparison.task == "localise" else "chance"
+    marks = [(kind, INK, marker) for kind, marker in _ABILITIES if kind in drawn_kinds]
+    marks += [("trained alone", INK, "|"), (guess, INK, ":")] if comparison.alone else [(guess, INK, ":")]
+    return figure(
+        "Was each modality learnt?",
+        "Diamonds are the joint model; the other marks are what one modality of it can do alone: by its share of the "
+        "logits, with the others silenced, and by a linear probe of its encoder. A probe far left of the dashed line "
+        "is an encoder that joint training left behind. Means over seeds.",
+        panels,
+        legend(marks),
+        wide=True,
+    )
+
+
+def accuracy_over_epochs(histories: Histories, modalities: Sequence[str], what: str = "top-1") -> str:
+    """Validation accuracy, joint and per modality (Fig. 3, a, of MMCosine); `what` it is the accuracy of."""
+    from matplotlib.ticker import MaxNLocator
+
+    lines = [("joint", "val_accuracy", JOINT, "-")]
+    lines += [(m, f"val_accuracy_{m}", modality_colour(i), DASHES[i % 2]) for i, m in enumerate(modalities)]
+    panels = []
+    drawn_lines = {
+        name: [(line, mean_over_runs([h.epochs for h in runs], line[1])) for line in lines]
+        for name, runs in histories.items()
+    }
+    highest = max((float(s[2].max()) for found in drawn_lines.values() for _, s in found if s is not None), default=1.0)
+    top = min(100.0, 10 * np.ceil(10 * highest + 0.2))
+    for name, found in drawn_lines.items():
+        if all(series is None for _, series in found):
+            continue
+        ends = ", ".join(f"{line[0]} {100 * s[0][-1]:.1f}" for line, s in found if s is not None)
+        with panel(f"Validation accuracy of {name} over epochs; at the last epoch, in percent: {ends}") as drawn:
+            for (_, _, colour, dash), series in found:
+                if series is not None:
+                    epochs = np.arange(1, len(series[0]) + 1)
+                    draw_line(drawn.axes, epochs.tolist(), (100 * series[0]).tolist(), color=colour, linestyle=dash)
+                    drawn.axes.fill_between(epochs, 100 * series[1], 100 * series[2], color=colour, alpha=0.15, lw=0)
+            drawn.axes.set_xlabel("epoch")
+            drawn.axes.set_ylabel(f"{what}, %")
+            drawn.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            drawn.axes.set_ylim(0, top + 1)
+        panels.append((name, drawn.svg))
+    if not panels:
+        return ""
+    return figure(
+        "Accuracy over epochs",
+        f"Validation accuracy ({what}) of the joint logits and of each modality's own share of them, where there is "
+        "one. Lines are means over runs, bands reach from the lowest to the highest run.",
+        panels,
+        legend((label, colour, dash) for label, _, colour, dash in lines),
+    )
+
+
+def balance_over_steps(histories: Histories, modalities: Sequence[str]) -> str:
+    """The discrepancy ratio and the coefficients that follow from it (OGM-GE; Eq. (11) of SimAM²)."""
+    panels = []
+    for name, runs in histories.items():
+        for column, label in (("ratio", "discrepancy ratio"), ("coefficient", "coefficient")):
+            found = [mean_over_runs([h.steps for h in runs], f"{column}_{m}") for m in modalities]
+            if all(series is None for series in found):
+                continue
+            means = ", ".join(f"{m} {np.nanmean(s[0]):.2f}" for m, s in zip(modalities, found, strict=True) if s)
+            with panel(f"{label} of {name} over training steps; means over all steps: {means}") as drawn:
+                for i, series in enumerate(found):
+                    if series is not None:
+                        steps, means_of_stretches = thin(series[0].tolist())
+                        style = {"color": modality_colour(i), "linestyle": DASHES[i % 2], "linewidth": 1.2}
+                        draw_line(drawn.axes, steps, means_of_stretches, **style)
+                drawn.axes.set_xlabel("step")
+                if column == "ratio":
+                    drawn.axes.set_yscale("log")
+                    drawn.axes.axhline(1, color=INK, linewidth=0.8, linestyle=":")
+                    _plain_log_labels(drawn.axes)
+                else:
+                    drawn.axes.set_ylim(-0.03, 1.05)
+            panels.append((f"{name}: {label}", drawn.svg))
+    if not panels:
+        return ""
+    return figure(
+        "Discrepancy ratio and coefficients over steps",
+        "A ratio above one means that the modality runs ahead of the others; the coefficient is what its gradient is "
+        "multiplied by (under G-Blending, what the loss of its own head is; the joint head has the rest). Means over "
+        "runs; long runs are averaged over stretches of steps. Methods that do not modulate gradients have none.",
+        panels,
+        _modalities_legend(modalities),
+    )
+
+
+def class_norms(traces: Traces, modalities: Sequence[str], classes: Sequence[str]) -> str:
+    """Length of the weight vector of each class, per modality (Fig. 3, c-d, of MMCosine)."""
+    panels = []
+    for name, runs in traces.items():
+        found = {
+            m: np.mean([t.norms[m] for t in runs if m in t.norms], axis=0) for m in modalities if _has(runs, "norms", m)
+        }
+        if not found:
+            continue
+        means = ", ".join(f"{m} {v.mean():.2f}" for m, v in found.items())
+        with panel(f"Norms of class weights of {name}; means over classes: {means}") as drawn:
+            positions = np.arange(len(classes))
+            for i, modality in enumerate(modalities):
+                if modality in found and len(classes) > _MOST_NAMED_CLASSES:
+                    drawn.axes.plot(positions, found[modality], ".-", color=modality_colour(i), linewidth=0.6)
+                elif modality in found:
+                    width = 0.8 / len(modalities)
+                    offset = (i - (len(modalities) - 1) / 2) * width
+                    drawn.axes.bar(positions + offset, found[modality], width * 0.92, color=modality_colour(i))
+            drawn.axes.set_ylim(bottom=0)
+            if len(classes) <= _MOST_NAMED_CLASSES:
+                labels = [_short(c, 10) for c in classes]
+                long = sum(map(len, labels)) > 34
+                drawn.axes.set_xticks(positions, labels, rotation=45 if long else 0, ha="right" if long else "center")
+                drawn.axes.tick_params(axis="x", length=0)
+            else:
+                drawn.axes.set_xlabel("class")
+            drawn.axes.grid(False, axis="x")
+            drawn.axes.set_ylabel("norm of weights")
+        panels.append((name, drawn.svg))
+    if not panels:
+        return ""
+    return figure(
+        "Weight norms per class and modality",
+        "How long the head's weight vector of each class is in each modality, at the chosen epoch. Under a linear "
+        "head, the modality with the longer weights rules the joint logits; under cosine logits (MMCosine) the length "
+        "has no say. Means over runs. Methods whose head does not keep modalities apart are left out.",
+        panels,
+        _modalities_legend(modalities, solid=True),
+    )
+
+
+def angle_distributions(traces: Traces, modalities: Sequence[str]) -> str:
+    """Angles between test features and the weights of their true class (Fig. 4 of MMCosine)."""
+    panels = []
+    edges = np.linspace(0, 180, 73)
+    centres = (edges[1:] + edges[:-1]) / 2
+    for position, modality in enumerate(modalities):
+        found = {
+            name: np.concatenate([t.angles[modality] for t in runs if modality in t.angles])
+            for name, runs in traces.items()
+            if _has(runs, "angles", modality)
+        }
+        found = {name: values[np.isfinite(values)] for name, values in found.items()}
+        found = {name: values for name, values in found.items() if values.size}
+        if not found:
+            continue
+        densities = {name: _smooth(np.histogram(values, edges)[0] / values.size) for name, values in found.items()}
+        tallest = max(d.max() for d in densities.values())
+        alt = f"Angles of {modality} features to their class centres, medians in degrees: " + ", ".join(
+            f"{name} {np.median(values):.0f}" for name, values in found.items()
+        )
+        with panel(alt, width=4.6, height=0.9 + 0.42 * len(found)) as drawn:
+            for row, (name, density) in enumerate(densities.items()):
+                top = row - 0.85 * density / tallest
+                drawn.axes.fill_between(centres, row, top, color=modality_colour(position), alpha=0.35, lw=0)
+                drawn.axes.plot(centres, top, color=modality_colour(position), linewidth=1)
+                middle = float(np.median(found[name]))
+                drawn.axes.plot(
+                    [middle, middle],
+                    [row, row - 0.85 * float(np.interp(middle, centres, density)) / tallest],
+                    color=INK,
+                    linewidth=1,
+                )
+            drawn.axes.set_yticks(range(len(found)), [_short(n) for n in found])
+            drawn.axes.set_ylim(len(found) - 0.7, -1)
+            shown = np.flatnonzero(sum(densities.values()) > 1e-4)
+            drawn.axes.set_xlim(max(0, edges[shown[0]] - 5), min(180, edges[shown[-1] + 1] + 5))
+            drawn.axes.set_xlabel("angle to the true class, degrees")
+        panels.append((modality, drawn.svg))
+    if not panels:
+        return ""
+    return figure(
+        "Angles to the class centres",
+        "Distribution over test clips and runs of the angle between a modality's features and the head's weight "
+        "vector of the true class; the upright line is the median. Smaller and narrower is more distinct; 90 "
+        "degrees is no relation. Methods whose head has no weights for the modality's own features are left out.",
+        panels,
+        wide=True,
+    )
+
+
+def zeta_distributions(traces: Traces, modalities: Sequence[str]) -> str:
+    """Superposition weights zeta of Eq. (4) of SimAM², where they are learned."""
+    panels = []
+    centres = (ZETA_EDGES[1:] + ZETA_EDGES[:-1]) / 2
+    shown = modalities[:1] if len(modalities) == 2 else modalities  # of two, the other is one minus the first
+    for name, runs in traces.items():
+        found = {m: np.sum([t.zeta[m] for t in runs if m in t.zeta], axis=0) for m in shown if _has(runs, "zeta", m)}
+        if not found:
+            continue
+        means = ", ".join(f"{m} {np.average(centres, weights=counts):.2f}" for m, counts in found.items())
+        with panel(f"Distribution of zeta of {name}; means: {means}") as drawn:
+            for i, m in enumerate(modalities):
+                if m in found:
+                    share = 100 * found[m] / found[m].sum()
+                    drawn.axes.stairs(share, ZETA_EDGES, fill=True, color=modality_colour(i), alpha=0.35)
+                    drawn.axes.stairs(share, ZETA_EDGES, color=modality_colour(i), linewidth=1)
+            drawn.axes.axvline(1 / len(modalities), color=INK, linewidth=0.8, linestyle=":")
+            drawn.axes.set_xlim(0, 1)
+            drawn.axes.set_xlabel("zeta")
+            drawn.axes.set_ylabel("% of weights")
+        panels.append((name, drawn.svg))
+    if not panels:
+        return ""
+    other = f" ({modalities[1]} has one minus it)" if len(modalities) == 2 else ""
+    return figure(
+        "Distribution of zeta",
+        f"The learned weight of {' and '.join(shown)} in the superposition{other}, over test clips, channels and "
+        "runs. The dotted line is an even share.",
+        panels,
+        _modalities_legend(shown, solid=True),
+    )
+
+
+def _ability(comparison: Comparison, name: str, modality: str) -> list[tuple[str, float]]:
+    method = comparison.methods[name]
+    by_kind = {"joint": method.accuracy, **method.modalities.get(modality, {})}
+    return [
+        (kind, by_kind[kind].mean or 0.0)
+        for kind, _ in _ABILITIES
+        if kind in by_kind and by_kind[kind].mean is not None
+    ]
+
+
+def _has(runs: Iterable[Trace], kind: str, modality: str) -> bool:
+    return any(modality in getattr(trace, kind) for trace in runs)
+
+
+def _modalities_legend(modalities: Sequence[str], *, solid: bool = False) -> str:
+    return legend((m, modality_colour(i), "s" if solid else DASHES[i % 2]) for i, m in enumerate(modalities))
+
+
+def _short(name: str, most: int = 26) -> str:
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _smooth(density: np.ndarray, width: int = 2) -> np.ndarray:
+    """A Gaussian of `width` bins over a histogram, its sum kept."""
+    offsets = np.arange(-3 * width, 3 * width + 1)
+    kernel = np.exp(-0.5 * (offsets / width) ** 2)
+    return np.convolve(density, kernel / kernel.sum(), mode="same")
+
+
+def _plain_log_labels(axes: Axes) -> None:
+    """Ticks of a logarithmic axis as plain numbers; closer together where the axis spans little."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    low, high = axes.get_ylim()
+    wide = high > 6 * low
+    axes.set_ylim(min(low, 0.9), max(high, 1.1))
+    axes.yaxis.set_major_locator(
+        LogLocator(base=10, subs=(1, 2, 5) if wide else (1, 1.25, 1.5, 2, 3, 4, 6, 8), numticks=12)
+    )
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_tick_params(which="minor", length=0)

@@ -1,0 +1,103 @@
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from counterpoint.experiments.process_pool import ERROR, LOG, Pool
+
+
+@dataclass(frozen=True)
+class Task:
+    folder: Path
+    number: int
+
+
+def square(task: Task) -> int:
+    if task.number == 3:
+        raise ValueError("three is refused")
+    if task.number == 4 and task.folder.parent.name == "workers":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print("at work")
+    return task.number**2
+
+
+def sleep(task: Task) -> None:
+    time.sleep(60)
+
+
+def tasks(folder: Path, count: int) -> list[Task]:
+    return [Task(folder / str(i), i) for i in range(count)]
+
+
+def test_one_failure_does_not_end_the_others(tmp_path: Path):
+    started: list[int] = []
+    with Pool(square) as pool:
+        outcomes = list(pool.run(tasks(tmp_path, 5), lambda task: started.append(task.number)))
+    assert started == [0, 1, 2, 3, 4]
+    assert [o.result for o in outcomes] == [0, 1, 4, None, 16]
+    assert outcomes[3].error == "ValueError: three is refused"
+    assert "Traceback" in (tmp_path / "3" / ERROR).read_text()
+    assert not (tmp_path / "2" / ERROR).exists()
+
+
+def test_workers_may_die_without_ending_the_others(tmp_path: Path):
+    with Pool(square, jobs=2) as pool:
+        outcomes = {o.task.number: o for o in pool.run(tasks(tmp_path / "workers", 7))}
+        again = [o.result for o in pool.run(tasks(tmp_path / "workers", 2))]
+    assert sorted(again) == [0, 1]
+    assert {i: outcomes[i].result for i in (0, 1, 2, 5, 6)} == {0: 0, 1: 1, 2: 4, 5: 25, 6: 36}
+    assert outcomes[3].error == "ValueError: three is refused"
+    assert "lack of memory" in (outcomes[4].error or "")
+    assert "at work" in (tmp_path / "workers" / "6" / LOG).read_text()
+
+
+def test_an_interrupt_stops_the_workers(tmp_path: Path):
+    def interrupt(task: Task) -> None:
+        if task.number == 1:
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), Pool(sleep, jobs=2) as pool:
+        list(pool.run(tasks(tmp_path, 2), interrupt))
+    assert time.monotonic() - began < 30
+
+
+def note_and_sleep(task: Task) -> None:
+    (task.folder / "worker").write_text(str(os.getpid()))
+    time.sleep(60)
+
+
+def run_a_pool(folder: Path) -> None:
+    with Pool(note_and_sleep, jobs=2) as pool:
+        list(pool.run(tasks(folder, 1)))
+
+
+def test_a_worker_does_not_outlive_a_killed_parent(tmp_path: Path):
+    parent = multiprocessing.get_context("spawn").Process(target=run_a_pool, args=(tmp_path,))
+    parent.start()
+    note = tmp_path / "0" / "worker"
+    wait_until(lambda: note.exists() and note.read_text())
+    worker = int(note.read_text())
+    parent.kill()
+    parent.join()
+    wait_until(lambda: not alive(worker), seconds=20)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False

@@ -1,0 +1,57 @@
+"""Former names of modules are found for one minor version, and say where they went."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from counterpoint._moved import MOVED
+
+FROM_PACKAGES = [
+    ("data.features", "PreparedFeatures"),
+    ("data.features", "FeatureRow"),
+    ("data.download", "download"),
+    ("data.splits", "draw_split"),
+    ("training.config", "from_dict"),
+    ("training.run_dir", "write_json"),
+]
+
+
+@pytest.mark.parametrize("former", sorted(MOVED))
+def test_a_module_is_found_under_its_former_name(former):
+    sys.modules.pop(f"counterpoint.{former}", None)
+    with pytest.warns(DeprecationWarning, match=f"counterpoint.{former} is now counterpoint.{MOVED[former]};"):
+        found = importlib.import_module(f"counterpoint.{former}")
+    new = importlib.import_module(f"counterpoint.{MOVED[former]}")
+    assert found is new and new.__spec__.name == new.__name__ == f"counterpoint.{MOVED[former]}"
+
+
+@pytest.mark.parametrize(("module", "name"), FROM_PACKAGES)
+def test_a_name_is_found_where_it_was(module, name):
+    package = importlib.import_module(f"counterpoint.{module}")
+    with pytest.warns(DeprecationWarning, match=f"counterpoint.{module}.{name} is now"):
+        assert getattr(package, name).__name__ == name
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        _ = package.nothing_like_it
+
+
+def test_the_warning_points_at_whoever_imports():
+    code = "import counterpoint.analysis.compare"
+    done = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning", "-c", code], capture_output=True, text=True
+    )
+    assert (
+        done.returncode == 1 and "counterpoint.analysis.compare is now counterpoint.experiments.compare" in done.stderr
+    )
+
+
+def test_nothing_of_the_package_uses_a_former_name():
+    code = (
+        "import importlib, pkgutil, counterpoint, warnings; warnings.simplefilter('error', DeprecationWarning);"
+        "from counterpoint._moved import MOVED; import sys;"
+        "[importlib.import_module(m.name) for m in pkgutil.walk_packages(counterpoint.__path__, 'counterpoint.')];"
+        "used = [f for f in MOVED if f'counterpoint.{f}' in sys.modules]; sys.exit(str(used) if used else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "counterpoint" not in done.stderr and done.returncode == 0, done.stderr
