@@ -19,7 +19,7 @@ from counterpoint.allocator import use_large_allocations
 
 
 def set_allocator() -> str:
-    """Set :func:`use_large_allocations`; returns what is in force, in words."""
+    """Set `use_large_allocations`; returns what is in force, in words."""
     settings = ", ".join(f"{name}={value}" for name, value in use_large_allocations().items())
     return f"glibc malloc with {settings}" if settings else "the platform's default allocator"
 

@@ -63,13 +63,13 @@ def main() -> None:
         prepared.split("train").batch(range(len(read)))  # what counts as read is really there
     for kind in KINDS:
         print(f"{kind:<14} {sum(kinds[i] == kind for i in read):>4} read")
-        reasons = Counter(kind_of_reason(reason) for clip, reason in prepared.set_aside.items() if kinds[clip] == kind)
+        reasons = Counter(kind_of_reason(reason) for clip, reason in prepared.skipped.items() if kinds[clip] == kind)
         for reason, count in reasons.most_common():
             print(f"{'':<14} {count:>4} set aside: {reason}")
-    accounted = len(read) + len(prepared.set_aside)
-    crashed = sum("crashed" in reason or "longer than" in reason for reason in prepared.set_aside.values())
+    accounted = len(read) + len(prepared.skipped)
+    crashed = sum("crashed" in reason or "longer than" in reason for reason in prepared.skipped.values())
     print(
-        f"{args.copies} copies (seed {args.seed}) in {seconds:.1f} s: {len(read)} read, {len(prepared.set_aside)} set "
+        f"{args.copies} copies (seed {args.seed}) in {seconds:.1f} s: {len(read)} read, {len(prepared.skipped)} set "
         f"aside ({crashed} of them because the decoder crashed or hung), {args.copies - accounted} unaccounted for"
     )
     if accounted != args.copies:

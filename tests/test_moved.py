@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
+import counterpoint
 from counterpoint._moved import MOVED
 
 FROM_PACKAGES = [
@@ -55,3 +57,10 @@ def test_nothing_of_the_package_uses_a_former_name():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "counterpoint" not in done.stderr and done.returncode == 0, done.stderr
+
+
+def test_a_method_is_found_under_its_former_name():
+    fusion = counterpoint.fusion.Concat({"audio": 2, "visual": 3}, 4).eval()
+    features = {"audio": torch.ones(1, 2), "visual": torch.ones(1, 3)}
+    with pytest.warns(DeprecationWarning, match="Fusion.silenced is now Fusion.ablated"):
+        assert torch.equal(fusion.silenced(features, "audio"), fusion.ablated(features, "audio"))

@@ -61,7 +61,7 @@ def main(folder: Path) -> None:
         head.append("chosen on validation")
         rows = [[*row, chosen] for row, chosen in zip(rows, settings, strict=True)]
     print(table(head, rows), end="\n\n")
-    views = [(m, view) for m in found["modalities"] for view in ("decoupled", "silenced", "probe")]
+    views = [(m, view) for m in found["modalities"] for view in ("decoupled", "ablated", "probe")]
     views = [(m, v) for m, v in views if any(r["modalities"][m][v]["mean"] is not None for r in joint.values())]
     pairs = list(dict.fromkeys(pair for r in joint.values() for pair in r.get("dependence", {})))
     head = ["method", *(f"{m}: {view}" for m, view in views), *(f"{pair}: dependence" for pair in pairs)]

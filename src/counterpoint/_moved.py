@@ -158,5 +158,16 @@ def former_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]
     return get
 
 
+def former_method(owner: str, old: str, new: str) -> Any:
+    """A method under its former name: ``silenced = former_method("Fusion", "silenced", "ablated")``."""
+
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        _warn(f"{owner}.{old}", f"{owner}.{new}", stacklevel=2)
+        return getattr(self, new)(*args, **options)
+
+    call.__doc__ = f"Former name of `{new}`."
+    return call
+
+
 def _warn(old: str, new: str, stacklevel: int) -> None:
     warnings.warn(f"{old} is now {new}; the former name goes in {REMOVED_IN}", DeprecationWarning, stacklevel + 1)

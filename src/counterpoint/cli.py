@@ -11,7 +11,7 @@ from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.registry import did_you_mean
 
 VERBS = ("train", "evaluate", "verify", "predict", "compare", "reproduce", "list", "prepare", "check", "download")
-"""In the order of the overview; each is a module of :mod:`counterpoint.commands.verbs`."""
+"""In the order of the overview; each is a module of `counterpoint.commands.verbs`."""
 
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
 WRONG = 2
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the words after ``counterpoint``; None: those of this process.
 
     Returns:
-        0; 1 when `check` found something on both sides; 2 after a :class:`CounterpointError` or an error of the file
+        0; 1 when `check` found something on both sides; 2 after a `CounterpointError` or an error of the file
         system, told in one line; 130 after Ctrl-C.
         With ``COUNTERPOINT_DEBUG=1`` in the environment errors come with their traceback.
     """

@@ -71,7 +71,7 @@ def all_gather(tensor: Tensor) -> Tensor:
 
 
 def all_gather_ragged(tensor: Tensor) -> Tensor:
-    """As :func:`all_gather`, for tensors of different lengths along axis 0, which may be 0.
+    """As `all_gather`, for tensors of different lengths along axis 0, which may be 0.
 
     Args:
         tensor: ``(B, ...)``; only B may differ between processes. Left as it is.

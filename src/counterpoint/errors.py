@@ -1,4 +1,4 @@
-"""Every error that Counterpoint raises on purpose derives from :class:`CounterpointError`."""
+"""Every error that Counterpoint raises on purpose derives from `CounterpointError`."""
 
 from __future__ import annotations
 

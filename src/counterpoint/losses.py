@@ -50,7 +50,7 @@ class CrossEntropy(Loss):
     """Cross entropy of the joint logits, the vanilla loss of every paper here; see Eq. (10) of CFN-SR."""
 
     def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """See :class:`Loss`."""
+        """See `Loss`."""
         return F.cross_entropy(output.logits, target, label_smoothing=label_smoothing)
 
 
@@ -62,7 +62,7 @@ class Unimodal(Loss):
     """
 
     def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """See :class:`Loss`."""
+        """See `Loss`."""
         each = [F.cross_entropy(one, target, label_smoothing=label_smoothing) for one in _own_logits(self, output)]
         return torch.stack(each).sum()
 
@@ -72,7 +72,7 @@ class Multiplicative(Loss):
     """Each modality's own cross entropy, less where others are sure of the class already.
 
     ``-sum_m q_m log p_m`` of the true class, where q_m is taken for a constant (Liu et al. 2018); see
-    :func:`functional.multiplicative_scores`. Goes with the late fusion of the same name.
+    `functional.multiplicative_scores`. Goes with the late fusion of the same name.
 
     Args:
         beta: how strongly a modality gives way to surer ones, at least 0; at 0 this is the loss ``"unimodal"``.
@@ -87,7 +87,7 @@ class Multiplicative(Loss):
         self.beta = beta
 
     def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """See :class:`Loss`."""
+        """See `Loss`."""
         scores = multiplicative_scores(_own_logits(self, output), self.beta, detach_weights=True)
         # What smoothing makes of any log-probabilities; cross_entropy would normalise the scores, which are none.
         smooth = (1 - label_smoothing) * scores + label_smoothing * scores.mean(-1, keepdim=True)
@@ -99,15 +99,15 @@ class QMF(Loss):
     """Cross entropy of the joint logits and of each modality's own, and a ranking of confidences (Zhang et al. 2023).
 
     Goes with the late fusion of the same name. The ranking asks of every modality that its confidence
-    (:func:`functional.energy_confidence`) be lower on clips where its loss is higher; see
-    :func:`functional.confidence_rank_loss`. It compares the losses of the clips of this batch, over all processes, as
+    (`functional.energy_confidence`) be lower on clips where its loss is higher; see
+    `functional.confidence_rank_loss`. It compares the losses of the clips of this batch, over all processes, as
     they are now. The released code compares sums of each clip's losses over all epochs so far: a record per clip, which
     a loss without state does not have, and which lags behind what it stands for.
 
     Args:
         rank: what the ranking counts beside the cross entropies, at least 0.
         scale: of the confidence, as the fusion's.
-        margin: ``"paper"`` or ``"released"``, see :func:`functional.confidence_rank_loss`.
+        margin: ``"paper"`` or ``"released"``, see `functional.confidence_rank_loss`.
 
     Raises:
         ConfigError: an option outside its range.
@@ -120,7 +120,7 @@ class QMF(Loss):
         self.rank, self.scale, self.margin = rank, scale, margin
 
     def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """See :class:`Loss`."""
+        """See `Loss`."""
         own = _own_logits(self, output)
         each = [F.cross_entropy(one, target, label_smoothing=label_smoothing) for one in (output.logits, *own)]
         if self.rank:
@@ -137,7 +137,7 @@ class QMF(Loss):
 class OrthogonalProjection(Loss):
     """Cross entropy, and alpha times the orthogonal projection loss of what the fusion made (FOP, Saeed et al. 2022).
 
-    Classes are to lie at right angles in the fused representation, see :func:`functional.orthogonal_projection_loss`.
+    Classes are to lie at right angles in the fused representation, see `functional.orthogonal_projection_loss`.
     Pairs are those of the batch over all processes.
 
     Args:
@@ -154,7 +154,7 @@ class OrthogonalProjection(Loss):
         self.alpha, self.gamma = alpha, gamma
 
     def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """See :class:`Loss`."""
+        """See `Loss`."""
         loss = F.cross_entropy(output.logits, target, label_smoothing=label_smoothing)
         if not self.alpha:
             return loss

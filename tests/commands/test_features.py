@@ -105,7 +105,7 @@ def test_a_folder_of_videos_with_a_damaged_one(run, tmp_path):
     listed = [line.split(",")[:3] for line in (tmp_path / "f" / "clips.csv").read_text().splitlines()[1:]]
     assert listed == [[name, "", "1"] for name in ("deep/two.mp4@0", "deep/two.mp4@1", "deep/two.mp4@2", "one.mp4")]
     assert read(tmp_path / "f")["visual"].shape == (4, 2, 1, 1, 128)
-    assert (tmp_path / "f" / "set_aside.csv").read_text().splitlines()[1].startswith("broken.mp4,")
+    assert (tmp_path / "f" / "skipped.csv").read_text().splitlines()[1].startswith("broken.mp4,")
 
 
 def test_what_was_interrupted_goes_on_and_gives_the_same(run, clips, tmp_path, monkeypatch):

@@ -33,7 +33,7 @@ def test_everything_is_read_and_nothing_set_aside(name, roots, tmp_path):
     if table.features is not None:
         prepared = PreparedFeatures(table, check=True, cache=tmp_path)
         background = {table.background} if name == "ave" else set()
-        assert not prepared.set_aside
+        assert not prepared.skipped
         assert set(prepared.split("train").targets.flatten().tolist()) == {0, 1, 2} | background
         return
     prepared = prepare(table, SPEC, cache=tmp_path, jobs=0, max_bad=0)

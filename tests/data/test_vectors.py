@@ -30,7 +30,7 @@ def test_a_vector_and_a_class_for_each_clip(tmp_path):
     assert table.events is None and table.segments is None and table.features.segments is None
     assert table.features.dims == {"audio": 3, "visual": 5} and table.classes == ("cat", "dog")
     prepared = PreparedFeatures(table, cache=tmp_path / "cache")
-    assert prepared.segments is None and not prepared.set_aside
+    assert prepared.segments is None and not prepared.skipped
     batch = prepared.split("val").batch([1, 4])
     assert np.array_equal(batch["audio"].numpy(), VECTORS["audio"][[13, 16]])
     assert np.allclose(batch["visual"].numpy(), VECTORS["visual"][[13, 16]])
@@ -48,7 +48,7 @@ def test_bad_rows_and_rows_without_a_class_are_set_aside(tmp_path):
     table = load_table("features", folder(tmp_path, vectors, rows))
     assert table.refused == {"c1": "it has no class in clips.csv"}
     prepared = PreparedFeatures(table, cache=tmp_path / "cache", max_bad=0.1)
-    assert set(prepared.set_aside) == {"c1", "c3"}
+    assert set(prepared.skipped) == {"c1", "c3"}
 
 
 def test_a_split_is_drawn(tmp_path):

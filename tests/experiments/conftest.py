@@ -42,7 +42,7 @@ def write_run(
         target=target,
         logits=logits,
         decoupled=dict.fromkeys(MODALITIES, logits / 2),
-        silenced=dict.fromkeys(MODALITIES, logits / 2),
+        ablated=dict.fromkeys(MODALITIES, logits / 2),
         norms={"audio": rng.normal(2, 0.1, classes), "visual": rng.normal(1, 0.1, classes)},
         angles={"audio": rng.normal(50, 8, 120), "visual": rng.normal(70, 8, 120)},
         zeta={m: np.histogram(rng.beta(5, 3, 1000), 50, (0, 1))[0].astype(float) for m in MODALITIES} if zeta else {},
@@ -119,7 +119,7 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
             abilities = {
                 m: {
                     kind: mean_interval([getattr(r.modalities[m], kind)["accuracy"] for r in runs])
-                    for kind in ("decoupled", "silenced", "probe")
+                    for kind in ("decoupled", "ablated", "probe")
                 }
                 for m in MODALITIES
             }
@@ -168,7 +168,7 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
                 "classes": len(classes),
                 "shared_groups": 2,
                 "notes": ["Synthetic: rendered from seed 0.", "Speakers of test clips are in no other split."],
-                "set_aside": {"s1/clip7": "the video stream ends after 3 of 75 frames"},
+                "skipped": {"s1/clip7": "the video stream ends after 3 of 75 frames"},
                 "config": to_dict(config),
                 "environment": {
                     "command": ["/x/bin/counterpoint", "compare", "--epochs", "20"],

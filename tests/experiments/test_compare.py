@@ -239,7 +239,7 @@ def test_wrong_asks_are_refused_before_anything_is_trained(clips, tmp_path):
 def test_a_single_run_has_its_page(done):
     run = load_run(done.folder / "sum-df-simam2" / "seed0")
     page = write_run_report(run).read_text()
-    for words in ("Test results", "visual, silenced", "Accuracy over epochs", "Discrepancy ratio", "Every option"):
+    for words in ("Test results", "visual, ablated", "Accuracy over epochs", "Discrepancy ratio", "Every option"):
         assert words in page
     assert "//" not in page.replace("</", "")
 

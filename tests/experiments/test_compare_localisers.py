@@ -61,7 +61,7 @@ def test_what_each_modality_can_do_alone(done):
     for name, method in done.methods.items():
         for modality in ("audio", "visual"):
             by = method.modalities[modality]
-            assert 0 <= by["silenced"].mean <= 1 and by["probe"].mean is None
+            assert 0 <= by["ablated"].mean <= 1 and by["probe"].mean is None
             assert (by["decoupled"].mean is None) == (name == "bmfn-add")
     assert dependence_table(done) is None
     assert list(done.alone) == ["audio", "visual"]

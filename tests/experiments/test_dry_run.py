@@ -9,7 +9,7 @@ from counterpoint.experiments import compare as compare_module
 from counterpoint.experiments import dry_run as module
 from counterpoint.experiments.compare import compare
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.dry_run import modalities_of, rehearse
+from counterpoint.experiments.dry_run import dry_run, modalities_of
 from counterpoint.experiments.plan import plan_methods, plan_search
 from counterpoint.recipes import list_recipes, load_recipe
 from counterpoint.training.config import TrainConfig
@@ -67,12 +67,12 @@ def test_every_recipe_passes_and_no_weight_is_drawn(tmp_path, monkeypatch, task)
     config = CompareConfig(methods=methods, base=TrainConfig(task=task), search_trials=2)
     entries = plan_methods(config, tmp_path)
     drawn = torch.get_rng_state()
-    rehearse(entries, {entry.folder: plan_search(entry, config) for entry in entries})
+    dry_run(entries, {entry.folder: plan_search(entry, config) for entry in entries})
     assert torch.equal(torch.get_rng_state(), drawn)
     devices = []
     make = module.build_model
     monkeypatch.setattr(module, "build_model", lambda *a: devices.append(make(*a)) or devices[-1])
-    rehearse(entries[:1], {})
+    dry_run(entries[:1], {})
     assert {p.device.type for p in devices[0].parameters()} == {"meta"}
 
 
@@ -81,7 +81,7 @@ def test_settings_that_change_no_part_are_not_made_again(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_make", lambda *a: made.append(a))
     config = CompareConfig(methods=["concat"], search_trials=5)
     entries = plan_methods(config, tmp_path)
-    rehearse(entries, {entry.folder: plan_search(entry, config) for entry in entries})
+    dry_run(entries, {entry.folder: plan_search(entry, config) for entry in entries})
     assert len(made) == 1
 
 

@@ -97,7 +97,7 @@ def test_figures_are_of_the_pooled_clips(done):
             for scores, key in (
                 (seed.test, "logits"),
                 *((seed.modalities[m].decoupled, f"decoupled/{m}") for m in seed.modalities),
-                *((seed.modalities[m].silenced, f"silenced/{m}") for m in seed.modalities),
+                *((seed.modalities[m].ablated, f"ablated/{m}") for m in seed.modalities),
                 *((seed.modalities[m].probe, f"probe/{m}") for m in seed.modalities),
             ):
                 expected = top1_and_map(joined[key].astype(np.float64), joined["target"])

@@ -65,7 +65,7 @@ class TestFeatures:
 
     def test_silencing_for_an_unknown_modality(self, name):
         with pytest.raises(UnknownNameError, match="no modality 'adio'. Did you mean 'audio'"):
-            create_fusion(name, DIMS, 5).silenced(features(), "adio")
+            create_fusion(name, DIMS, 5).ablated(features(), "adio")
 
     def test_unknown_option(self, name):
         with pytest.raises(ConfigError, match=f"Fusion '{name}' has no option 'zetta'. Did you mean 'zeta'"):

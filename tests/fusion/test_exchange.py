@@ -1,4 +1,4 @@
-"""MMTM and MSAF as fusions: the part of :mod:`counterpoint.intermediate`, then heads of their own."""
+"""MMTM and MSAF as fusions: the part of `counterpoint.intermediate`, then heads of their own."""
 
 import pytest
 import torch
@@ -35,11 +35,11 @@ def test_segments_act_within_themselves(name):
 def test_silencing_changes_no_state_while_training():
     fusion, x = create_fusion("msaf", DIMS, 5).train(), features(4)
     before = {key: value.clone() for key, value in fusion.state_dict().items()}
-    torch.testing.assert_close(fusion.silenced(x, "audio"), fusion.silenced(x, "audio"))  # nothing is dropped
+    torch.testing.assert_close(fusion.ablated(x, "audio"), fusion.ablated(x, "audio"))  # nothing is dropped
     assert all(torch.equal(value, before[key]) for key, value in fusion.state_dict().items())
     assert fusion.part.training
     fusion.part.norm.eval()
-    fusion.silenced(x, "audio")
+    fusion.ablated(x, "audio")
     assert fusion.part.training and not fusion.part.norm.training  # every part is left in its own mode
     fusion.part.norm.train()
     fusion(x)

@@ -96,7 +96,7 @@ def test_what_is_judged_on_the_side_drops_nothing_and_moves_no_statistics():
     fusion = FOP(DIMS, C, dropout=0.9).double().train()
     x = features(batch=16)
     before = {k: v.clone() for k, v in fusion.state_dict().items()}
-    first, second = fusion.silenced(x, "face"), fusion.silenced(x, "face")
+    first, second = fusion.ablated(x, "face"), fusion.ablated(x, "face")
     assert torch.equal(first, second)
     assert all(torch.equal(v, before[k]) for k, v in fusion.state_dict().items())
     fusion(x)

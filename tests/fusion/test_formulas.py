@@ -152,7 +152,7 @@ def test_concatenation_takes_one_modality():
     out = fusion(x)
     close(out.logits, parts(fusion, x)[0])
     close(out.unimodal_logits["audio"], array(out.logits))
-    close(fusion.silenced(x, "audio"), array(out.logits))
+    close(fusion.ablated(x, "audio"), array(out.logits))
 
 
 @pytest.mark.parametrize(("major", "other"), [("audio", "visual"), ("visual", "audio")])
@@ -254,7 +254,7 @@ def test_concatenation_with_fully_connected_layers():
     out = fusion(x)
     close(out.fused, fused)
     close(out.logits, fused @ array(fusion.head.weights()["fused"]).T + array(fusion.head.bias))
-    close(out.unimodal_logits["audio"], array(fusion.silenced(x, "audio")))
+    close(out.unimodal_logits["audio"], array(fusion.ablated(x, "audio")))
     assert not out.unimodal_logits["audio"].requires_grad
 
 

@@ -136,7 +136,7 @@ def test_one_output(name, dims, options):
         torch.testing.assert_close(sum(out.unimodal_logits.values()), out.logits)
     else:
         for m, u in out.unimodal_logits.items():
-            torch.testing.assert_close(u, fusion.silenced(x, m), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(u, fusion.ablated(x, m), rtol=1e-4, atol=1e-5)
     if out.weights is not None:
         assert list(out.weights) == list(dims)
         total = sum(w.expand_as(out.fused) for w in out.weights.values())
@@ -147,7 +147,7 @@ def test_one_output(name, dims, options):
     )  # they learn a zeta of their own
     assert (out.weights is None) == (name == "concat" or (zeta is attention is None and not gated))
     assert set(out.extras) == ({"r", "energy"} if attention else set())
-    torch.testing.assert_close(fusion.silenced(x, list(dims)), out.logits)
+    torch.testing.assert_close(fusion.ablated(x, list(dims)), out.logits)
     torch.testing.assert_close(fusion(*x.values()).logits, out.logits)
     for key, value in fusion.state_dict().items():
         assert torch.equal(value, before[key]), key

@@ -29,7 +29,7 @@ def test_only_training_keeps_the_record():
     fusion(batch())
     assert all(map(torch.equal, record(fusion), fresh))
     fusion.train()
-    fusion.silenced(batch(), "audio")
+    fusion.ablated(batch(), "audio")
     assert all(map(torch.equal, record(fusion), fresh))
     first = fusion(batch())
     after = record(fusion)

@@ -167,15 +167,15 @@ def test_silenced_leaves_the_network_as_it_was():
     net.head.eval()
     state = {n: t.clone() for n, t in net.state_dict().items()}
     x = features(3)
-    out = net.silenced(x, "audio")
+    out = net.ablated(x, "audio")
     assert net.training and not net.head.training and not out.event.requires_grad
     assert all(torch.equal(t, state[n]) for n, t in net.state_dict().items())
-    other = net.silenced({**x, "visual": torch.randn_like(x["visual"])}, "audio")
+    other = net.ablated({**x, "visual": torch.randn_like(x["visual"])}, "audio")
     torch.testing.assert_close(out.event, other.event)
-    both = net.silenced(x, ["audio", "visual"])
+    both = net.ablated(x, ["audio", "visual"])
     torch.testing.assert_close(both.event, net.eval()(x).event)
     with pytest.raises(UnknownNameError, match="'audio'"):
-        net.silenced(x, "audoi")
+        net.ablated(x, "audoi")
 
 
 @pytest.mark.parametrize(

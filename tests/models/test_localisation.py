@@ -102,10 +102,10 @@ def test_what_a_balancer_sees_is_what_a_modality_alone_passes_through():
 def test_silencing():
     model = make_model()
     whole = clips(2)
-    heard = model.silenced(whole, "audio").segment_logits
+    heard = model.ablated(whole, "audio").segment_logits
     other = {**whole, "visual": torch.randn_like(whole["visual"])}
     model.eval()
-    torch.testing.assert_close(heard, model.silenced(other, "audio").segment_logits)
+    torch.testing.assert_close(heard, model.ablated(other, "audio").segment_logits)
 
 
 @pytest.mark.parametrize(

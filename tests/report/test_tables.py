@@ -39,7 +39,7 @@ def test_every_method_and_modality_has_a_row(make_comparison):
     assert all(len(row) == len(table.columns) for row in table.rows)
     abilities = modalities_table(comparison)
     assert [row[0] for row in abilities.rows] == list(comparison.methods)
-    assert [c.heading for c in abilities.columns][1:] == ["decoupled", "silenced", "probe"] * 2
+    assert [c.heading for c in abilities.columns][1:] == ["decoupled", "ablated", "probe"] * 2
     assert abilities.columns[1].group.startswith("audio (alone 69.0")
     assert all(c.explanation for c in (*table.columns, *abilities.columns))
 

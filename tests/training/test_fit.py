@@ -57,7 +57,7 @@ def test_the_run_folder_has_all_that_was_promised(finished, clips):
         "environment.json",
         "metrics.csv",
         "steps.csv",
-        "set_aside.csv",
+        "skipped.csv",
         "last.ckpt",
         "best.ckpt",
         "model.safetensors",
@@ -197,9 +197,9 @@ def test_a_damaged_clip_is_set_aside_and_told(clips, tmp_path):
     victim = root / "low" / "002.mp4"
     victim.write_bytes(victim.read_bytes()[:700])
     run = fit(config(root, epochs=1), tmp_path / "run", progress=False)
-    (told,) = rows(run.folder / "set_aside.csv")
+    (told,) = rows(run.folder / "skipped.csv")
     assert told["clip"] == "low/002.mp4" and told["reason"]
-    assert run.result["clips"]["train"] == 15 and run.result["set_aside"] == 1
+    assert run.result["clips"]["train"] == 15 and run.result["skipped"] == 1
     data = tiny_data(root) | {"max_bad": 0.01}
     with pytest.raises(DataError, match="max_bad"):
         fit(config(root, data=data), tmp_path / "refused", progress=False)

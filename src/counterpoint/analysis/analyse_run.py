@@ -49,12 +49,12 @@ def analyse(run: Run, *, probe: bool, began: float | None = None) -> RunResult:
         modalities={
             m: ModalityScores(
                 decoupled=score(made.decoupled[m], made.target) if m in made.decoupled else None,
-                silenced=score(silenced, made.target),
+                ablated=score(ablated, made.target),
                 probe=probes.get(m),
             )
-            for m, silenced in made.silenced.items()
+            for m, ablated in made.ablated.items()
         },
-        set_aside=dict(run.data.clips.set_aside),
+        skipped=dict(run.data.clips.skipped),
         seconds=round(time.perf_counter() - began, 2),
         dependence=dependence,
         **training_clips(run.result),

@@ -73,10 +73,10 @@ def linear_dependence(
 
 
 def modality_dependence(splits: Mapping[str, Extraction], width: int | None = None) -> dict[str, Dependence]:
-    """:func:`linear_dependence` of every pair of modalities of a trained model, by its :func:`pair_name`.
+    """`linear_dependence` of every pair of modalities of a trained model, by its `pair_name`.
 
     Args:
-        splits: ``"train"``, ``"val"`` and ``"test"`` -> what :func:`~counterpoint.analysis.extract.extract` made.
+        splits: ``"train"``, ``"val"`` and ``"test"`` -> what `extract` made.
         width: see there; None: one less than the number of classes.
     """
     from threadpoolctl import threadpool_limits

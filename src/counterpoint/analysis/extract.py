@@ -28,7 +28,7 @@ class Extraction:
         features: modality -> ``(N, D_m)``, out of its encoder.
         logits: joint, ``(N, C)``.
         unimodal_logits: modality -> ``(N, C)``, its share of the joint logits.
-        silenced: modality -> ``(N, C)``, joint logits with the features of all others set to zero.
+        ablated: modality -> ``(N, C)``, joint logits with the features of all others set to zero.
         head_inputs: name -> ``(N, D)``, what the fusion hands to the head under each name of the head's weights: the
             modality's features as the fusion has changed them.
         zeta: modality -> superposition weights, ``(N, ...)``; None where the fusion has none or has the same for all.
@@ -39,7 +39,7 @@ class Extraction:
     features: Mapping[str, Tensor]
     logits: Tensor
     unimodal_logits: Mapping[str, Tensor]
-    silenced: Mapping[str, Tensor]
+    ablated: Mapping[str, Tensor]
     head_inputs: Mapping[str, Tensor]
     zeta: Mapping[str, Tensor] | None
 
@@ -59,7 +59,7 @@ def extract(run: Run, split: str, device: torch.device | None = None) -> Extract
     model = module.model
     assert isinstance(model, MultimodalModel)
     fusion, dtype = model.fusion, DTYPES[module.precision]
-    kinds = ("features", "unimodal", "silenced", "head", "zeta")
+    kinds = ("features", "unimodal", "ablated", "head", "zeta")
     parts: dict[str, dict[str, list[Tensor]]] = {kind: {} for kind in kinds}
     logits, targets, index = [], [], []
 
@@ -74,7 +74,7 @@ def extract(run: Run, split: str, device: torch.device | None = None) -> Extract
             for modality, values in features.items():
                 keep("features", modality, values)
                 keep("unimodal", modality, output.unimodal_logits[modality])
-                keep("silenced", modality, fusion.silenced(features, modality))
+                keep("ablated", modality, fusion.ablated(features, modality))
         size = len(batch["target"])
         for name, values in seen.items():
             keep("head", name, values)
@@ -92,7 +92,7 @@ def extract(run: Run, split: str, device: torch.device | None = None) -> Extract
         features=joined["features"],
         logits=torch.cat(logits),
         unimodal_logits=joined["unimodal"],
-        silenced=joined["silenced"],
+        ablated=joined["ablated"],
         head_inputs=joined["head"],
         zeta=joined["zeta"] or None,
     )
@@ -132,7 +132,7 @@ def trace(run: Run, extraction: Extraction, probe: Mapping[str, Array] | None = 
         target=extraction.target.numpy(),
         logits=_array(extraction.logits),
         decoupled={m: _array(v) for m, v in extraction.unimodal_logits.items()},
-        silenced={m: _array(v) for m, v in extraction.silenced.items()},
+        ablated={m: _array(v) for m, v in extraction.ablated.items()},
         norms={m: _array(weight_norms(w)) for m, w in weights.items()},
         angles={
             m: _array(angles(extraction.head_inputs[m], w, extraction.target))

@@ -15,7 +15,7 @@ from counterpoint.training.precision import DTYPES
 
 @torch.inference_mode()
 def trace_events(run: Run, split: str, device: torch.device | None = None) -> Trace:
-    """What a localiser finds in the clips of a split, and what it finds with all but one modality silenced.
+    """What a localiser finds in the clips of a split, and what it finds with all but one modality ablated.
 
     Args:
         run: the trained run.
@@ -31,7 +31,7 @@ def trace_events(run: Run, split: str, device: torch.device | None = None) -> Tr
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
             features = model.encode(module.inputs({m: batch[m].to(device) for m in module.transforms}))
             output = model.localiser(features)
-            found = {f"silenced/{m}": model.localiser.silenced(features, m).segments() for m in model.modalities}
+            found = {f"ablated/{m}": model.localiser.ablated(features, m).segments() for m in model.modalities}
         if model.localiser.supervision == "fully":  # in weak supervision it is told of clips alone
             found |= {f"decoupled/{m}": logits.argmax(-1) for m, logits in output.unimodal_logits.items()}
         found |= {"logits": output.segments(), "video": output.video_logits.argmax(-1)}
@@ -49,5 +49,5 @@ def trace_events(run: Run, split: str, device: torch.device | None = None) -> Tr
         logits=arrays["logits"],
         video=arrays["video"],
         decoupled={m: arrays[f"decoupled/{m}"] for m in model.modalities if f"decoupled/{m}" in arrays},
-        silenced={m: arrays[f"silenced/{m}"] for m in model.modalities},
+        ablated={m: arrays[f"ablated/{m}"] for m in model.modalities},
     )

@@ -21,12 +21,12 @@ class ModalityScores:
 
     Attributes:
         decoupled: by its own share of the joint logits; None where the model does not tell it.
-        silenced: by the joint logits with the features of all other modalities set to zero.
+        ablated: by the joint logits with the features of all other modalities set to zero.
         probe: by a linear classifier on the frozen encoder; None where none was fitted.
     """
 
     decoupled: Scores | None
-    silenced: Scores
+    ablated: Scores
     probe: Scores | None
 
 
@@ -42,9 +42,9 @@ class RunResult:
         val: scores on validation data at that epoch.
         test: scores on test data, looked at once.
         modalities: what each can do alone.
-        set_aside: unreadable clips: id -> reason.
+        skipped: unreadable clips: id -> reason.
         seconds: of training and analysis together.
-        dependence: pair of modalities, by its :func:`~counterpoint.analysis.dependence.pair_name` -> how much their
+        dependence: pair of modalities, by its `pair_name` -> how much their
             features say about each other; empty where no probes were fitted.
         trained_on: clips of the training split that the model was trained on.
         held_out: the others, which its balancer judges by.
@@ -56,7 +56,7 @@ class RunResult:
     val: Scores
     test: Scores
     modalities: dict[str, ModalityScores]
-    set_aside: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     fold: int | None = None
     dependence: dict[str, Dependence] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class MethodResult:
         name: as the tables call it.
         title: one line about it.
         scores: metric -> over seeds, on test; clips of all folds together.
-        modalities: per modality ``"decoupled"``, ``"silenced"`` and ``"probe"``: accuracy over seeds.
+        modalities: per modality ``"decoupled"``, ``"ablated"`` and ``"probe"``: accuracy over seeds.
         difference: to the baseline; None for the baseline itself and where either did not finish.
         seeds: one per finished seed; the figures above are over them.
         runs: of these seeds, one each, or one per fold each.

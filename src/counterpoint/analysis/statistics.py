@@ -1,8 +1,8 @@
 """What a difference between methods is worth.
 
 Two things vary between one figure and the next: the seed of the training run, and which clips happened to be in the
-test split. The interval of a mean (:func:`mean_interval`) is over seeds. A method is compared with the baseline on the
-same test clips (:func:`compare_paired`), in two ways that guard against different mistakes:
+test split. The interval of a mean (`mean_interval`) is over seeds. A method is compared with the baseline on the
+same test clips (`compare_paired`), in two ways that guard against different mistakes:
 
 - the **p-value** is of a sign-flip permutation test over clips: for each clip the difference of correctness, averaged
   over seeds; if the methods were equally good, each clip's difference could as well have had the other sign. It
@@ -53,7 +53,7 @@ class Difference:
         mean: over clips and seeds, -1 to 1.
         low, high: 95 % bootstrap interval over clips and seeds.
         p: of the sign-flip permutation test over clips, two-sided.
-        p_holm: the same, corrected for the number of methods compared; None before :func:`correct_holm`.
+        p_holm: the same, corrected for the number of methods compared; None before `correct_holm`.
         seeds: how many seeds both have; with one, the interval is over clips only.
         clips: how many test clips.
         identical: both are right and wrong on the very same clips, with every seed.

@@ -27,7 +27,7 @@ class Trace:
         target: ``(N,)`` class indices.
         logits: ``(N, C)`` joint logits.
         decoupled: modality -> ``(N, C)``, its share of the joint logits; empty where the model does not tell it.
-        silenced: modality -> ``(N, C)``, joint logits with the others silenced.
+        ablated: modality -> ``(N, C)``, joint logits with the others ablated.
         video: ``(N,)`` classes that a localiser finds in whole clips; None of a classifier.
         norms: modality -> ``(C,)`` lengths of class weights; empty where the head has no weights per modality.
         angles: modality -> ``(N,)`` degrees to the true class's weights; empty where the fusion hands the head no
@@ -41,7 +41,7 @@ class Trace:
     target: NDArray[np.int64]
     logits: Array
     decoupled: Mapping[str, Array] = field(default_factory=dict)
-    silenced: Mapping[str, Array] = field(default_factory=dict)
+    ablated: Mapping[str, Array] = field(default_factory=dict)
     norms: Mapping[str, Array] = field(default_factory=dict)
     angles: Mapping[str, Array] = field(default_factory=dict)
     probe: Mapping[str, Array] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Trace:
         return shares
 
 
-_PER_CLIP = ("decoupled", "silenced", "angles", "probe")
+_PER_CLIP = ("decoupled", "ablated", "angles", "probe")
 _PER_MODALITY = (*_PER_CLIP, "norms", "zeta")
 
 
@@ -110,7 +110,7 @@ def save_trace(trace: Trace, path: Path) -> None:
 
 
 def load_trace(path: Path) -> Trace:
-    """Read what :func:`save_trace` wrote."""
+    """Read what `save_trace` wrote."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     groups: dict[str, dict[str, Array]] = {kind: {} for kind in _PER_MODALITY}

@@ -29,12 +29,12 @@ class Balancer(ABC):
         scaler.update()
 
     A step whose gradients overflowed is skipped by the scaler as without a balancer: what is not finite stays so.
-    Where gradients are accumulated over several backward passes, call :meth:`observe` after each but the last, and
-    :meth:`step` once, after the last.
+    Where gradients are accumulated over several backward passes, call `observe` after each but the last, and
+    `step` once, after the last.
 
-    A method that trains something of its own keeps it in :attr:`parts`: put them on the model's device, into the
+    A method that trains something of its own keeps it in `parts`: put them on the model's device, into the
     optimizer, and under the same data-parallel wrapper. One that must see how well the model does on clips that it is
-    not trained on asks for a share of them by :attr:`holdout`, and for a :meth:`review` when it is :meth:`due`::
+    not trained on asks for a share of them by `holdout`, and for a `review` when it is `due`::
 
         if balancer.due(finished_epochs):  # 0 before the first
             balancer.review(mean_of_measure(train_clips), mean_of_measure(held_out_clips))
@@ -84,18 +84,18 @@ class Balancer(ABC):
         return F.cross_entropy(output.logits, target, label_smoothing=label_smoothing)
 
     def due(self, finished: int) -> bool:
-        """Whether :meth:`review` is to come after that many finished epochs, 0 before the first; here never."""
+        """Whether `review` is to come after that many finished epochs, 0 before the first; here never."""
         return False
 
     def measure(self, output: FusionOutput, target: Tensor) -> dict[str, Tensor]:
-        """What :meth:`review` wants the means of, by name: a number for every sample, ``(B,)`` each."""
+        """What `review` wants the means of, by name: a number for every sample, ``(B,)`` each."""
         return {}
 
     def review(self, train: Mapping[str, float], held_out: Mapping[str, float]) -> None:
         """Take note of how the model does; here of nothing.
 
         Args:
-            train: means of :meth:`measure` over the clips that are trained on, in evaluation mode and over all
+            train: means of `measure` over the clips that are trained on, in evaluation mode and over all
                 processes.
             held_out: the same over the clips that are not.
         """
@@ -103,7 +103,7 @@ class Balancer(ABC):
 
     @abstractmethod
     def observe(self, output: FusionOutput, target: Tensor) -> None:
-        """Take note of a part of the batch whose gradients are accumulated; :meth:`step` judges all parts together."""
+        """Take note of a part of the batch whose gradients are accumulated; `step` judges all parts together."""
 
     @abstractmethod
     def step(self, output: FusionOutput, target: Tensor) -> dict[str, Tensor]:
@@ -118,12 +118,12 @@ class Balancer(ABC):
         """
 
     def state_dict(self) -> dict[str, Any]:
-        """What :meth:`load_state_dict` needs to go on where this balancer is: plain values, and tensors of `parts`."""
+        """What `load_state_dict` needs to go on where this balancer is: plain values, and tensors of `parts`."""
         parts = {name: tensor.detach().cpu().clone() for name, tensor in self.parts.state_dict().items()}
         return {"epoch": self.epoch, **({"parts": parts} if parts else {})}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a :meth:`state_dict`.
+        """Go on from a `state_dict`.
 
         Raises:
             ConfigError: `state` is of another balancer.

@@ -25,18 +25,18 @@ JOINT = "joint"
 class GradientBlending(Balancer):
     """Gradient-Blending (Wang, Tran and Feiszli 2020): the loss is ``sum_k w_k L_k`` over unimodal heads and the joint.
 
-    Every modality gets a head of its own on its encoder's features (in :attr:`parts`; they are thrown away after
+    Every modality gets a head of its own on its encoder's features (in `parts`; they are thrown away after
     training, predictions come from the joint head), and ``w_k ∝ G_k / O_k²`` says how well head k generalises against
-    how much it overfits, see :func:`functional.blending_weights`. To see both, a share of the training clips is held
-    out and never trained on; whoever trains calls :meth:`review` with both parts' mean losses whenever it is
-    :meth:`due`. In a loop of one's own :meth:`loss` is what is minimised, and the optimizer gets
+    how much it overfits, see `functional.blending_weights`. To see both, a share of the training clips is held
+    out and never trained on; whoever trains calls `review` with both parts' mean losses whenever it is
+    `due`. In a loop of one's own `loss` is what is minimised, and the optimizer gets
     ``balance.parts.parameters()`` too.
 
     The paper's estimate trains a copy of every head's network alone, from where training stands, for `every` epochs.
     Here G and O are read off the one network as it trains, which costs one pass over the clips every so many epochs and
     no further training. The first `every` epochs run with equal weights; and as heads are trained by their weights, one
     that is near zero changes little from then on. Weights from networks that were trained apart, as in the paper's
-    offline form, are given by `weights`; :func:`functional.blending_weights` makes them from such losses.
+    offline form, are given by `weights`; `functional.blending_weights` makes them from such losses.
 
     Args:
         encoders: per modality the module whose features its head reads.
@@ -111,7 +111,7 @@ class GradientBlending(Balancer):
         }
 
     def loss(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """``sum_k w_k L_k``; see :meth:`Balancer.loss`.
+        """``sum_k w_k L_k``; see `Balancer.loss`.
 
         Raises:
             ConfigError: the output does not carry the features that the heads read.
@@ -134,7 +134,7 @@ class GradientBlending(Balancer):
         return {**{name: logits[name] for name in self.modalities}, JOINT: output.logits}
 
     def due(self, finished: int) -> bool:
-        """Whether :meth:`review` is to come after that many finished epochs, 0 before the first."""
+        """Whether `review` is to come after that many finished epochs, 0 before the first."""
         if self.fixed:
             return False
         return finished in (0, self.every) if self.form == "offline" else finished % self.every == 0
@@ -143,7 +143,7 @@ class GradientBlending(Balancer):
         """Estimate the weights from what changed since the last review; the first only takes note.
 
         Args:
-            train: mean of :meth:`measure` over the clips that are trained on, in evaluation mode, over all processes.
+            train: mean of `measure` over the clips that are trained on, in evaluation mode, over all processes.
             held_out: the same over those held out.
         """
         now = {

@@ -36,7 +36,7 @@ class OGM(Balancer):
             A fusion that has no such weights, as concatenation, keeps the decoupled ratio (Sec. 4 of SimAM²); weights
             that are not learned give a ratio that never changes, at 0.5 one that slows nobody.
         epochs: first and last epoch in which gradients are scaled, both included; None: always. OGM-GE uses (0, 50).
-            Counted by :meth:`set_epoch`: a loop that never calls it stays in epoch 0.
+            Counted by `set_epoch`: a loop that never calls it stays in epoch 0.
         parameters: ``"conv"``: weights of convolutions alone, as OGM-GE's release does; ``"all"``: every one.
 
     Raises:
@@ -74,7 +74,7 @@ class OGM(Balancer):
 
     @torch.no_grad()
     def observe(self, output: FusionOutput, target: Tensor) -> None:
-        """Add a part of the batch to what :meth:`step` judges; see :class:`Balancer` on accumulation."""
+        """Add a part of the batch to what `step` judges; see `Balancer` on accumulation."""
         scores = self._score(output, target)
         self._scores = scores if self._scores is None else self._scores + scores
 
@@ -142,15 +142,15 @@ class OGMGE(OGM):
 
     Each gradient g becomes k * g + N(0, std(g)²), with one standard deviation for a whole tensor. The noise depends on
     `seed` and the number of steps alone: it is the same on every process, leaves the global generators untouched, and
-    goes on where it was after :meth:`load_state_dict`. (On another type of device it is another noise.) On a CPU it is
+    goes on where it was after `load_state_dict`. (On another type of device it is another noise.) On a CPU it is
     drawn to 16 bits: 65536 equally probable values that end at 4.3 standard deviations.
 
     Args:
-        encoders: as for :class:`OGM`, and so are `alpha`, `ratio`, `epochs` and `parameters`.
-        alpha: as for :class:`OGM`.
-        ratio: as for :class:`OGM`.
-        epochs: as for :class:`OGM`; noise is added in the same window.
-        parameters: as for :class:`OGM`.
+        encoders: as for `OGM`, and so are `alpha`, `ratio`, `epochs` and `parameters`.
+        alpha: as for `OGM`.
+        ratio: as for `OGM`.
+        epochs: as for `OGM`; noise is added in the same window.
+        parameters: as for `OGM`.
         noise: which modalities receive it. ``"all"``: every one, also where k is one, as the paper and its release do;
             ``"slowed"``: those alone whose gradients are scaled down.
         noise_std: whose spread it has. ``"unscaled"``: that of the gradient before it is scaled, as the release does
@@ -158,7 +158,7 @@ class OGMGE(OGM):
         seed: of the noise, not negative; the same on every process.
 
     Raises:
-        ConfigError: as for :class:`OGM`.
+        ConfigError: as for `OGM`.
     """
 
     def __init__(

@@ -133,7 +133,7 @@ def _encode_all(
     todo = dataclasses.replace(writer.table, clips=tuple(pending), refused={})
     keys, failed = keys_of(todo, modalities)
     for clip, reason in failed.items():
-        writer.set_aside(clip, reason)
+        writer.skipped(clip, reason)
     same: dict[Any, list[str]] = {}  # two clips of a table may be the same stretch
     for clip, key in keys.items():
         same.setdefault(key, []).append(clip)
@@ -150,19 +150,19 @@ def _encode_all(
                 if features:
                     writer.write(clip, features)
                 else:
-                    writer.set_aside(clip, reason)
+                    writer.skipped(clip, reason)
             if progress:
                 progress(len(writer.done), total)
 
 
 def _finish(writer: FeatureWriter, max_bad: float) -> None:
-    from counterpoint.data.quality import judge
+    from counterpoint.data.quality import check_usable
 
     good = {clip for clip, reason in writer.done.items() if not reason}
     bad = {**writer.table.refused, **{clip: reason for clip, reason in writer.done.items() if reason}}
     if max_bad < 1:
         try:
-            judge(writer.table, good, bad, max_bad)
+            check_usable(writer.table, good, bad, max_bad)
         except CounterpointError as error:
             raise type(error)(
                 f"{error}\nThe features of the others are kept: with another --data.max_bad, go on"
@@ -186,7 +186,7 @@ def _tell(writer: FeatureWriter, names: dict[str, str], segments: int, before: i
     for clip, reason in list(bad.items())[:12]:
         console.print(f"set aside {clip}: {reason}")
     if len(bad) > 12:
-        console.print(f"and {len(bad) - 12} more; set_aside.csv has them all")
+        console.print(f"and {len(bad) - 12} more; skipped.csv has them all")
     if writer.table.classes:
         console.print(f"Train on them with task=localise --data.name features --data.root {writer.folder}")
     else:

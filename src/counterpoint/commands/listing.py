@@ -105,7 +105,7 @@ def rows_of(kind: str, pattern: str = "*") -> Rows:
     """Name and line of each part of a kind.
 
     Args:
-        kind: as for :func:`kind_of`.
+        kind: as for `kind_of`.
         pattern: shell pattern of names.
 
     Raises:
@@ -120,7 +120,7 @@ def rows_of(kind: str, pattern: str = "*") -> Rows:
 
 
 def print_kind(kind: str, pattern: str = "*") -> None:
-    """One line for each part of a kind; see :func:`rows_of`."""
+    """One line for each part of a kind; see `rows_of`."""
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="bold")
     table.add_column()

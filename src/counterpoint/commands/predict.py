@@ -34,8 +34,8 @@ def predict_and_tell(
         clips: media files.
         run: folder of a run, or of a model with its ``config.json``.
         output: folder; None: ``predictions`` in the run's.
-        formats: of :data:`~counterpoint.predict.FORMATS`; None: all.
-        hop: see :func:`~counterpoint.predict.predict`.
+        formats: of `FORMATS`; None: all.
+        hop: see `predict`.
         truth: CSV file of true events, for the pictures.
 
     Raises:

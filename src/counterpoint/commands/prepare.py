@@ -31,7 +31,7 @@ def prepare_and_tell(config: DataConfig, output: str | None) -> None:
     done = f"{clips.decoded} decoded now" if table.features is None else "all of them features"
     console = terminal()
     console.print(
-        f"{table.name}: {len(table.clips)} clips, {done}, {len(clips.set_aside)} set aside; "
+        f"{table.name}: {len(table.clips)} clips, {done}, {len(clips.skipped)} set aside; "
         f"cache: {config.cache or cache_root()}",
         soft_wrap=True,
     )
@@ -44,7 +44,7 @@ def prepare_and_tell(config: DataConfig, output: str | None) -> None:
     console.print(counts)
     for note in table.notes:
         console.print(f"Note: {note}")
-    rows = [{"clip": clip, "reason": reason} for clip, reason in clips.set_aside.items()]
+    rows = [{"clip": clip, "reason": reason} for clip, reason in clips.skipped.items()]
     if output is not None:
         write_csv(Path(output), rows, ("clip", "reason"))
         return

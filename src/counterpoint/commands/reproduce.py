@@ -76,7 +76,7 @@ def _at(config: CompareConfig, root: str | None, several: bool) -> CompareConfig
 
 
 def smoke_and_tell(names: Sequence[str] | None, output: str | None) -> None:
-    """Try every row of tables out on tiny made data; see :mod:`counterpoint.experiments.smoke`.
+    """Try every row of tables out on tiny made data; see `counterpoint.experiments.smoke`.
 
     Args:
         names: of tables; None: all of them, and the recipes that are in none.

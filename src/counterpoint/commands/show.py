@@ -27,8 +27,8 @@ def print_run(run: Run, report: Path) -> None:
         table.add_row(split, str(result["clips"][split]), *(_figure(n, v) for n, v in result[split].items()))
     console = terminal()
     console.print(table)
-    if result["set_aside"]:
-        console.print(f"{result['set_aside']} clips set aside: {run.folder / 'set_aside.csv'}")
+    if result["skipped"]:
+        console.print(f"{result['skipped']} clips set aside: {run.folder / 'skipped.csv'}")
     for note in result["notes"]:
         console.print(f"Note: {note}")
     console.print(f"Run: {run.folder}\nReport: {report}", soft_wrap=True)
@@ -40,7 +40,7 @@ def print_comparison(comparison: Comparison) -> None:
 
     console = terminal()
     console.print(to_rich(comparison))
-    if aside := comparison.protocol["set_aside"]:
+    if aside := comparison.protocol["skipped"]:
         console.print(f"{len(aside)} of the clips set aside as unreadable; the report lists them")
     for note in comparison.protocol["notes"]:
         console.print(f"Note: {note}")

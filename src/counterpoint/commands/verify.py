@@ -33,14 +33,14 @@ def verify_and_tell(
 
     Args:
         run: folder of a run, or of a model with its ``config.json``.
-        trials: see :func:`~counterpoint.verify.score_trials.score_list`.
+        trials: see `score_list`.
         data: the dataset that the list is of; None: the run's.
         how: how trials are scored.
         costs: ``p_target``, ``c_miss`` and ``c_fa``.
         output: folder; None: one in the run's that is called after the list.
 
     Raises:
-        CounterpointError: see :func:`~counterpoint.verify.score_trials.score_list`; a folder that cannot be written.
+        CounterpointError: see `score_list`; a folder that cannot be written.
     """
     how.check()
     _check_costs(costs)

@@ -1,7 +1,7 @@
 """Datasets, splits, and the cache of decoded clips.
 
-Listing a dataset (:func:`load_table`) is light: names, labels and splits; no media file is opened and torch
-is not imported. :class:`ClipDataset`, which needs torch, is imported when it is asked for.
+Listing a dataset (`load_table`) is light: names, labels and splits; no media file is opened and torch
+is not imported. `ClipDataset`, which needs torch, is imported when it is asked for.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Clip:
         start, end: the stretch of the file in seconds; `end` None means to the end.
         sound: file that the sound is read from, the same stretch of it; None: `path`.
         landmarks: CSV file with the points of the face at each moment, as OpenFace writes it
-            (:func:`~counterpoint.media.faces.read_landmarks`): frames are cropped to the face. None: to ``media.crop``.
+            (`read_landmarks`): frames are cropped to the face. None: to ``media.crop``.
         landmarks_size: width and height, pixels, of the video in which the landmarks were found; None: of `path`'s.
 
     Raises:

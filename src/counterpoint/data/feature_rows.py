@@ -49,7 +49,7 @@ class Features:
         """Modality -> (file, dataset) -> number of its rows.
 
         Raises:
-            DataError: as :attr:`shapes`.
+            DataError: as `shapes`.
         """
         return {modality: sizes for modality, (sizes, _) in self._looked_at.items()}
 
@@ -78,12 +78,12 @@ class Features:
 
     @property
     def dims(self) -> dict[str, int]:
-        """Modality -> D; see :attr:`shapes`."""
+        """Modality -> D; see `shapes`."""
         return {modality: shape[-1] for modality, shape in self.shapes.items()}
 
     @property
     def segments(self) -> int | None:
-        """T; None where a clip has one vector for the whole of it. See :attr:`shapes`."""
+        """T; None where a clip has one vector for the whole of it. See `shapes`."""
         shape = next(iter(self.shapes.values()))
         return shape[0] if len(shape) > 1 else None
 

@@ -33,13 +33,13 @@ def check_max_bad(max_bad: float) -> None:
         raise ConfigError(f"max_bad is {max_bad}; it must be a share of the clips, 0 to 1")
 
 
-def judge(table: ClipTable, usable: Container[str], set_aside: Mapping[str, str], max_bad: float) -> None:
+def check_usable(table: ClipTable, usable: Container[str], skipped: Mapping[str, str], max_bad: float) -> None:
     """Refuse a table of which too much is missing, or a class or a split altogether.
 
     Args:
         table: as listed.
         usable: ids of the clips that can be read.
-        set_aside: clip id -> why it is not used; includes what the table refused.
+        skipped: clip id -> why it is not used; includes what the table refused.
         max_bad: share of unusable clips, 0 to 1, above which the table is refused.
 
     Raises:
@@ -47,14 +47,14 @@ def judge(table: ClipTable, usable: Container[str], set_aside: Mapping[str, str]
     """
     total = len(table.clips) + len(table.refused.keys() - {clip.id for clip in table.clips})
     none = not any(clip.id in usable for clip in table.clips)
-    if none or len(set_aside) > max_bad * total:
-        share = len(set_aside) / total if total else 1.0
+    if none or len(skipped) > max_bad * total:
+        share = len(skipped) / total if total else 1.0
         told = "none is left" if none else f"more than max_bad = {max_bad:.1%} allows"
-        reasons = Counter(kind_of_reason(reason) for reason in set_aside.values()).most_common(3)
+        reasons = Counter(kind_of_reason(reason) for reason in skipped.values()).most_common(3)
         worst = "".join(f"\n  {count} x {reason}" for reason, count in reasons)
-        first = "".join(f"\n  {clip}: {reason}" for clip, reason in list(set_aside.items())[:5])
+        first = "".join(f"\n  {clip}: {reason}" for clip, reason in list(skipped.items())[:5])
         raise DataError(
-            f"{table.name}: {len(set_aside)} of {total} clips ({share:.1%}) cannot be used, {told}. "
+            f"{table.name}: {len(skipped)} of {total} clips ({share:.1%}) cannot be used, {told}. "
             f"Most often:{worst or ' there are no clips'}\nThe first:{first or ' none'}"
         )
     for split in SPLITS:

@@ -46,7 +46,7 @@ class DatasetEntry:
     def __call__(
         self, root: str | Path | None = None, task: str | None = None, seed: int = 0, **options: Any
     ) -> ClipTable:
-        """List the clips of one task; see :func:`load_table`."""
+        """List the clips of one task; see `load_table`."""
         task = self.tasks[0] if task is None else task
         if task not in self.tasks:
             raise UnknownNameError(f"{self.name} has no task {task!r}.{did_you_mean(task, self.tasks)}")

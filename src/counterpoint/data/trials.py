@@ -162,7 +162,7 @@ def _cells(line: str) -> list[str]:
 
 
 def read_trials(path: Path) -> TrialList:
-    """A trial list from a file; see :func:`parse_trials`.
+    """A trial list from a file; see `parse_trials`.
 
     Raises:
         DataError: it cannot be read, or has a line that is no trial.

@@ -29,7 +29,7 @@ class Attention(nn.Sequential):
 
 
 def pooled_channels(pooling: str, channels: int) -> int:
-    """How many numbers :func:`attentive_pool` gives.
+    """How many numbers `attentive_pool` gives.
 
     Raises:
         ConfigError: no such pooling.

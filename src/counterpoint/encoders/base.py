@@ -15,7 +15,7 @@ Stage = Callable[[Tensor], Tensor]
 class Encoder(nn.Module, ABC):
     """One modality in, one vector per sample out: ``(B, C, ...) -> (B, out_features)``.
 
-    It is a chain of named :meth:`stages` and a :meth:`pool` behind them, so that other modalities can have their say
+    It is a chain of named `stages` and a `pool` behind them, so that other modalities can have their say
     in between.
 
     Args:
@@ -55,7 +55,7 @@ class Encoder(nn.Module, ABC):
         """``(B, C, ...) -> (B, out_features)``.
 
         Raises:
-            ShapeError: see :meth:`check_input`.
+            ShapeError: see `check_input`.
         """
         self.check_input(x)
         for stage in self.stages().values():

@@ -14,7 +14,7 @@ def create_encoder(name: str, **options: Any) -> Encoder:
     """A registered encoder with fresh weights.
 
     Args:
-        name: e.g. ``"resnet18"``; see :func:`list_encoders`.
+        name: e.g. ``"resnet18"``; see `list_encoders`.
         options: the encoder's keyword arguments, e.g. ``in_channels=1``.
 
     Raises:

@@ -147,9 +147,9 @@ class ResNet(Encoder):
         checkpoint: keep only what goes into each block and run the block again in the backward pass: the same numbers
             in less memory, for about a quarter more time.
         attention: None, or ``"simam"``: every block weighs what comes out of its second convolution by
-            :class:`~counterpoint.encoders.SimAM`, per picture or over the whole clip. It has no parameters, and those
+            `SimAM`, per picture or over the whole clip. It has no parameters, and those
             of the network keep their names.
-        attention_options: keyword options of :class:`~counterpoint.encoders.SimAM`: ``lam``, ``correction``.
+        attention_options: keyword options of `SimAM`: ``lam``, ``correction``.
 
     Raises:
         ConfigError: an attention, or an option of it, that there is not.
@@ -237,7 +237,7 @@ class ResNet(Encoder):
 
 @ENCODERS.register("resnet18")
 class ResNet18(ResNet):
-    """ResNet-18: 11.2 M parameters, 512 features; options as of :class:`ResNet`."""
+    """ResNet-18: 11.2 M parameters, 512 features; options as of `ResNet`."""
 
     block = BasicBlock
     depths = (2, 2, 2, 2)
@@ -245,7 +245,7 @@ class ResNet18(ResNet):
 
 @ENCODERS.register("resnet34")
 class ResNet34(ResNet):
-    """ResNet-34: 21.3 M parameters, 512 features; options as of :class:`ResNet`."""
+    """ResNet-34: 21.3 M parameters, 512 features; options as of `ResNet`."""
 
     block = BasicBlock
     depths = (3, 4, 6, 3)
@@ -253,7 +253,7 @@ class ResNet34(ResNet):
 
 @ENCODERS.register("resnet50")
 class ResNet50(ResNet):
-    """ResNet-50: 23.5 M parameters, 2048 features; options as of :class:`ResNet`."""
+    """ResNet-50: 23.5 M parameters, 2048 features; options as of `ResNet`."""
 
     block = Bottleneck
     depths = (3, 4, 6, 3)
@@ -261,7 +261,7 @@ class ResNet50(ResNet):
 
 @ENCODERS.register("resnet18_3d")
 class ResNet18In3D(ResNet):
-    """ResNet-18 over clips: 33.2 M parameters, 512 features; options as of :class:`ResNet`."""
+    """ResNet-18 over clips: 33.2 M parameters, 512 features; options as of `ResNet`."""
 
     block = BasicBlock
     depths = (2, 2, 2, 2)
@@ -273,7 +273,7 @@ class ResNeXt50In3D(ResNet):
     """ResNeXt-50 over clips, Eq. (4) of CFN-SR: 25.9 M parameters, 2048 features.
 
     Args:
-        in_channels, checkpoint, attention, attention_options: see :class:`ResNet`.
+        in_channels, checkpoint, attention, attention_options: see `ResNet`.
         variant: ``"paper"``: the published network; ``"released"``: without the ReLU between the first batch
             normalisation and the pooling, which the fused networks that were released with CFN-SR and MSAF leave out,
             though the checkpoints they start from were trained with it.

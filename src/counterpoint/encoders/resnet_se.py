@@ -79,7 +79,7 @@ class ResNetSE34(Encoder):
     Args:
         in_channels: C.
         n_mels: bands, a multiple of 8.
-        pooling: ``"sap"``, or ``"asp"`` (see :func:`~counterpoint.encoders.attentive_pool.attentive_pool`).
+        pooling: ``"sap"``, or ``"asp"`` (see `attentive_pool`).
         out_features: width of the features.
 
     Raises:

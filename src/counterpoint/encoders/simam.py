@@ -13,7 +13,7 @@ from counterpoint.registry import check_choice, check_options
 
 
 class SimAM(nn.Module):
-    """Weighs every neuron by how much it stands out from its channel; see :func:`functional.simam`.
+    """Weighs every neuron by how much it stands out from its channel; see `functional.simam`.
 
     The population is a channel of one sample: all positions of a picture, or all positions of all frames of a clip.
 
@@ -50,8 +50,8 @@ def create_attention(name: str | None, options: Mapping[str, Any] | None, axes: 
 
     Args:
         name: None or ``"simam"``.
-        options: keyword options of :class:`SimAM`.
-        axes: see :class:`SimAM`.
+        options: keyword options of `SimAM`.
+        axes: see `SimAM`.
 
     Raises:
         ConfigError: another name, options without attention, or options that it does not take.

@@ -31,7 +31,7 @@ _COMPONENTS = {"pca_eigen_vectors": "pproc.pca_matrix", "pca_means": "pproc.pca_
 
 @ENCODERS.register("vggish")
 class VGGish(Encoder):
-    """Log-mel spectrograms of :class:`~counterpoint.media.transforms.vggish.VGGishMel` to 128 features.
+    """Log-mel spectrograms of `VGGishMel` to 128 features.
 
     A spectrogram ``(B, C, 64, T)`` is read as T // 96 patches of 0.96 s, one after the other; features are the mean of
     theirs. The port's patches, ``(N, 1, 96, 64)``, are these turned over. 72.1 M parameters.

@@ -50,7 +50,7 @@ def collect(
         abilities = {
             m: {
                 ability: mean_interval([s["accuracy"] for r in done if (s := getattr(r.modalities[m], ability))])
-                for ability in ("decoupled", "silenced", "probe")
+                for ability in ("decoupled", "ablated", "probe")
             }
             for m in modalities
             if all(m in r.modalities for r in done)
@@ -132,7 +132,7 @@ def protocol(config: CompareConfig, clips: Mapping[Fold, Prepared], seconds: flo
         **({"background": _background(clips.values())} if config.base.task == "localise" else {}),
         "shared_groups": len(set().union(*(part.table.shared_groups() for part in clips.values()))),
         "notes": list(dict.fromkeys(note for part in clips.values() for note in part.table.notes)),
-        "set_aside": {clip: reason for part in clips.values() for clip, reason in part.set_aside.items()},
+        "skipped": {clip: reason for part in clips.values() for clip, reason in part.skipped.items()},
         "config": to_dict(config),
         "environment": files.environment(),
         "seconds": round(seconds, 1),

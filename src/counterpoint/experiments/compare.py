@@ -14,7 +14,7 @@ from counterpoint.data import SPLITS
 from counterpoint.errors import RunError
 from counterpoint.experiments.aggregate import collect, protocol, with_differences
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.dry_run import modalities_of, rehearse
+from counterpoint.experiments.dry_run import dry_run, modalities_of
 from counterpoint.experiments.folds import Fold, check_tables, folds_of, with_fold
 from counterpoint.experiments.plan import (
     ALONE,
@@ -97,7 +97,7 @@ def compare(
     if config.alone and len(of_base) > 1:
         entries += [plan_alone(config, folder, modality) for modality in of_base]
     settings = {entry.folder: plan_search(entry, config) for entry in entries}  # refuses a space that is too small
-    rehearse(entries, settings)
+    dry_run(entries, settings)
     clips = _prepare(config, entries, settings, modalities, progress)
     if overwrite:
         files.remove_run(folder, CONFIG)
@@ -197,7 +197,7 @@ def _prepare(
         }
         check_tables(tables)
         for table in tables.values():
-            rehearse(entries, settings, table, media_spec(table, source.media))
+            dry_run(entries, settings, table, media_spec(table, source.media))
             break  # all folds have the same classes and shape
         for fold, table in tables.items():
             clips[fold] = prepare_clips(

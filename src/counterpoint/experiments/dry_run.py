@@ -40,7 +40,7 @@ def modalities_of(base: TrainConfig, entries: Iterable[Entry] = ()) -> tuple[str
     return tuple(found)
 
 
-def rehearse(
+def dry_run(
     entries: Iterable[Entry],
     settings: Mapping[Path, list[dict[str, Any]]],
     table: ClipTable | None = None,

@@ -110,7 +110,7 @@ def seed_result(folder: Path, runs: Sequence[RunResult]) -> SeedResult:
         probed = name in trace.probe and all(run.modalities[name].probe is not None for run in runs)
         modalities[name] = ModalityScores(
             decoupled=score(trace.decoupled[name], trace.target) if name in trace.decoupled else None,
-            silenced=score(trace.silenced[name], trace.target),
+            ablated=score(trace.ablated[name], trace.target),
             probe=score(trace.probe[name], trace.target) if probed else None,
         )
     mean = float(np.mean([run.test["accuracy"] for run in runs]))

@@ -39,7 +39,7 @@ def check_reproduction(table: PaperTable, config: CompareConfig) -> None:
 def reproduce(table: PaperTable, config: CompareConfig, folder: str | Path, *, progress: bool = True) -> Reproduction:
     """Run a table, or go on where it stopped, and set what the paper prints beside it.
 
-    Besides what :func:`~counterpoint.experiments.compare.compare` writes there are ``reproduction.csv`` and
+    Besides what `compare` writes there are ``reproduction.csv`` and
     ``reproduction.md`` in `folder`.
 
     Args:

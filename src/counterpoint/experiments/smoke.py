@@ -22,7 +22,7 @@ from counterpoint.data.io.paths import CACHE
 from counterpoint.data.tiny import write_tiny
 from counterpoint.experiments.compare import CONFIG
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.dry_run import rehearse
+from counterpoint.experiments.dry_run import dry_run
 from counterpoint.experiments.plan import plan_methods
 from counterpoint.experiments.reproduce import reproduce
 from counterpoint.experiments.reproduction_tables import Reproduction
@@ -100,7 +100,7 @@ def _rest(name: str) -> PaperTable:
 def _make_with_its_own_model(config: CompareConfig) -> None:
     """Every row, in the shape of the dataset's own clips and on no device."""
     table = list_clips(config.base.data, events=config.base.task == "localise")
-    rehearse(plan_methods(config, Path()), {}, table, media_spec(table, config.base.data.media))
+    dry_run(plan_methods(config, Path()), {}, table, media_spec(table, config.base.data.media))
 
 
 def _light(config: CompareConfig, recipes: Path) -> CompareConfig:

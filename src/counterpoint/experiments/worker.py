@@ -66,7 +66,8 @@ def run_task(task: RunTask) -> RunResult | dict[str, float]:
 def finished(task: RunTask) -> RunResult | dict[str, float] | None:
     """What `run_task` gave for a run that is finished already; None where it is not, or was another one.
 
-    A run from before dependence was measured stays without: what else was found of it is as true as ever.
+    A run from before dependence was measured stays without: what else was found of it is as true as ever. One whose
+    findings have the names of an earlier version is analysed again.
     """
     if task.kind == "search":
         result = files.read_result(task.folder)
@@ -81,7 +82,10 @@ def finished(task: RunTask) -> RunResult | dict[str, float] | None:
     result = files.read_result(task.folder)
     if result is None:
         return None
-    found = _read({**training_clips(result), **written["result"]})
+    try:
+        found = _read({**training_clips(result), **written["result"]})
+    except TypeError:
+        return None
     probed = task.probe and task.config.task == "classify"
     if probed and any(scores.probe is None for scores in found.modalities.values()):
         return None

@@ -25,7 +25,7 @@ def energy_confidence(logits: Tensor, scale: float = 0.1) -> Tensor:
 
 
 def energy_fusion(logits: Sequence[Tensor], scale: float = 0.1, *, detach_weights: bool = False) -> Tensor:
-    """``sum_m conf_m z_m`` with each modality's :func:`energy_confidence`.
+    """``sum_m conf_m z_m`` with each modality's `energy_confidence`.
 
     A confidence below zero, that of logits far below zero throughout, turns a modality's vote round; the released code
     has it so.

@@ -149,7 +149,7 @@ def mmcosine_logits(features: Sequence[Tensor], weights: Sequence[Tensor], scale
     Args:
         features: M tensors ``(..., D_m)``.
         weights: M tensors ``(C, D_m)``, one row per class.
-        scale: s, above the bound of :func:`mmcosine_scale_bound`.
+        scale: s, above the bound of `mmcosine_scale_bound`.
 
     Returns:
         ``(..., C)``, in ``[-M s, M s]``.

@@ -14,7 +14,7 @@ def ogm_coefficients(ratios: Tensor, alpha: float) -> Tensor:
     The coefficient jumps where a modality takes the lead (at ratio 1, from 1 to ``1 - tanh(alpha)``); OGM-GE has it so.
 
     Args:
-        ratios: ``(M,)`` discrepancy ratios, of :func:`score_ratio` or :func:`zeta_ratio`.
+        ratios: ``(M,)`` discrepancy ratios, of `score_ratio` or `zeta_ratio`.
         alpha: strength, not negative; OGM-GE uses 0.1 on VGGSound and 0.8 on CREMA-D.
 
     Returns:

@@ -91,7 +91,7 @@ def score_ratio(unimodal_logits: Mapping[str, Tensor] | Sequence[Tensor], target
 
     Args:
         unimodal_logits: M tensors ``(..., C)``, in the modalities' order.
-        target: as for :func:`logit_scores`.
+        target: as for `logit_scores`.
 
     Returns:
         ``(M,)``: summed probability of the true class over the mean of the other modalities'.

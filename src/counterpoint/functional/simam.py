@@ -83,7 +83,7 @@ def simam(x: Tensor, *, dim: Dims = (-2, -1), lam: float = 1e-4, correction: int
     """SimAM (Yang et al. 2021) of one modality's maps: ``sigmoid(1 / e*) ⊙ x``, with e* of Eq. (3) of SimAM².
 
     Neurons that stand out from their population, whose energy is low, weigh more; no weight is below sigmoid(0.5) =
-    0.62. SimAM² multiplies with sigmoid(E*) instead, an energy and not its inverse, see :func:`simam2`.
+    0.62. SimAM² multiplies with sigmoid(E*) instead, an energy and not its inverse, see `simam2`.
 
     Args:
         x: maps ``(B, C, ...)`` of any floating dtype; half precisions are computed in float32.

@@ -35,12 +35,12 @@ def simam2_energy(
 
     Args:
         streams: M >= 2 tensors of one shape, X_1 ... X_M.
-        fused: U, of the same shape; of :func:`superpose`.
+        fused: U, of the same shape; of `superpose`.
         weights: M numbers or tensors that broadcast to it; zeta and 1 - zeta for two.
-        r: of :func:`zeta_spread`, in ``(0, 1)``.
-        dim: axes of the population, see :func:`simam_energy`.
+        r: of `zeta_spread`, in ``(0, 1)``.
+        dim: axes of the population, see `simam_energy`.
         lam: lambda in e_U.
-        correction: see :func:`simam_energy`.
+        correction: see `simam_energy`.
 
     Returns:
         E*, of the streams' shape; for weights that sum to one in ``(-2, 4)``.
@@ -64,18 +64,18 @@ def simam2(
 ) -> Tensor:
     """The updated fusion, Eq. (8) of SimAM²: ``sigmoid(E*) ⊙ U``.
 
-    The value and gradients of :func:`superpose`, :func:`simam2_energy` and the product, but in two passes over the
+    The value and gradients of `superpose`, `simam2_energy` and the product, but in two passes over the
     streams forward and two backward where a compiler fuses them: ``torch.compile`` whatever calls this to make it fast.
 
     Args:
         streams: M >= 2 tensors of one shape; maps ``(B, C, H, W)``, vectors ``(B, C)``, sequences ``(B, T, C)``.
         weights: M numbers or tensors that broadcast to it and sum to one.
-        r: of :func:`zeta_spread`; ``tanh(1)`` for constant weights.
+        r: of `zeta_spread`; ``tanh(1)`` for constant weights.
         dim: axes of the population: ``(-2, -1)`` for maps, ``-1`` for vectors and sequences.
         lam: lambda in the fused signal's energy.
         sign: ``"paper"`` for sigmoid(E*), as printed. Low energy means an important neuron, so this damps what stands
             out; ``"opposite"`` for sigmoid(-E*), which raises it, as SimAM does.
-        correction: see :func:`simam_energy`.
+        correction: see `simam_energy`.
 
     Returns:
         Ū, of the streams' shape.
@@ -97,7 +97,7 @@ def simam2_with_energy(
     sign: str = "paper",
     correction: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """:func:`simam2` and the energies E* of Eq. (7) behind it; those carry no gradient."""
+    """`simam2` and the energies E* of Eq. (7) behind it; those carry no gradient."""
     check_streams(streams, weights)
     check_choice("sign", sign, SIGNS)
     if lam < 0:

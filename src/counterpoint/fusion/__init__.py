@@ -1,4 +1,4 @@
-"""Fusions: a mapping of modality features in, one :class:`FusionOutput` out."""
+"""Fusions: a mapping of modality features in, one `FusionOutput` out."""
 
 from counterpoint.fusion.average import Average
 from counterpoint.fusion.base import FUSIONS, Fusion, create_fusion

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from counterpoint._moved import former_method
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.fusion.output import FusionOutput
 from counterpoint.fusion.superposition import Superposition
@@ -29,9 +30,9 @@ class Joined(NamedTuple):
 
 
 class Fusion(nn.Module, ABC):
-    """Features of M modalities in, one :class:`FusionOutput` out.
+    """Features of M modalities in, one `FusionOutput` out.
 
-    Subclasses set `head` and say in :meth:`_join` how features become joint logits. Where these do not come apart
+    Subclasses set `head` and say in `_join` how features become joint logits. Where these do not come apart
     into one term per modality, the unimodal logits are those that the fusion gives with every other modality's
     features at zero: without gradient, and without touching any state.
 
@@ -74,7 +75,7 @@ class Fusion(nn.Module, ABC):
         unimodal = self._alone(named) if joined.unimodal is None else joined.unimodal
         return FusionOutput(joined.logits, unimodal, joined.fused, joined.weights, joined.extras, named)
 
-    def silenced(self, features: Mapping[str, Tensor], keep: str | Collection[str]) -> Tensor:
+    def ablated(self, features: Mapping[str, Tensor], keep: str | Collection[str]) -> Tensor:
         """Joint logits with the features of every modality but `keep` at zero; no state is updated.
 
         Args:
@@ -94,12 +95,14 @@ class Fusion(nn.Module, ABC):
         quiet = {name: x if name in kept else torch.zeros_like(x) for name, x in named.items()}
         return self._join(quiet, update=False).logits
 
+    silenced = former_method("Fusion", "silenced", "ablated")
+
     @abstractmethod
     def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
         """Joint logits of checked features; changes state only where `update` is true."""
 
     def _alone(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Logits per modality with the others silenced: one pass over M copies of the batch."""
+        """Logits per modality with the others ablated: one pass over M copies of the batch."""
         with torch.no_grad():
             copies = {
                 name: torch.cat([x if name == kept else torch.zeros_like(x) for kept in self.modalities])

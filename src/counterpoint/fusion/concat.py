@@ -32,9 +32,9 @@ class Concat(Fusion):
         head: registered head.
         head_options: its keyword options.
         attention: None, or ``"simam2"``; needs M >= 2.
-        attention_options: keyword options of :class:`SimAM2`.
+        attention_options: keyword options of `SimAM2`.
         zeta: None concatenates plainly (with attention: equal weights); else the weights of the padded streams, a
-            number or ``"learned"`` as in :class:`Sum`; needs M >= 2.
+            number or ``"learned"`` as in `Sum`; needs M >= 2.
         gate_hidden: width of the hidden layer behind a learned zeta; None for a single linear layer.
         hidden: width of a fully connected layer with ReLU between concatenation and head, or widths of several; None
             for none. The last one's output is `fused` then.

@@ -34,9 +34,9 @@ class FiLM(MajorFusion):
         head: registered head.
         head_options: its keyword options.
         attention: None, or ``"simam2"`` on γ F and β.
-        attention_options: keyword options of :class:`SimAM2`.
+        attention_options: keyword options of `SimAM2`.
         zeta: None for Eq. (9) (with attention: 0.5); a number in (0, 1), the weight of the term with the major
-            modality; or ``"learned"``, see :class:`ZetaGate`.
+            modality; or ``"learned"``, see `ZetaGate`.
         gate_hidden: width of the hidden layer behind a learned zeta; None for a single linear layer.
         major: which modality is modulated; None for the last (OGM-GE lets audio modulate visual features). Without
             effect on ``two_stream``.

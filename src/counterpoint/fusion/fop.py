@@ -47,7 +47,7 @@ class FOP(Fusion):
 
     Features, from files or from encoders, become embeddings of length one; these are fused and classified. Trained with
     the loss ``"orthogonal_projection"``. Pairs of a face and a voice are judged by the distance of their
-    :meth:`embed`-dings.
+    `embed`-dings.
 
     Args:
         dims: per modality the width of its features (FOP: 4096 of faces, 512 of voices); M >= 2.
@@ -55,11 +55,11 @@ class FOP(Fusion):
         head: registered head.
         head_options: its keyword options.
         fusion: ``"gated"``: U = g ⊙ tanh(e_1) + (1 - g) ⊙ tanh(e_2), Eq. (4) of SimAM² with zeta = g, a gate of both
-            embeddings, for M > 2 a softmax; the published gate has a batch norm inside, which :class:`ZetaGate` leaves
+            embeddings, for M > 2 a softmax; the published gate has a batch norm inside, which `ZetaGate` leaves
             out. ``"linear"``: U = w_1 e_1 + w_2 e_2 with two learned numbers that start between 0 and 1.
         attention: None; or ``"simam2"``, "FOP + SimAM²" in Table 3 of SimAM², whose footnote says that zeta was learned
             before already: that is the gate. With ``fusion="linear"`` the weighted embeddings are the streams.
-        attention_options: keyword options of :class:`SimAM2`.
+        attention_options: keyword options of `SimAM2`.
         width: of the embeddings.
         dropout: of the embeddings, 0 to below 1.
         gate_hidden: width of the gate's hidden layer; None for a single linear layer. Without effect on

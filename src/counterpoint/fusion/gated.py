@@ -41,9 +41,9 @@ class Gated(MajorFusion):
         head: registered head.
         head_options: its keyword options.
         attention: None, or ``"simam2"``.
-        attention_options: keyword options of :class:`SimAM2`.
+        attention_options: keyword options of `SimAM2`.
         zeta: None for the bare form (``"gate"`` with attention: 0.5); a number in (0, 1), the weight of the gated
-            term or of the first modality's; or ``"learned"``, see :class:`ZetaGate`.
+            term or of the first modality's; or ``"learned"``, see `ZetaGate`.
         gate_hidden: width of the hidden layer behind a learned zeta; None for a single linear layer.
         form: ``"gate"`` or ``"gmu"``.
         major: which modality is let through; None for the last (OGM-GE lets audio gate visual features). Without

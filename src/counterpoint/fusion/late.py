@@ -13,7 +13,7 @@ from counterpoint.heads import Separate
 
 
 class Late(Fusion):
-    """One head per modality, each with a bias of its own; subclasses say in :meth:`_combine` how their logits join.
+    """One head per modality, each with a bias of its own; subclasses say in `_combine` how their logits join.
 
     Unimodal logits are those of the heads, with gradient: they say what a modality answers alone, and do not in
     general add up to the joint logits, which are the `fused` of the output as well.

@@ -14,14 +14,14 @@ from counterpoint.intermediate import MMTM
 
 @FUSIONS.register("mmtm")
 class MMTMFusion(Exchange):
-    """Features gated by :class:`~counterpoint.intermediate.MMTM`, a head per modality, and the mean of their logits.
+    """Features gated by `MMTM`, a head per modality, and the mean of their logits.
 
     Args:
         dims: per modality the width of its features; M >= 2.
         num_classes: C.
         head: registered head; every modality gets one.
         head_options: its keyword options.
-        ratio, variant: see :class:`~counterpoint.intermediate.MMTM`.
+        ratio, variant: see `MMTM`.
 
     Raises:
         ConfigError: an option outside its range.

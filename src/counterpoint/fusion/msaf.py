@@ -14,14 +14,14 @@ from counterpoint.intermediate import MSAF
 
 @FUSIONS.register("msaf")
 class MSAFFusion(Exchange):
-    """Features weighed by :class:`~counterpoint.intermediate.MSAF`, a head per modality, and the sum of their logits.
+    """Features weighed by `MSAF`, a head per modality, and the sum of their logits.
 
     Args:
         dims: per modality the width of its features; M >= 2.
         num_classes: C.
         head: registered head; every modality gets one.
         head_options: its keyword options.
-        block_channels, block_dropout, reduction, lowest: see :class:`~counterpoint.intermediate.MSAF`.
+        block_channels, block_dropout, reduction, lowest: see `MSAF`.
 
     Raises:
         ConfigError: an option outside its range.

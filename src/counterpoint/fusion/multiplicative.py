@@ -17,7 +17,7 @@ from counterpoint.fusion.late import Late
 class Multiplicative(Late):
     """Late fusion in which a sure modality makes the others give way; "Multiplicative beta = 0.3" of CFN-SR, Table 1.
 
-    By Liu et al. 2018: the joint logits are the scores of :func:`functional.multiplicative_scores`, whose greatest is
+    By Liu et al. 2018: the joint logits are the scores of `functional.multiplicative_scores`, whose greatest is
     the prediction. The paper trains with the loss of the same name, ``"multiplicative"``, and the same `beta`.
 
     Args:

@@ -25,9 +25,9 @@ class QMF(Late):
         num_classes: C.
         head: registered head; every modality gets one.
         head_options: its keyword options.
-        scale: of the confidence, above 0; see :func:`functional.energy_confidence`.
+        scale: of the confidence, above 0; see `functional.energy_confidence`.
         detach_weights: whether confidences are constants for the gradient; QMF's two releases differ in it, see
-            :func:`functional.energy_fusion`.
+            `functional.energy_fusion`.
 
     Raises:
         ConfigError: an option outside its range.

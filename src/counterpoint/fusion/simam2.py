@@ -31,7 +31,7 @@ class SimAM2(nn.Module):
         channels: width of the streams where the weights are learned; None for constant weights.
         s: scaling in Eq. (6).
         lam: lambda in Eqs. (6) and (7).
-        sign: ``"paper"`` for sigmoid(E*), Eq. (8); ``"opposite"`` for sigmoid(-E*), see :func:`functional.simam2`.
+        sign: ``"paper"`` for sigmoid(E*), Eq. (8); ``"opposite"`` for sigmoid(-E*), see `functional.simam2`.
         dim: axes of the population: -1 for vectors and sequences, ``(-2, -1)`` for maps; never the batch.
         channel_axis: axis of the channels of weights: -1 for vectors and sequences, 1 for maps.
         correction: 0 divides squared deviations by n, 1 by n - 1 (SimAM's code).
@@ -95,7 +95,7 @@ class SimAM2(nn.Module):
 
         Raises:
             ConfigError: another number of streams than declared, or numbers for weights declared to be learned.
-            ShapeError: a population that takes in the batch, weights of other channels, or see :func:`simam2`.
+            ShapeError: a population that takes in the batch, weights of other channels, or see `simam2`.
         """
         if len(streams) != self.num_streams:
             raise ConfigError(f"SimAM² was declared with {self.num_streams} streams, but got {len(streams)}")

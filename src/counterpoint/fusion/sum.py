@@ -31,10 +31,10 @@ class Sum(Fusion):
         head: registered head.
         head_options: its keyword options.
         attention: None, or ``"simam2"`` for Eq. (8); its population is C logits or D channels.
-        attention_options: keyword options of :class:`SimAM2`.
+        attention_options: keyword options of `SimAM2`.
         zeta: None adds plainly, x_1 + x_2 (with attention: equal weights, 0.5 as the paper has it); a number in (0,
             1) is the first modality's weight, of which the others share the rest evenly; ``"learned"`` is a gate per
-            sample and channel, :class:`ZetaGate`, of all modalities' features.
+            sample and channel, `ZetaGate`, of all modalities' features.
         gate_hidden: width of the hidden layer behind a learned zeta; None for a single linear layer.
         sum_at: ``"logits"`` or ``"features"``.
 

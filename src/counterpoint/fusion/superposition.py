@@ -32,10 +32,10 @@ class Superposition(nn.Module):
         context: summed width of the features that a learned zeta is computed from.
         zeta: None for the plain sum (with attention: equal weights, 0.5 for two streams as the paper has it); a
             number in (0, 1), the first stream's weight, of which the others share the rest evenly; ``"learned"``:
-            :class:`ZetaGate`.
+            `ZetaGate`.
         gate_hidden: width of the hidden layer of a learned zeta; None for a single linear layer.
         attention: None or ``"simam2"``.
-        attention_options: keyword options of :class:`SimAM2`.
+        attention_options: keyword options of `SimAM2`.
 
     Raises:
         ConfigError: a value outside its range, an unknown attention, or options without attention.
@@ -113,7 +113,7 @@ class Superposition(nn.Module):
         return Superposed(fused, recorded, extras)
 
     def terms(self, streams: Sequence[Tensor]) -> list[Tensor]:
-        """The terms whose sum U is, where it is :attr:`separable`."""
+        """The terms whose sum U is, where it is `separable`."""
         if self.constants is None:
             return list(streams)
         return [weight * stream for weight, stream in zip(self.constants, streams, strict=True)]

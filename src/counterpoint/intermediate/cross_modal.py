@@ -19,7 +19,7 @@ class CrossModal(Intermediate):
     """CFN-SR: the source, summed up by self-attention, weighs the positions of the target's maps.
 
     ``X_q = tanh((W_t X_t + b_t) + W_s x_s)``, Eq. (7) of CFN-SR, at each position of the target X_t, with x_s the
-    source after Eqs. (5) and (6), :class:`TokenEncoder`; and ``X_o = softmax(X_q) * X_t + X_t``, Eq. (8) of CFN-SR.
+    source after Eqs. (5) and (6), `TokenEncoder`; and ``X_o = softmax(X_q) * X_t + X_t``, Eq. (8) of CFN-SR.
     There the shapes do not match, k channels against C: as in the released code, a linear layer takes the k to one
     score per position before the softmax. Only the target changes: the classifier's ``I = [X_o, X_s]``, Sec. 2.4 of
     CFN-SR, gets the source's own maps, the "original representation" of the text and of the released code, and not x_s
@@ -40,7 +40,7 @@ class CrossModal(Intermediate):
             has time and two axes more, and `gain` 16.
         gain: what the maps are multiplied by, above 0; None: 1, or 16 for ``"released"``, the size that its sum over a
             batch of 16 has.
-        attention_options: keyword options of :class:`TokenEncoder`.
+        attention_options: keyword options of `TokenEncoder`.
 
     Raises:
         UnknownNameError: `source` or `target` is no modality.

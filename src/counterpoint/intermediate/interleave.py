@@ -20,7 +20,7 @@ Place = tuple[Mapping[str, str], Intermediate]
 
 @runtime_checkable
 class Staged(Protocol):
-    """An encoder that can be run stage by stage, as all of :mod:`counterpoint.encoders` can."""
+    """An encoder that can be run stage by stage, as all of `counterpoint.encoders` can."""
 
     def check_input(self, x: Tensor) -> None:
         """Refuse what it cannot read."""
@@ -39,9 +39,9 @@ class Interleaved(nn.Module):
     layer ``conv2`` and `v` up to ``layer3``, gives their maps to ``part = MMTM({"audio": 32, "visual": 256})``, and
     goes on with what it returns. The encoders stay as they are: nothing of theirs is copied.
 
-    A layer is a stage of an encoder that has stages (:class:`Staged`), or else any of its modules, by the name that
+    A layer is a stage of an encoder that has stages (`Staged`), or else any of its modules, by the name that
     ``named_modules()`` has for it. Stages run as plain calls, which torch.compile and torch.export follow; an encoder
-    that is stopped at a module is run in a thread of its own, :class:`Suspended`, which they do not.
+    that is stopped at a module is run in a thread of its own, `Suspended`, which they do not.
 
     Args:
         encoders: per modality a module ``(B, ...) -> (B, D_m)``.
@@ -73,11 +73,11 @@ class Route:
     """Which encoder stops where: the names alone, checked once, so that whoever holds the modules can run them.
 
     Args:
-        encoders: see :class:`Interleaved`.
-        places: see :class:`Interleaved`.
+        encoders: see `Interleaved`.
+        places: see `Interleaved`.
 
     Raises:
-        UnknownNameError, ConfigError: see :class:`Interleaved`.
+        UnknownNameError, ConfigError: see `Interleaved`.
     """
 
     def __init__(self, encoders: Mapping[str, nn.Module], places: Sequence[Place]) -> None:
@@ -98,7 +98,7 @@ class Route:
     def run(
         self, encoders: Mapping[str, nn.Module], parts: Sequence[nn.Module], inputs: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Features per modality; see :meth:`Interleaved.forward`."""
+        """Features per modality; see `Interleaved.forward`."""
         check_modalities("the encoders", inputs, encoders)
         sizes = {name: inputs[name].shape[0] for name in encoders}
         if len(set(sizes.values())) > 1:
@@ -126,7 +126,7 @@ class Route:
 
 
 class _Stages:
-    """What :class:`Suspended` is for any network, for one with stages."""
+    """What `Suspended` is for any network, for one with stages."""
 
     def __init__(self, encoder: nn.Module, x: Tensor) -> None:
         assert isinstance(encoder, Staged)

@@ -24,7 +24,7 @@ class MSAF(Intermediate):
     many blocks. A modality whose channels are no multiple of `block_channels` has a last block that is filled up with
     zeros.
 
-    The batch norm sees one vector per sample; see :class:`BatchNorm` on a batch of a single one.
+    The batch norm sees one vector per sample; see `BatchNorm` on a batch of a single one.
 
     Args:
         channels: per modality the channels of its maps; M >= 2.

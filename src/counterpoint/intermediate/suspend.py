@@ -23,8 +23,8 @@ class _Abandoned(BaseException):  # no Exception: networks may catch those
 class Suspended:
     """One forward pass of a network, in a thread of its own, that stops behind named layers.
 
-    Network and caller never run at once: the pass runs from :meth:`advance` until its layer has spoken, and goes on,
-    with :attr:`maps` in place of what the layer gave, at the next :meth:`advance` or :meth:`finish`. Modes that torch
+    Network and caller never run at once: the pass runs from `advance` until its layer has spoken, and goes on,
+    with `maps` in place of what the layer gave, at the next `advance` or `finish`. Modes that torch
     keeps per thread (gradients, autocast, number of threads, device and stream) are carried over. A context manager:
     leaving it ends a pass that is not finished, and takes all hooks away.
 
@@ -67,7 +67,7 @@ class Suspended:
             self._thread.join()
 
     def advance(self, layer: str) -> Tensor:
-        """Run until `layer` has spoken; what it said is :attr:`maps` as well.
+        """Run until `layer` has spoken; what it said is `maps` as well.
 
         Raises:
             ConfigError: another of the named layers comes first, or again, or `layer` never runs.

@@ -10,8 +10,8 @@ with any T, L and widths. This room alone calls modalities by these names: the p
 **Made** by name, ``create_localiser("bmfn", {"visual": 512, "audio": 128}, num_classes=28, supervision="fully")``; its
 `config` says how to make it again. C is the number of classes of *events*; background is one more, class C, the last.
 
-**Out.** One :class:`LocaliserOutput` for all, whichever head a network has: `event` (B, T), `event_class` (B, C) or (B,
-T, C), `segment_logits` (B, T, C + 1), `video_logits` (B, C + 1), and :meth:`LocaliserOutput.segments`, the classes (B,
+**Out.** One `LocaliserOutput` for all, whichever head a network has: `event` (B, T), `event_class` (B, C) or (B,
+T, C), `segment_logits` (B, T, C + 1), `video_logits` (B, C + 1), and `LocaliserOutput.segments`, the classes (B,
 T) as the network's paper infers them.
 
 **Trained** by ``localiser.loss(output, target)``, where the target is, by the localiser's `supervision`,
@@ -22,7 +22,7 @@ T) as the network's paper infers them.
 **Balanced** like every model: ``OGMGE(localiser.encoders(), parameters="all")`` (there are no convolutions), then
 ``step(output, target)`` with the same target. That needs `unimodal_logits`, which ``avel`` and ``psp`` have; with
 ``ratio="zeta"`` and ``zeta="learned"`` it is SimAM²'s modulation without decoupling. What another network makes of one
-modality alone, :meth:`Localiser.silenced` tells.
+modality alone, `Localiser.ablated` tells.
 """
 
 from counterpoint.localise.avel import AVEL

@@ -37,12 +37,12 @@ class AVEL(Localiser):
         dims: widths of one modality or both.
         num_classes: C.
         supervision: ``"fully"`` or ``"weakly"``.
-        loss: see :class:`Localiser`.
+        loss: see `Localiser`.
         guided: False for positions' mean instead of attention.
         hidden: width of the recurrent networks, per direction.
-        inner: of :class:`GuidedAttention`.
+        inner: of `GuidedAttention`.
         attention: None or ``"simam2"``.
-        attention_options: keyword options of :class:`SimAM2`.
+        attention_options: keyword options of `SimAM2`.
         zeta: None, a number in (0, 1) or ``"learned"``.
         gate_hidden: width of the hidden layer behind a learned zeta.
 

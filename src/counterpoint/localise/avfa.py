@@ -80,7 +80,7 @@ class AVFA(nn.Module):
         dropout: of Eq. (2).
         variant: ``"paper"``: ``W_C av`` and dropout after the sum pooling; ``"released"``: ``(W_C + 1) av`` and dropout
             before it.
-        fold: see :class:`PositionwiseMFB`.
+        fold: see `PositionwiseMFB`.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ class AVIN(Localiser):
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
         supervision: ``"fully"`` or ``"weakly"``.
-        loss: see :class:`Localiser`.
+        loss: see `Localiser`.
         hidden: width of the recurrent networks, per direction.
         heads: of all attention over segments.
         ffn: width of the feed forward networks.

@@ -29,7 +29,7 @@ class AVRB(Localiser):
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
         supervision: ``"fully"`` or ``"weakly"``.
-        loss: see :class:`Localiser`.
+        loss: see `Localiser`.
         width: of the fused features.
         factors: p of the bilinear pooling.
         dropout: in it.

@@ -26,7 +26,7 @@ class AVSDN(Localiser):
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
         supervision: ``"fully"`` or ``"weakly"``.
-        loss: see :class:`Localiser`.
+        loss: see `Localiser`.
         hidden: width of the recurrent networks.
     """
 

@@ -27,7 +27,7 @@ class AVT(Localiser):
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
         supervision: ``"fully"`` or ``"weakly"``.
-        loss: see :class:`Localiser`.
+        loss: see `Localiser`.
         width: of all attention.
         heads: of it.
         ffn: width of the feed forward networks.

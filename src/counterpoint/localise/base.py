@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint._eval_mode import evaluating
+from counterpoint._moved import former_method
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.heads import check_dims, check_modalities
 from counterpoint.localise.losses import LOCALISER_LOSSES
@@ -21,13 +22,13 @@ BOTH = frozenset({AUDIO, VISUAL})
 
 
 class Localiser(nn.Module, ABC):
-    """Features of T segments in, one :class:`LocaliserOutput` out.
+    """Features of T segments in, one `LocaliserOutput` out.
 
     Args:
         dims: the widths ``{"visual": D_v, "audio": D_a}``.
         num_classes: C, the classes of events, background not counted.
         supervision: ``"fully"``: a class for every segment is known; ``"weakly"``: one for the clip.
-        loss: a name of :data:`LOCALISER_LOSSES`; None for the network's own, :attr:`losses`.
+        loss: a name of `LOCALISER_LOSSES`; None for the network's own, `losses`.
 
     Raises:
         ConfigError: modalities that the network does not take, a size below 1, a supervision that it does not know, or
@@ -103,7 +104,7 @@ class Localiser(nn.Module, ABC):
         return output.segment_logits if self.supervision == "fully" else output.video_logits
 
     @torch.no_grad()
-    def silenced(self, features: Mapping[str, Tensor], keep: str | Collection[str]) -> LocaliserOutput:
+    def ablated(self, features: Mapping[str, Tensor], keep: str | Collection[str]) -> LocaliserOutput:
         """The output in evaluation mode with the features of every modality but `keep` at zero.
 
         Args:
@@ -118,6 +119,8 @@ class Localiser(nn.Module, ABC):
         check_modalities(type(self).__name__, kept | set(named), self.modalities)
         with evaluating(self):
             return self._locate({m: x if m in kept else torch.zeros_like(x) for m, x in named.items()})
+
+    silenced = former_method("Localiser", "silenced", "ablated")
 
     def _checked(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         name = type(self).__name__
@@ -152,7 +155,7 @@ def create_localiser(name: str, dims: Mapping[str, int], num_classes: int, **opt
     """The registered localiser of that name; its `config` says how to make it again.
 
     Args:
-        name: e.g. ``"bmfn"``; see :func:`list_localisers`.
+        name: e.g. ``"bmfn"``; see `list_localisers`.
         dims: the widths ``{"visual": D_v, "audio": D_a}``.
         num_classes: C, background not counted.
         options: the localiser's own keyword arguments.

@@ -58,7 +58,7 @@ class BMFN(Localiser):
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
         supervision: ``"fully"`` or ``"weakly"``.
-        loss: see :class:`Localiser`.
+        loss: see `Localiser`.
         variant: ``"paper"`` or ``"released"``.
         pairing: ``"bidirectional"``: FBFM_1 joins fa1 and ba1, FBFM_2 fa2 and ba2, Eq. (7); ``"directional"``: BMFN*,
             fa1 with fa2, ba2 with ba1.
@@ -70,7 +70,7 @@ class BMFN(Localiser):
         layers: ESA layers per block, and as many NSA after them; None: 1 in the paper's variant, 2 in the released one.
         factors: p of Eq. (2).
         dropout: everywhere but on the maps.
-        fold: see :class:`PositionwiseMFB`.
+        fold: see `PositionwiseMFB`.
 
     Raises:
         ConfigError: an option outside its range, or a joint of one feature.

@@ -73,7 +73,7 @@ class CMAN(Localiser):
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
         supervision: ``"fully"`` or ``"weakly"``.
-        loss: see :class:`Localiser`.
+        loss: see `Localiser`.
         width: of all attention over segments.
         heads: of it.
         dropout: of the attention weights.

@@ -27,7 +27,7 @@ class CMRAN(Localiser):
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
         supervision: ``"fully"`` or ``"weakly"``.
-        loss: see :class:`Localiser`.
+        loss: see `Localiser`.
         width: of all attention over segments.
         heads: of all attention but the last.
         pair_heads: of the last; None: 4, and 2 in weak supervision, as the code has it.

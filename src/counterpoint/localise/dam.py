@@ -34,7 +34,7 @@ class DAM(Localiser):
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
         supervision: ``"fully"``.
-        loss: see :class:`Localiser`.
+        loss: see `Localiser`.
         width: of the local and global features.
         heads: of the self-attention.
         ffn: width of the feed forward networks.

@@ -34,7 +34,7 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
 
 
 class Dropout(nn.Dropout):
-    """:func:`dropout` as a module.
+    """`dropout` as a module.
 
     Args:
         p: in [0, 1].

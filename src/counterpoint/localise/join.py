@@ -24,7 +24,7 @@ class LateJoin(nn.Module):
         width: D of each stream.
         how: ``"concat"`` or ``"mean"``.
         attention: None or ``"simam2"``, whose population is each segment's channels.
-        attention_options: keyword options of :class:`SimAM2`.
+        attention_options: keyword options of `SimAM2`.
         zeta: None, a number in (0, 1), or ``"learned"``: a gate per segment and channel.
         gate_hidden: width of the hidden layer behind a learned zeta; None for a single linear layer.
     """

@@ -29,7 +29,7 @@ class LocaliserLoss:
     function: Function
 
     def __call__(self, output: LocaliserOutput, target: Tensor) -> Tensor:
-        """The loss, a scalar; targets as :meth:`Localiser.loss` has them."""
+        """The loss, a scalar; targets as `Localiser.loss` has them."""
         if self.supervision == "fully":
             if target.shape != output.event.shape or target.is_floating_point():
                 raise ShapeError(

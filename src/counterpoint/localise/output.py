@@ -26,7 +26,7 @@ class LocaliserOutput:
             anything. Weak supervision trains these.
         unimodal_logits: per modality what it contributes alone, without gradient: shaped like `segment_logits` in full
             supervision and like `video_logits` in weak (so that they meet the target that is trained on). Empty where
-            the modalities are entangled before anything is classified; ask :meth:`Localiser.silenced` there.
+            the modalities are entangled before anything is classified; ask `Localiser.ablated` there.
         weights: the superposition weights zeta of Eq. (4) of SimAM² per modality; None where there are none.
         extras: what else is worth recording, e.g. ``"similarity"`` of PSP, ``"attention"`` over positions.
     """
@@ -93,7 +93,7 @@ def from_segments(segment_logits: Tensor, video_logits: Tensor | None = None) ->
 
     Args:
         segment_logits: ``(B, T, C + 1)``, background last.
-        video_logits: ``(B, C + 1)``; None: :func:`pool_segments`.
+        video_logits: ``(B, C + 1)``; None: `pool_segments`.
     """
     events = segment_logits[..., :-1]
     event = events.amax(-1) - segment_logits[..., -1]

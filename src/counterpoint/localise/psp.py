@@ -80,21 +80,21 @@ class PSP(Localiser):
 
     SimAM² (its Table 2) takes the place of the mean of both modalities, its last fusion, which is Eq. (4) of
     SimAM² with zeta 0.5: ``attention="simam2"``, and ``zeta="learned"`` where gradients are modulated without
-    decoupling. OGM-GE's supplement modulates only what lies before propagation; so do :meth:`encoders`.
+    decoupling. OGM-GE's supplement modulates only what lies before propagation; so do `encoders`.
 
     Args:
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
         supervision: ``"fully"`` or ``"weakly"``.
-        loss: see :class:`Localiser`; full supervision adds the pair similarity loss, of weight 100.
+        loss: see `Localiser`; full supervision adds the pair similarity loss, of weight 100.
         hidden: width of the recurrent networks, per direction.
         embed: width of the hidden layer (without activation) before them.
-        inner: of :class:`GuidedAttention`.
+        inner: of `GuidedAttention`.
         threshold: of propagation, in even shares, 1 / T; None: 0.99, and 0.95 in weak supervision, which for the ten
             segments of AVE are the paper's 0.099 and 0.095. Those would cut off everything in clips of more segments.
         dropout: of propagation.
         attention: None or ``"simam2"``.
-        attention_options: keyword options of :class:`SimAM2`.
+        attention_options: keyword options of `SimAM2`.
         zeta: None, a number in (0, 1) or ``"learned"``.
         gate_hidden: width of the hidden layer behind a learned zeta.
     """

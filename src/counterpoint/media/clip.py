@@ -15,7 +15,7 @@ STILLS = frozenset({".bmp", ".jpeg", ".jpg", ".png"})
 
 @dataclass(frozen=True)
 class DecodedClip:
-    """One clip in the fixed shape of a :class:`~counterpoint.media.spec.MediaSpec`.
+    """One clip in the fixed shape of a `MediaSpec`.
 
     Attributes:
         audio: int16 ``(num_samples,)``, mono; zeros where the file has no sound. None if it was not asked for.

@@ -80,7 +80,7 @@ def read_clip(
         modalities: ``"audio"``, ``"visual"`` or both; the other one may be missing in the file.
         sound: another file that the sound is read from, the same stretch of it. A single picture beside it is the same
             at all times.
-        landmarks: table of the face's points, see :func:`~counterpoint.media.faces.read_landmarks`; its times count
+        landmarks: table of the face's points, see `read_landmarks`; its times count
             from the first frame of the picture.
         landmarks_size: width and height of the video in which the landmarks were found; None: of this one.
 

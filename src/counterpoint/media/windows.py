@@ -40,7 +40,7 @@ class Window:
     Attributes:
         start: seconds from the beginning of the file.
         seconds: how much of the shape's length the file still has from there; the rest is filled up.
-        clip: sound and picture, as :func:`~counterpoint.media.decode.read_clip` gives them for this stretch.
+        clip: sound and picture, as `read_clip` gives them for this stretch.
         lost: why the clip should not be used, where more than half of its sound or of its picture is missing.
     """
 
@@ -53,7 +53,7 @@ class Window:
 class Windows:
     """Iterating gives the windows of a file: ``[0, seconds)``, ``[hop, hop + seconds)`` ... until one holds its end.
 
-    Pixels and samples are those of :func:`~counterpoint.media.decode.read_clip`; where that one begins to resample at
+    Pixels and samples are those of `read_clip`; where that one begins to resample at
     another moment, sound lies a part of a sample apart. Each iteration is one sequential pass, and memory is that of
     the windows that overlap, however long the file.
 

@@ -109,13 +109,13 @@ def event_f1(predicted: Tensor, target: Tensor, background: int, iou: float = 0.
     Args:
         predicted, target: ``(N, T)`` classes of N clips' T segments.
         background: the class of segments that hold no event.
-        iou: from how much overlap on an event counts as found; see :func:`event_counts`.
+        iou: from how much overlap on an event counts as found; see `event_counts`.
 
     Returns:
         Scalar in 0 to 1, float64; NaN where no event is and none is predicted.
 
     Raises:
-        ShapeError, ConfigError: as :func:`event_counts`.
+        ShapeError, ConfigError: as `event_counts`.
     """
     tp, fp, fn = event_counts(predicted, target, background, iou)
     return 2 * tp.double() / (2 * tp + fp + fn)

@@ -158,17 +158,17 @@ def error_curve(scores: Tensor, target: Tensor) -> ErrorCurve:
 
 
 def equal_error_rate(scores: Tensor, target: Tensor) -> float:
-    """Equal error rate, 0 to 1; see :func:`error_curve` for the arguments and :meth:`ErrorCurve.eer` for the value."""
+    """Equal error rate, 0 to 1; see `error_curve` for the arguments and `ErrorCurve.eer` for the value."""
     return error_curve(scores, target).eer().value
 
 
 def min_dcf(scores: Tensor, target: Tensor, *, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0) -> float:
-    """Normalised minimum detection cost, 0 to 1; see :func:`error_curve` and :meth:`ErrorCurve.min_dcf`."""
+    """Normalised minimum detection cost, 0 to 1; see `error_curve` and `ErrorCurve.min_dcf`."""
     return error_curve(scores, target).min_dcf(p_target=p_target, c_miss=c_miss, c_fa=c_fa).value
 
 
 def roc_auc(scores: Tensor, target: Tensor) -> float:
-    """Area under the ROC curve, 0 to 1; see :func:`error_curve` and :meth:`ErrorCurve.roc_auc`."""
+    """Area under the ROC curve, 0 to 1; see `error_curve` and `ErrorCurve.roc_auc`."""
     return error_curve(scores, target).roc_auc()
 
 

@@ -16,7 +16,7 @@ class VerificationMetric:
     Five bytes are kept per trial with float32.
 
     Args:
-        p_target, c_miss, c_fa: of the detection cost; see :meth:`ErrorCurve.min_dcf`.
+        p_target, c_miss, c_fa: of the detection cost; see `ErrorCurve.min_dcf`.
         dtype: in which scores are kept; a narrower one than theirs can make equal what differed.
         device: where they are kept and gathered; under NCCL, the process's GPU.
     """
@@ -65,7 +65,7 @@ class VerificationMetric:
         """``eer``, ``min_dcf`` and ``roc_auc`` of the trials of all processes, each 0 to 1.
 
         Raises:
-            ShapeError: as :meth:`curve`.
+            ShapeError: as `curve`.
             ConfigError: costs out of their range.
         """
         curve = self.curve()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoint._eval_mode import evaluating
+from counterpoint._moved import former_method
 from counterpoint.encoders import Encoder
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.localise import Localiser, LocaliserOutput, create_localiser
@@ -26,8 +27,8 @@ class LocalisationModel(Model):
         encoders: per modality; none: the inputs are features already.
         localiser: takes what the encoders give: maps of the visual one, features of the other.
         segments: T, into how many equal parts clips are cut along time.
-        config: how :func:`create_localisation_model` makes this model again; None for one that was put together by
-            hand, which cannot be saved by :meth:`save_pretrained`.
+        config: how `create_localisation_model` makes this model again; None for one that was put together by
+            hand, which cannot be saved by `save_pretrained`.
 
     Raises:
         ConfigError: encoders and localiser are of different modalities, or fewer than one segment.
@@ -102,14 +103,16 @@ class LocalisationModel(Model):
         return x.reshape(-1, self.segments, *x.shape[1:])
 
     def forward(self, inputs: Mapping[str, Tensor]) -> LocaliserOutput:
-        """Encode and localise; see :meth:`encode`."""
+        """Encode and localise; see `encode`."""
         output: LocaliserOutput = self.localiser(self.encode(inputs))
         return output
 
-    def silenced(self, inputs: Mapping[str, Tensor], keep: str | Collection[str]) -> LocaliserOutput:
+    def ablated(self, inputs: Mapping[str, Tensor], keep: str | Collection[str]) -> LocaliserOutput:
         """What the model says with the features of every modality but `keep` at zero, in evaluation mode."""
         with evaluating(self), torch.no_grad():
-            return self.localiser.silenced(self.encode(inputs), keep)
+            return self.localiser.ablated(self.encode(inputs), keep)
+
+    silenced = former_method("LocalisationModel", "silenced", "ablated")
 
 
 def cut(x: Tensor, segments: int, dim: int) -> Tensor:
@@ -155,7 +158,7 @@ def create_localisation_model(
         dims: widths of features, e.g. ``{"audio": 128, "visual": 512}``; with `model` they follow from it.
         modalities: these alone; None: all.
         localiser_options: its keyword options, e.g. ``{"supervision": "weakly"}``.
-        encoders: per modality changes to its encoder, as for :func:`create_model`.
+        encoders: per modality changes to its encoder, as for `create_model`.
 
     Raises:
         UnknownNameError: no such localiser, model or encoder.

@@ -19,10 +19,10 @@ class MultimodalModel(Model):
     Args:
         encoders: per modality a module ``(B, ...) -> (B, D_m)``, in the order of the fusion's modalities.
         fusion: takes those features.
-        places: where the encoders' maps act on each other, see :class:`~counterpoint.intermediate.Interleaved`; none:
+        places: where the encoders' maps act on each other, see `Interleaved`; none:
             nowhere.
-        config: how :func:`create_model` makes this model again; None for one that was put together by hand, which
-            cannot be saved by :meth:`save_pretrained`.
+        config: how `create_model` makes this model again; None for one that was put together by hand, which
+            cannot be saved by `save_pretrained`.
 
     Raises:
         ConfigError: encoders and fusion are of different modalities, or of different widths.
@@ -78,6 +78,6 @@ class MultimodalModel(Model):
         return self.route.run(dict(self.encoders.items()), list(self.intermediate), inputs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> FusionOutput:
-        """Encode and fuse; see :meth:`encode`."""
+        """Encode and fuse; see `encode`."""
         output: FusionOutput = self.fusion(self.encode(inputs))
         return output

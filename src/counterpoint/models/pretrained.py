@@ -27,7 +27,7 @@ class Model(nn.Module, ABC):
 
     Attributes:
         config: ``name`` and ``options`` by which a builder makes this model again, and ``extra``; empty for one that
-            was put together by hand, which cannot be saved by :meth:`save_pretrained`.
+            was put together by hand, which cannot be saved by `save_pretrained`.
     """
 
     config: dict[str, Any]
@@ -61,7 +61,7 @@ class Model(nn.Module, ABC):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
-        """The model that :meth:`save_pretrained` wrote, in evaluation mode; see :func:`from_pretrained`."""
+        """The model that `save_pretrained` wrote, in evaluation mode; see `from_pretrained`."""
         model = from_pretrained(folder)
         if not isinstance(model, cls):
             raise ConfigError(f"{folder} holds a {type(model).__name__}, not a {cls.__name__}")
@@ -73,7 +73,7 @@ BUILDERS: dict[str | None, Callable[..., Model]] = {}
 
 
 def save_pretrained(model: Model, folder: str | Path, extra: Mapping[str, Any] | None = None) -> None:
-    """Write a model; see :meth:`Model.save_pretrained`."""
+    """Write a model; see `Model.save_pretrained`."""
     if not model.config:
         raise ConfigError(
             "only a model made by name (create_model) can be saved with its configuration; save its state_dict"
@@ -96,7 +96,7 @@ def save_pretrained(model: Model, folder: str | Path, extra: Mapping[str, Any] |
 
 
 def from_pretrained(folder: str | Path) -> Model:
-    """The model in a folder that :meth:`Model.save_pretrained` wrote, in evaluation mode.
+    """The model in a folder that `Model.save_pretrained` wrote, in evaluation mode.
 
     Args:
         folder: holds ``config.json`` and ``model.safetensors``.

@@ -53,7 +53,7 @@ def create_model(
     """A registered model with fresh weights.
 
     Args:
-        name: e.g. ``"small_av"``; see :func:`list_models`.
+        name: e.g. ``"small_av"``; see `list_models`.
         num_classes: C.
         modalities: these alone; one trains a unimodal baseline. None: all.
         intermediate: registered intermediate fusion; None: the encoders know nothing of each other.
@@ -107,7 +107,7 @@ BUILDERS[None] = create_model
 
 
 def create_encoders(name: str, modalities: Sequence[str] | None, changes: Mapping[str, Options]) -> dict[str, Encoder]:
-    """The encoders of a registered model, with fresh weights; see :func:`create_model`."""
+    """The encoders of a registered model, with fresh weights; see `create_model`."""
     entry = MODELS.get(name)
     chosen = subset(f"model {name!r}", entry.encoders, modalities)
     for modality, change in changes.items():

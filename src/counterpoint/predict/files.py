@@ -45,7 +45,7 @@ def write(
     Args:
         timeline: of a file that is still there, if a picture is asked for.
         stem: the files' path without suffix.
-        formats: of :data:`FORMATS`.
+        formats: of `FORMATS`.
         truth: events to be shown beside the predicted ones in the picture.
 
     Returns:

@@ -42,7 +42,7 @@ def predict(
     end of the file that may be one alone. A last window that reaches beyond the end is filled up as clips were in
     training, and what it says of the time after the end is left out. A segment holds an event where the mean
     probability that it does is a half or more, and then the likeliest class; with one window that is
-    :meth:`~counterpoint.localise.LocaliserOutput.segments`. Windows that are mostly damaged count for nothing.
+    `segments`. Windows that are mostly damaged count for nothing.
 
     Args:
         run: a run, its folder, or any with ``config.json`` and ``model.safetensors``.

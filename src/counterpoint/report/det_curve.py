@@ -60,7 +60,7 @@ def draw_det(
     Args:
         axes: where to draw; scales, limits, ticks and legend are set.
         systems: name to its errors, one or more.
-        p_target, c_miss, c_fa: of the detection cost; see :meth:`ErrorCurve.min_dcf`.
+        p_target, c_miss, c_fa: of the detection cost; see `ErrorCurve.min_dcf`.
 
     Raises:
         ConfigError: no systems, or costs out of their range.
@@ -101,7 +101,7 @@ def save_det(
     c_miss: float = 1.0,
     c_fa: float = 1.0,
 ) -> None:
-    """Write the picture of :func:`draw_det` to a file, of the kind its name ends in: png, svg, pdf.
+    """Write the picture of `draw_det` to a file, of the kind its name ends in: png, svg, pdf.
 
     Args:
         path: the file; its folder exists.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Histories = Mapping[str, Sequence[History]]
 Traces = Mapping[str, Sequence[Trace]]
 
-_ABILITIES = (("joint", "D"), ("decoupled", "o"), ("silenced", "s"), ("probe", "^"))
+_ABILITIES = (("joint", "D"), ("decoupled", "o"), ("ablated", "s"), ("probe", "^"))
 _MOST_NAMED_CLASSES = 12  # more names than these would overlap below a panel
 
 
@@ -67,7 +67,7 @@ def abilities(comparison: Comparison) -> str:
     return figure(
         "Was each modality learnt?",
         "Diamonds are the joint model; the other marks are what one modality of it can do alone: by its share of the "
-        "logits, with the others silenced, and by a linear probe of its encoder. A probe far left of the dashed line "
+        "logits, with the others ablated, and by a linear probe of its encoder. A probe far left of the dashed line "
         "is an encoder that joint training left behind. Means over seeds.",
         panels,
         legend(marks),

@@ -168,7 +168,7 @@ def figure(title: str, caption: str, panels: Sequence[tuple[str, str]], legend: 
         title: its heading.
         caption: what it shows and how to read it.
         panels: title and SVG of each.
-        legend: made by :func:`legend`.
+        legend: made by `legend`.
         wide: panels need more room than usual.
     """
     drawn = "".join(f"<div><h3>{escape(name)}</h3>{svg}</div>" for name, svg in panels)

@@ -87,7 +87,7 @@ def write_report(comparison: Comparison) -> Path:
         *_search(comparison),
         html.heading("Protocol"),
         _protocol(comparison),
-        *_set_aside(protocol["set_aside"]),
+        *_skipped(protocol["skipped"]),
         *_failures(comparison),
         *_reproduce(protocol["environment"], flatten_options(protocol["config"])),
     ]
@@ -113,12 +113,12 @@ def write_run_report(run: Run) -> Path:
     judged = {"joint": found.test}
     if len(modalities) > 1:
         for modality, scores in found.modalities.items():
-            judged |= {f"{modality}, {kind}": s for kind in ("decoupled", "silenced") if (s := getattr(scores, kind))}
+            judged |= {f"{modality}, {kind}": s for kind in ("decoupled", "ablated") if (s := getattr(scores, kind))}
     if trace.target.ndim == 2:
         judged["always background"] = score(np.eye(len(run.classes) + 1)[np.full_like(trace.target, -1)], trace.target)
     rows = [(name, *(percent(scores.get(metric)) for metric in metrics)) for name, scores in judged.items()]
     columns = (
-        Column("Logits", "Joint; a modality's own share of them (decoupled); or with all others silenced (silenced)."),
+        Column("Logits", "Joint; a modality's own share of them (decoupled); or with all others ablated (ablated)."),
         *(Column(metric.heading, f"{metric.meaning}.") for metric in metrics.values()),
     )
     body = [
@@ -147,7 +147,7 @@ def write_run_report(run: Run) -> Path:
             }
         ),
         html.bullets(table.notes),
-        *_set_aside(run.data.clips.set_aside),
+        *_skipped(run.data.clips.skipped),
         *_reproduce(_environment(run.folder), {k: str(v) for k, v in flatten(run.config).items()}),
     ]
     path = run.folder / REPORT
@@ -320,7 +320,7 @@ def _warnings(shared_groups: int) -> list[str]:
     ]
 
 
-def _set_aside(clips: Mapping[str, str]) -> list[str]:
+def _skipped(clips: Mapping[str, str]) -> list[str]:
     if not clips:
         return [html.paragraph("No clip was set aside.", "soft")]
     rows = list(clips.items())[:_MOST_LISTED]

@@ -35,7 +35,7 @@ def _method_row(name: str, result: MethodResult, comparison: Comparison) -> dict
     if result.fold_accuracy is not None:
         estimates["fold_accuracy"] = result.fold_accuracy
     for modality in comparison.modalities:
-        for key in ("decoupled", "silenced", "probe"):
+        for key in ("decoupled", "ablated", "probe"):
             estimates[f"{modality}_{key}"] = result.modalities.get(modality, {}).get(key, Estimate(None, None))
     for pair in pairs_of(comparison):
         estimates[_column_of(pair)] = result.dependence.get(pair, Estimate(None, None))
@@ -74,7 +74,7 @@ def _test_cells(result: RunResult | SeedResult, comparison: Comparison) -> dict[
     cells: dict[str, float | None] = dict(result.test)
     for modality in comparison.modalities:
         scores: ModalityScores | None = result.modalities.get(modality)
-        for key in ("decoupled", "silenced", "probe"):
+        for key in ("decoupled", "ablated", "probe"):
             found = (getattr(scores, key) if scores else None) or {}
             cells |= {f"{modality}_{key}_{metric}": found.get(metric) for metric in _of_modalities(comparison)}
     return cells

@@ -129,7 +129,7 @@ def modalities_table(comparison: Comparison) -> Table:
     heading, noun = METRICS[comparison.task]["accuracy"].heading, NOUN[comparison.task]
     keys = {
         "decoupled": f"{heading} of the modality's own share of the joint logits, in percent.",
-        "silenced": f"{heading} of the joint logits with the features of every other modality set to zero, in percent.",
+        "ablated": f"{heading} of the joint logits with the features of every other modality set to zero, in percent.",
         "probe": f"{heading} of a linear classifier on the frozen encoder's features.",
     }
     keys = {

@@ -68,7 +68,7 @@ def check_names(config: TrainConfig) -> None:
 
 
 def build_for(config: TrainConfig, table: ClipTable, spec: MediaSpec) -> Parts:
-    """The parts for the clips of a table, with fresh weights; see :func:`build_parts`.
+    """The parts for the clips of a table, with fresh weights; see `build_parts`.
 
     Raises:
         CounterpointError: names, options or values that do not fit, among them more segments than the clips can have.

@@ -9,7 +9,7 @@ from counterpoint.errors import ConfigError
 
 
 @contextlib.contextmanager
-def wrong_kinds_told(where: str) -> Iterator[None]:
+def type_errors_as_config_errors(where: str) -> Iterator[None]:
     """Parts check the range of their options and trust their types, which a configuration may have wrong.
 
     Args:

@@ -84,7 +84,7 @@ def prepare_clips(
     segments: int | None = None,
     progress: Progress | None = None,
 ) -> Prepared:
-    """The clips of a table, decoded and cached; see :func:`~counterpoint.data.cache.prepare.prepare`.
+    """The clips of a table, decoded and cached; see `prepare`.
 
     Args:
         table: as listed.
@@ -129,7 +129,7 @@ class ClipData(pl.LightningDataModule):
         seed: of the order of training clips, and of which are held out.
 
     Attributes:
-        held_out: positions in the training split of clips that are not trained on; empty unless :meth:`hold_out`.
+        held_out: positions in the training split of clips that are not trained on; empty unless `hold_out`.
     """
 
     def __init__(self, clips: Prepared, *, batch_size: int = 32, workers: int = 0, seed: int = 0) -> None:

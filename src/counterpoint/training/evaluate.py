@@ -10,7 +10,7 @@ from counterpoint.training.module import CounterpointModule
 
 
 @torch.inference_mode()
-def judge(
+def evaluate_split(
     module: CounterpointModule, data: ClipData, split: str, device: torch.device, labels: Tensor | None = None
 ) -> dict[str, float]:
     """One pass over a split in ``eval()``, each clip once.

@@ -23,7 +23,7 @@ from counterpoint.training.callbacks.checkpoint import read_checkpoint
 from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.datamodule import ClipData, list_clips, media_spec
 from counterpoint.training.engine import train_epochs
-from counterpoint.training.evaluate import judge
+from counterpoint.training.evaluate import evaluate_split
 from counterpoint.training.module import CounterpointModule
 from counterpoint.training.objective import build_balancer, build_loss, build_task
 from counterpoint.training.precision import pick_device, require_device, resolve_precision
@@ -148,7 +148,7 @@ def fit(
     best = read_checkpoint(folder / files.BEST)
     parts.model.load_state_dict(best["state_dict"])
     epoch = best["finished_epochs"] - 1
-    scores = {split: judge(module, data, split, device) for split in ("val", *(["test"] if test else []))}
+    scores = {split: evaluate_split(module, data, split, device) for split in ("val", *(["test"] if test else []))}
     module.eval()
     if main:
         parts.model.cpu().save_pretrained(
@@ -167,7 +167,7 @@ def fit(
             **scores,
             "data": table.name,
             "clips": {split: len(data.clips.clips(split)) for split in SPLITS},
-            "set_aside": len(data.clips.set_aside),
+            "skipped": len(data.clips.skipped),
             **({"held_out": len(data.held_out)} if data.held_out else {}),
             "notes": list(data.clips.table.notes),
             "parameters": sum(p.numel() for p in parts.model.parameters()),
@@ -247,7 +247,7 @@ def evaluate(run: Run | str | Path, split: str = "test", *, data: DataConfig | N
     table = clips.clips.table
     _require_known(run, table.name, table.classes)
     labels = torch.tensor([*(run.classes.index(name) for name in table.classes), len(run.classes)])
-    scores = judge(run.module, clips, split, pick_device(run.config.accelerator), labels)
+    scores = evaluate_split(run.module, clips, split, pick_device(run.config.accelerator), labels)
     return {"clips": len(clips.clips.clips(split)), **scores}
 
 
@@ -278,7 +278,7 @@ def _finished(folder: Path, test: bool) -> Run:
     """A finished run, judged on test now if that was left out and is asked for."""
     run = load_run(folder)
     if test and "test" not in run.result:
-        scores = judge(run.module, run.data, "test", pick_device(run.config.accelerator))
+        scores = evaluate_split(run.module, run.data, "test", pick_device(run.config.accelerator))
         _atomic.write_json(folder / files.RESULT, {**run.result, "test": scores})
     return run
 
@@ -314,7 +314,7 @@ def _open(folder: Path, config: TrainConfig, data: ClipData, module: Counterpoin
             threads=torch.get_num_threads(),
         ),
     )
-    rows = [{"clip": clip, "reason": reason} for clip, reason in data.clips.set_aside.items()]
-    _atomic.write_csv(folder / files.SET_ASIDE, rows, ("clip", "reason"))
+    rows = [{"clip": clip, "reason": reason} for clip, reason in data.clips.skipped.items()]
+    _atomic.write_csv(folder / files.SKIPPED, rows, ("clip", "reason"))
     for name in (files.METRICS, files.STEPS):
         files.keep_epochs_before(folder / name, first_epoch)

@@ -15,7 +15,7 @@ from counterpoint.media.transforms import TRANSFORMS, create_transform
 from counterpoint.models import MODELS
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import TrainConfig
-from counterpoint.training.config_errors import wrong_kinds_told
+from counterpoint.training.config_errors import type_errors_as_config_errors
 
 Inputs = dict[str, dict[str, Any]]
 """Modality -> name and options of its transform."""
@@ -66,6 +66,6 @@ def create_transforms(inputs: Inputs, spec: MediaSpec, *, augment: bool) -> nn.M
         if name is None:
             raise ConfigError(f"model.inputs.{modality} has no name; choose one of {', '.join(TRANSFORMS)}")
         # Some look at the numbers that they make, which are nowhere if the model is built on no device.
-        with torch.device("cpu"), wrong_kinds_told(f"model.inputs.{modality}"):
+        with torch.device("cpu"), type_errors_as_config_errors(f"model.inputs.{modality}"):
             made[modality] = create_transform(name, spec=spec, augment=augment, **options)
     return nn.ModuleDict(made)

@@ -20,7 +20,7 @@ from counterpoint.models import (
     create_model,
 )
 from counterpoint.training.config import TrainConfig
-from counterpoint.training.config_errors import wrong_kinds_told
+from counterpoint.training.config_errors import type_errors_as_config_errors
 from counterpoint.training.inputs import create_transforms, resolve_inputs
 
 
@@ -38,7 +38,7 @@ def build_model(
         config: what to create.
         num_classes: C.
         spec: the shape of the clips; None: that for which the model's encoders are made if nobody tells them.
-        segments, features: see :func:`~counterpoint.training.build.build_parts`.
+        segments, features: see `build_parts`.
 
     Raises:
         CounterpointError: names, options or values that do not fit.
@@ -55,7 +55,7 @@ def build_model(
         "head": config.head.name,
         "head_options": config.head.options,
     }
-    with wrong_kinds_told("model, intermediate, fusion or head"):
+    with type_errors_as_config_errors("model, intermediate, fusion or head"):
         if features is not None:
             if between.name is not None:
                 raise ConfigError(f"intermediate {between.name!r} acts inside encoders, and features have none")
@@ -74,7 +74,7 @@ def _build_localiser(
     config: TrainConfig, num_classes: int, spec: MediaSpec | None, segments: int, features: Mapping[str, int] | None
 ) -> LocalisationModel:
     chosen = config.localise
-    with wrong_kinds_told("model or localise"):
+    with type_errors_as_config_errors("model or localise"):
         return create_localisation_model(
             chosen.name,
             num_classes=num_classes,

@@ -47,7 +47,7 @@ class CounterpointModule(pl.LightningModule):
         model: encoders, fusion, head; or encoders and localiser.
         transforms: per modality, decoded media ``(B, ...)`` to the encoder's input; run on the device.
         balancer: acts on the encoders' gradients, or by its loss; None: nothing does.
-        loss: what is minimised, called like :class:`Loss`; None: the cross entropy of the joint logits.
+        loss: what is minimised, called like `Loss`; None: the cross entropy of the joint logits.
         task: what the model is trained and judged for.
         optim: optimizer and schedule.
         total_steps: optimizer steps of the whole run, for the schedule.

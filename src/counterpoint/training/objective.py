@@ -16,7 +16,7 @@ from counterpoint.localise import LOCALISERS, LocaliserOutput
 from counterpoint.losses import create_loss
 from counterpoint.models import LocalisationModel, Model, MultimodalModel
 from counterpoint.training.config import LossConfig, TrainConfig
-from counterpoint.training.config_errors import wrong_kinds_told
+from counterpoint.training.config_errors import type_errors_as_config_errors
 from counterpoint.training.task import Classification, Localisation, Task
 
 
@@ -53,7 +53,7 @@ def build_balancer(config: TrainConfig, model: Model) -> Balancer | None:
         options["fusion"] = model.fusion
     if "parameters" in takes and isinstance(model, LocalisationModel):
         options.setdefault("parameters", "all")
-    with wrong_kinds_told("balance"):
+    with type_errors_as_config_errors("balance"):
         return create_balancer(name, model.balanced, **options)
 
 
@@ -76,7 +76,7 @@ def build_loss(config: TrainConfig, balancer: Balancer | None, model: Model | No
             )
         loss = balancer.loss
     else:
-        with wrong_kinds_told("loss"):
+        with type_errors_as_config_errors("loss"):
             loss = create_loss(config.loss.name, **config.loss.options)
     if isinstance(model, MultimodalModel):
         _dry_run(model.fusion, loss)

@@ -26,7 +26,7 @@ COMPARISON = "compare.yaml"
 ENVIRONMENT = "environment.json"
 METRICS = "metrics.csv"
 STEPS = "steps.csv"
-SET_ASIDE = "set_aside.csv"
+SKIPPED = "skipped.csv"
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 RESULT = "result.json"
@@ -37,6 +37,8 @@ _KINDS = {CONFIG: "run", COMPARISON: "comparison"}
 
 FREE_TO_CHANGE = ("data.workers", "data.cache", "data.root", "accelerator")
 """Options that say where and how, not what: a resumed run may have others."""
+
+_FORMER_KEYS = {"set_aside": "skipped"}  # of result.json, before 0.2
 
 _PACKAGES = ("torch", "numpy", "lightning", "torchmetrics", "av", "safetensors", "jsonargparse", "scikit-learn")
 
@@ -154,7 +156,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error}); remove it and go on with --resume") from error
-    return result
+    return {_FORMER_KEYS.get(name, name): value for name, value in result.items()}
 
 
 def require_same_config(folder: Path, config: TrainConfig) -> None:

@@ -36,12 +36,12 @@ class Vectors:
     Attributes:
         names: ids of the N clips, in table order.
         by: system -> ``(N, D)``, float32 on the CPU; of several crops, the mean of their directions.
-        set_aside: id -> why it has none.
+        skipped: id -> why it has none.
     """
 
     names: tuple[str, ...]
     by: Mapping[str, Tensor]
-    set_aside: Mapping[str, str]
+    skipped: Mapping[str, str]
 
 
 def classifier(run: Run) -> MultimodalModel:
@@ -66,7 +66,7 @@ def encode_jointly(run: Run, by: str) -> Encode:
 
     Args:
         run: of a classifier.
-        by: see :func:`~counterpoint.verify.trial_vectors`.
+        by: see `trial_vectors`.
     """
     model = classifier(run)
     head = getattr(model.fusion, "head", None)
@@ -88,7 +88,7 @@ def encode_alone(run: Run, modality: str, by: str) -> Encode:
     Args:
         run: of a classifier.
         modality: one of the model's.
-        by: see :func:`~counterpoint.verify.trial_vectors`.
+        by: see `trial_vectors`.
 
     Raises:
         ConfigError: the model has no such modality, or its encoders do not work without each other.
@@ -131,7 +131,7 @@ def embed_clips(
         table: clips that are all for the test.
         data: says where the cache is, how many clips may be unreadable, and how large a batch is.
         modalities: what clips must have; the rest is not read.
-        encode: of :func:`encode_jointly` or :func:`encode_alone`.
+        encode: of `encode_jointly` or `encode_alone`.
         crops: stretches of each clip, as long as the model's clips and spread evenly, whose vectors are averaged.
         progress: called with the clips decoded and to be decoded.
 
@@ -159,8 +159,8 @@ def embed_clips(
                 means.setdefault(system, CropMean(len(places), vectors.shape[1])).update(vectors, where)
             else:
                 kept.setdefault(system, torch.empty(len(places), vectors.shape[1]))[where] = vectors.float().cpu()
-    set_aside = {name.rpartition(_CROP)[0] if crops > 1 else name: why for name, why in prepared.set_aside.items()}
-    lost = {name: why for name, why in set_aside.items() if name not in places}
+    skipped = {name.rpartition(_CROP)[0] if crops > 1 else name: why for name, why in prepared.skipped.items()}
+    lost = {name: why for name, why in skipped.items() if name not in places}
     return Vectors(tuple(places), {**kept, **{system: mean.compute() for system, mean in means.items()}}, lost)
 
 

@@ -14,7 +14,7 @@ from counterpoint.data import DATASETS
 from counterpoint.data.datasets._fop_files import test_files
 from counterpoint.data.io.media_files import find_list
 from counterpoint.data.io.paths import default_root
-from counterpoint.data.quality import judge
+from counterpoint.data.quality import check_usable
 from counterpoint.errors import ConfigError, DatasetNotFoundError
 from counterpoint.training.config import DataConfig
 from counterpoint.training.fit import Run
@@ -90,7 +90,7 @@ def check_trials(lists: Mapping[str, Path], data: DataConfig, modalities: Collec
     for path in lists.values():
         found = read_trial_set(data, path)
         for table in found.sides.values():
-            judge(table, {clip.id for clip in table.clips}, table.refused, data.max_bad)
+            check_usable(table, {clip.id for clip in table.clips}, table.refused, data.max_bad)
         found.available()[0].require_both_kinds()
         require_pictures(found, modalities, data.max_bad)
 
@@ -115,7 +115,7 @@ def verify(run: Run, lists: Mapping[str, Path]) -> dict[str, Verified]:
         if all(one.missing in ("", _missing_now(run, lists[name])) for name, one in kept.items()):
             return kept
     try:
-        found = {name: _judged(score_list(run, listed, strict=True)) for name, listed in lists.items()}
+        found = {name: _evaluated(score_list(run, listed, strict=True)) for name, listed in lists.items()}
     finally:
         run.module.cpu()
     _atomic.write_json(path, {"lists": digests, "found": {name: asdict(each) for name, each in found.items()}})
@@ -126,7 +126,7 @@ def _missing_now(run: Run, path: Path) -> str:
     return read_trial_set(run.config.data, path).available()[1].note()
 
 
-def _judged(found: ScoredTrials) -> Verified:
+def _evaluated(found: ScoredTrials) -> Verified:
     """By all modalities together, which come first."""
     curve = next(iter(found.curves().values()))
     return Verified(curve.eer().value, curve.roc_auc(), curve.min_dcf().value, len(found.trials), found.missing.note())

@@ -42,7 +42,7 @@ class How:
     """How trials are scored.
 
     Attributes:
-        by: ``"embedding"`` or ``"logits"``; see :func:`~counterpoint.verify.trial_vectors`.
+        by: ``"embedding"`` or ``"logits"``; see `trial_vectors`.
         modality: this one alone; None: all together, and each beside.
         crops: stretches of each utterance whose vectors are averaged.
         cohort: scores are normalised (s-norm) by so many of the run's training speakers, or by ``"split"``, all of
@@ -125,7 +125,7 @@ def score_list(
 
     Args:
         run: of a classifier; pairs of a voice and a face need the fusion ``fop``.
-        trials: see :func:`~counterpoint.verify.trial_sets.read_trial_set`.
+        trials: see `read_trial_set`.
         data: the dataset that the list is of; None: the run's.
         how: None: by the embeddings of all modalities.
         strict: utterances that are missing count among the bad ones, of which ``data.max_bad`` says how many there may
@@ -161,7 +161,7 @@ def score_list(
         for system, values in _in_order(vectors, listed).items()
     }
     size = 0 if cohort is None else len(next(iter(cohort.values())))
-    return ScoredTrials(listed, missing, {**lost, **vectors.set_aside}, scores, size)
+    return ScoredTrials(listed, missing, {**lost, **vectors.skipped}, scores, size)
 
 
 def _encoder(run: Run, how: How) -> tuple[tuple[str, ...], Encode]:
@@ -186,7 +186,7 @@ def _score_pairs(
         assert modality is not None
         vectors = embed_clips(run, table, data, (modality,), encode_alone(run, modality, how.by), progress=progress)
         by_name |= dict(zip(vectors.names, vectors.by[modality], strict=True))
-        reasons |= vectors.set_aside
+        reasons |= vectors.skipped
     listed, missing = _available(found.trials, by_name)
     embedded = torch.stack([by_name[name] for name in listed.utterances])
     name = " to ".join(str(modality) for modality in found.sides)

@@ -82,7 +82,7 @@ def numbers(prepared):
 def test_every_clip_arrives_in_its_place(tmp_path, jobs):
     prepared = prepare(make_table(tmp_path / "d", range(40)), cache=tmp_path / "c", jobs=jobs)
     assert numbers(prepared) == {f"c{k}": k for k in range(40)}
-    assert prepared.decoded == 40 and not prepared.set_aside
+    assert prepared.decoded == 40 and not prepared.skipped
 
 
 def test_second_run_and_second_task_decode_nothing(tmp_path, reads):
@@ -94,8 +94,8 @@ def test_second_run_and_second_task_decode_nothing(tmp_path, reads):
     other = prepare(other_task, cache=tmp_path / "c", jobs=0)
     assert set(reads.values()) == {1}  # the bad one included
     assert (first.decoded, again.decoded, other.decoded) == (32, 0, 0)
-    assert again.set_aside == first.set_aside == {"c31": "has no sound"}
-    assert other.set_aside == {"xc31": "has no sound"}
+    assert again.skipped == first.skipped == {"c31": "has no sound"}
+    assert other.skipped == {"xc31": "has no sound"}
     assert numbers(again) == numbers(first)
 
 
@@ -105,7 +105,7 @@ def test_what_changed_is_decoded_anew(tmp_path, reads):
     table.clips[3].path.write_text("300")
     table.clips[31].path.write_text("31")
     changed = prepare(table, cache=tmp_path / "c", jobs=0)
-    assert changed.decoded == 2 and not changed.set_aside
+    assert changed.decoded == 2 and not changed.skipped
     assert numbers(changed) == {f"c{k}": k if k != 3 else 300 for k in range(32)}
     moved = replace(table, clips=tuple(replace(c, start=0.5, end=0.6) if c.id == "c0" else c for c in table.clips))
     assert prepare(moved, cache=tmp_path / "c", jobs=0).decoded == 1
@@ -151,7 +151,7 @@ def test_damaged_clips_cost_only_themselves(tmp_path):
     prepared = prepare(table, cache=tmp_path / "c", jobs=2, timeout=2.0, max_bad=0.5)
     assert time.monotonic() - began < 30
     assert numbers(prepared) == {f"c{k}": order for k, order in enumerate(orders) if isinstance(order, int)}
-    reasons = prepared.set_aside
+    reasons = prepared.skipped
     assert reasons["c2"] == "has no sound"
     assert "SIGSEGV" in reasons["c5"] and "invalid pointer" in reasons["c5"]
     assert "SIGKILL" in reasons["c9"]
@@ -162,7 +162,7 @@ def test_damaged_clips_cost_only_themselves(tmp_path):
     # What lies in the file is remembered; what another try might mend is tried again.
     table.clips[17].path.write_text("17")
     again = prepare(table, cache=tmp_path / "c", jobs=2, timeout=2.0, max_bad=0.5)
-    assert again.decoded == 5 and again.set_aside.keys() == reasons.keys() - {"c17"}
+    assert again.decoded == 5 and again.skipped.keys() == reasons.keys() - {"c17"}
 
 
 def test_files_that_are_no_media_are_never_opened(tmp_path, reads):
@@ -174,8 +174,8 @@ def test_files_that_are_no_media_are_never_opened(tmp_path, reads):
     table.clips[9].path.mkdir()
     clips = (*table.clips, Clip("nul", table.clips[0].path.with_name("a\0b"), 0, "train"))
     prepared = prepare(replace(table, clips=clips), cache=tmp_path / "c", jobs=0, max_bad=0.3)
-    assert prepared.set_aside.pop("nul").startswith("the file cannot be opened")
-    assert prepared.set_aside == {
+    assert prepared.skipped.pop("nul").startswith("the file cannot be opened")
+    assert prepared.skipped == {
         "old": "no word timing",
         "c0": "the file is missing",
         "c1": "it is a Git LFS pointer, not the file itself; run `git lfs pull`",
@@ -197,7 +197,7 @@ def test_too_many_bad_clips_are_refused_with_the_reasons(tmp_path):
         "r: no timing",
     ):
         assert part in str(caught.value)
-    assert len(prepare(table, cache=tmp_path / "c", jobs=0, max_bad=0.2).set_aside) == 4
+    assert len(prepare(table, cache=tmp_path / "c", jobs=0, max_bad=0.2).skipped) == 4
     with pytest.raises(DataError, match=r"4 of 4 clips \(100\.0%\) cannot be used, none is left\. Most often"):
         prepare(make_table(tmp_path / "e", ["bad"] * 4), cache=tmp_path / "c", jobs=0, max_bad=1.0)
 
@@ -504,7 +504,7 @@ def test_a_clip_that_lacks_one_of_its_files_is_set_aside_with_its_reason(tmp_pat
     for modalities, reasons in ((["audio"], heard), (["visual"], seen), (["audio", "visual"], {**seen, **heard})):
         for _ in range(2):  # what is known to be unreadable is told again
             prepared = prepare(table, cache=tmp_path / "c", jobs=jobs, max_bad=0.8, modalities=modalities)
-            assert prepared.set_aside == reasons
+            assert prepared.skipped == reasons
         assert prepared.decoded == 0
 
 

@@ -28,7 +28,7 @@ def written(tmp_path_factory):
 
 def test_a_folder_of_media_becomes_batches(written, tmp_path):
     prepared = prepare(load_table("folder", written, test=0.25), SPEC, cache=tmp_path, jobs=2)
-    assert not prepared.set_aside and prepared.decoded == 16
+    assert not prepared.skipped and prepared.decoded == 16
     for split, size in (("train", 10), ("val", 2), ("test", 4)):
         data = prepared.split(split)
         batch = data.batch(range(len(data)))
@@ -61,9 +61,9 @@ def test_damaged_copies_are_each_accounted_for(written, tmp_path):
     table = ClipTable("damaged", ("any",), tuple(clips), SPEC)
     prepared = prepare(table, cache=tmp_path / "c", jobs=2, max_bad=1.0, timeout=60)
     read = [clip.id for clip in prepared.clips("train")]
-    assert len(read) + len(prepared.set_aside) == 45 and not set(read) & prepared.set_aside.keys()
-    assert read and prepared.set_aside and all(prepared.set_aside.values())
-    assert not any("unexpected" in reason for reason in prepared.set_aside.values())
+    assert len(read) + len(prepared.skipped) == 45 and not set(read) & prepared.skipped.keys()
+    assert read and prepared.skipped and all(prepared.skipped.values())
+    assert not any("unexpected" in reason for reason in prepared.skipped.values())
     assert len(prepared.split("train").batch(range(len(read)))["audio"]) == len(read)
 
 
@@ -73,7 +73,7 @@ def test_grid_face_crops(tmp_path, segment):
     table = load_table("grid", GRID, "digit", segment=segment)
     few = [clip for clip in table.clips if clip.path.stem[:3] in ("bba", "sww", "lgb")]
     prepared = prepare(ClipTable(table.name, table.classes, tuple(few), table.media), cache=tmp_path)
-    assert not prepared.set_aside and len(few) > 20
+    assert not prepared.skipped and len(few) > 20
     batch = prepared.split("train").batch(range(8))
     seconds = 0.8 if segment else 3.0
     assert batch["audio"].shape == (8, round(16000 * seconds))
@@ -89,7 +89,7 @@ def test_grid_official_files(tmp_path):
     table = load_table("grid", GRID / "official", "digit", val=0, test=0)
     prepared = prepare(table, cache=tmp_path)
     batch = prepared.split("train").batch(range(11))
-    assert not prepared.set_aside and batch["visual"].shape == (11, 75, 48, 48, 1)
+    assert not prepared.skipped and batch["visual"].shape == (11, 75, 48, 48, 1)
     assert batch["audio"].float().square().mean(1).sqrt().min() > 100
 
 
@@ -98,5 +98,5 @@ def test_hard_clips_end_in_arrays_or_reasons(tmp_path):
     paths = sorted(path for path in HARD_CLIPS.iterdir() if path.is_file())
     clips = tuple(Clip(path.name, path, 0, "train") for path in paths)
     prepared = prepare(ClipTable("hard", ("any",), clips, SPEC), cache=tmp_path, max_bad=1.0, modalities=["visual"])
-    assert len(prepared.clips("train")) + len(prepared.set_aside) == len(paths)
-    assert not any("unexpected" in r or "crashed" in r or "longer" in r for r in prepared.set_aside.values())
+    assert len(prepared.clips("train")) + len(prepared.skipped) == len(paths)
+    assert not any("unexpected" in r or "crashed" in r or "longer" in r for r in prepared.skipped.values())

@@ -261,7 +261,7 @@ def test_videos_where_there_are_no_features(tmp_path):
     assert table.features is None and table.segments == 10 and table.media.seconds == 10
     spec = MediaSpec(sample_rate=8000, seconds=10, fps=1, size=8, gray=False)
     clips = prepare(table, spec, cache=tmp_path / "cache", max_bad=0.2, jobs=0)
-    assert clips.set_aside == {"ddd": "the file is missing"}  # one annotated video is gone
+    assert clips.skipped == {"ddd": "the file is missing"}  # one annotated video is gone
     assert clips.split("train")[0]["visual"].shape == (10, 8, 8, 3)
     corpus(root)
     assert load_table("ave", root).features is not None

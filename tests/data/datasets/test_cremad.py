@@ -208,9 +208,9 @@ def test_each_bad_clip_is_set_aside_with_its_reason(tmp_path):
     assert "VideoFlash/1002_IEO_NEU_XX.flv is missing" in table.refused["1002_IEO_NEU_XX"]
     spec = replace(table.media, size=12)
     prepared = prepare(table, spec, cache=tmp_path / "cache", max_bad=0.9, jobs=0)
-    assert prepared.set_aside.keys() == {*table.refused, *bad}
+    assert prepared.skipped.keys() == {*table.refused, *bad}
     for name, why in bad.items():
-        assert why in prepared.set_aside[name], (name, prepared.set_aside[name])
+        assert why in prepared.skipped[name], (name, prepared.skipped[name])
     item = prepared.split("test")[0]
     label = int(item["target"])
     assert abs(item["visual"].float().mean() - (30 * label + 40)) < 6  # the picture of this clip
@@ -219,7 +219,7 @@ def test_each_bad_clip_is_set_aside_with_its_reason(tmp_path):
     assert sound[:16000].square().mean().sqrt() == pytest.approx(0.5 / 2**0.5, rel=0.02)  # the FLV itself is silent
     # who trains on the picture alone needs no sound
     seen = prepare(table, spec, cache=tmp_path / "seen", max_bad=0.9, jobs=0, modalities=["visual"])
-    assert seen.set_aside.keys() == {*table.refused, "1001_IEO_SAD_LO"}
+    assert seen.skipped.keys() == {*table.refused, "1001_IEO_SAD_LO"}
 
 
 @needs_shared_data

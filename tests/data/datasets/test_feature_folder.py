@@ -90,7 +90,7 @@ def test_a_clip_whose_tables_do_not_fit_is_set_aside(tmp_path):
         "x/1.mp4": "its class is 'dog' in clips.csv, but events.csv has no such event of it",
     }
     prepared = PreparedFeatures(table, cache=tmp_path / "cache", max_bad=0.1)
-    assert prepared.set_aside == table.refused and len(prepared.split("train")) == 10
+    assert prepared.skipped == table.refused and len(prepared.split("train")) == 10
     with pytest.raises(DataError, match="2 of 24 clips"):
         PreparedFeatures(table, cache=tmp_path / "cache")
 
@@ -100,7 +100,7 @@ def test_a_bad_row_is_set_aside(tmp_path):
     audio[3, 4, 1] = np.inf
     table = load_table("features", folder(tmp_path, audio=audio, visual=numbers("visual", CLIPS)))
     prepared = PreparedFeatures(table, cache=tmp_path / "cache")
-    assert list(prepared.set_aside) == ["x/3.mp4"] and len(prepared.split("train")) == 11
+    assert list(prepared.skipped) == ["x/3.mp4"] and len(prepared.split("train")) == 11
 
 
 def test_a_split_is_drawn_where_none_is_given(tmp_path):
@@ -234,7 +234,7 @@ def test_what_prepare_writes_comes_back(tmp_path):
     with FeatureWriter(tmp_path / "made", table, 10.0, {"audio": "vggish"}, {}) as writer:
         for k, clip in enumerate(clips):
             if k == 7:
-                writer.set_aside(clip.id, "no sound")
+                writer.skipped(clip.id, "no sound")
             else:
                 writer.write(clip.id, {"audio": audio[k]})
         writer.finish()

@@ -232,9 +232,9 @@ def test_each_bad_clip_is_set_aside_with_its_reason(tmp_path):
     assert any("landmarks" in note for note in table.notes)
     media = {**vars(table.media), **TINY}
     prepared = prepare(table, type(table.media)(**media), cache=tmp_path / "cache", max_bad=0.9, jobs=0)
-    assert {name: reason for name, reason in prepared.set_aside.items() if name in good} == {}
+    assert {name: reason for name, reason in prepared.skipped.items() if name in good} == {}
     for name, why in bad.items():
-        assert why.lower() in prepared.set_aside[name].lower(), (name, prepared.set_aside[name])
+        assert why.lower() in prepared.skipped[name].lower(), (name, prepared.skipped[name])
     clips = prepared.split("test")
     item = clips[0]
     assert item["visual"].shape == (4, 16, 16, 3)

@@ -194,7 +194,7 @@ def test_each_part_is_decoded_with_what_it_has(tmp_path):
         spec = replace(table.media, sample_rate=8000, seconds=1.0, size=8)
         prepared = prepare(table, spec, cache=tmp_path / "cache", jobs=0, modalities=modalities)
         item = prepared.split("train")[0]
-        assert not prepared.set_aside and set(item) == {*modalities, "target", "index"}
+        assert not prepared.skipped and set(item) == {*modalities, "target", "index"}
         if part == "images_inat":
             assert item["visual"].shape == (1, 8, 8, 3)
             assert item["visual"].float().mean((0, 1, 2)).tolist() == pytest.approx([200, 100, 50], abs=4)

@@ -172,7 +172,7 @@ def test_the_whole_way(tmp_path):
     table = load_table("vggsound", tmp_path, val=0)
     spec = replace(table.media, sample_rate=8000, seconds=1.0, size=8)
     prepared = prepare(table, spec, cache=tmp_path / "cache", max_bad=0.5, jobs=0)
-    assert {name: reason.split(";")[0] for name, reason in prepared.set_aside.items()} == {
+    assert {name: reason.split(";")[0] for name, reason in prepared.skipped.items()} == {
         name_of(rows[0]): "it is a Git LFS pointer, not the file itself",
         name_of(rows[1]): "the file is empty",
     }

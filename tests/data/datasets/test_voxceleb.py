@@ -219,7 +219,7 @@ def test_the_whole_way(tmp_path):
     table = load_table("voxceleb", root, **HALVES)
     spec = replace(table.media, sample_rate=8000, seconds=0.5, size=8)
     prepared = prepare(table, spec, cache=tmp_path / "cache", max_bad=0.1, jobs=0)
-    assert list(prepared.set_aside) == [bad] and "LFS pointer" in prepared.set_aside[bad]
+    assert list(prepared.skipped) == [bad] and "LFS pointer" in prepared.skipped[bad]
     item = prepared.split("test")[0]
     assert item["visual"].float().mean((0, 1, 2)).tolist() == pytest.approx([200, 100, 50], abs=4)
     assert item["audio"].float().square().mean().sqrt() / 32768 == pytest.approx(0.5 / 2**0.5, rel=0.02)

@@ -46,7 +46,7 @@ def test_what_is_known_without_reading(tmp_path):
 
 
 def test_items_are_the_rows_of_their_clips(prepared):
-    assert prepared.decoded == 0 and not prepared.set_aside and prepared.modalities == ("audio", "visual")
+    assert prepared.decoded == 0 and not prepared.skipped and prepared.modalities == ("audio", "visual")
     assert prepared.spec.seconds == 10 and prepared.segments == 10
     clips = prepared.split("val")
     assert len(clips) == 4 and [clip.id for clip in clips.clips] == ["c4", "c5", "c6", "c7"]
@@ -118,8 +118,8 @@ def spoilt(values, row, what=np.nan):
 def test_a_bad_row_is_set_aside_and_the_others_go_on(tmp_path, what):
     table = table_of(tmp_path, visual=spoilt(VISUAL, ORDER[2], what))
     prepared = PreparedFeatures(table, cache=tmp_path / "cache", max_bad=0.1)
-    assert list(prepared.set_aside) == ["c2"]
-    assert re.search(r"visual features \(v\.h5, row 11\): NaN or infinite", prepared.set_aside["c2"])
+    assert list(prepared.skipped) == ["c2"]
+    assert re.search(r"visual features \(v\.h5, row 11\): NaN or infinite", prepared.skipped["c2"])
     assert [clip.id for clip in prepared.clips("train")] == ["c0", "c1", "c3"]
     assert torch.equal(prepared.split("train").batch([2])["audio"][0], torch.from_numpy(AUDIO[ORDER[3]]))
     with pytest.raises(DataError, match=r"1 of 12 clips \(8\.3%\) cannot be used, more than max_bad = 5\.0%"):
@@ -133,30 +133,30 @@ def test_a_large_file_is_not_read_unasked_and_what_was_found_is_remembered(tmp_p
     monkeypatch.setattr(feature_check, "_BLOCK_BYTES", 5 * 10 * 16 * 4)  # five rows of sight
     table, cache = table_of(tmp_path, visual=spoilt(VISUAL, ORDER[2])), tmp_path / "cache"
     prepared = PreparedFeatures(table, cache=cache, max_bad=0.5)
-    assert not prepared.set_aside
+    assert not prepared.skipped
     with pytest.raises(DataError, match=r"row 11, the visual features of clip 'c2', has NaN .*counterpoint prepare"):
         prepared.split("train").batch([0, 2, 1])
 
     steps = []
     checked = PreparedFeatures(table, cache=cache, max_bad=0.5, check=True, progress=lambda *s: steps.append(s))
-    assert list(checked.set_aside) == ["c2"] and steps == [(5, 12), (10, 12), (12, 12)]
+    assert list(checked.skipped) == ["c2"] and steps == [(5, 12), (10, 12), (12, 12)]
     steps.clear()
     again = PreparedFeatures(table, cache=cache, max_bad=0.5, progress=lambda *s: steps.append(s))
-    assert list(again.set_aside) == ["c2"] and not steps  # known, and not read again
+    assert list(again.skipped) == ["c2"] and not steps  # known, and not read again
     again.split("train").batch([0, 1, 2])
     for memory in (cache / "features").iterdir():
         memory.write_text("{")
-    assert not PreparedFeatures(table, cache=cache, max_bad=0.5).set_aside
+    assert not PreparedFeatures(table, cache=cache, max_bad=0.5).skipped
     write(tmp_path / "v.h5", data=VISUAL[:, :, :1])  # another file of that name
-    assert not PreparedFeatures(table_of(tmp_path), cache=cache, check=True).set_aside
+    assert not PreparedFeatures(table_of(tmp_path), cache=cache, check=True).skipped
 
 
 def test_unchecked_files_and_a_memory_that_cannot_be_written(tmp_path, caplog):
     (tmp_path / "file").touch()
     table = table_of(tmp_path, audio=spoilt(AUDIO, 0))
-    assert not PreparedFeatures(table, cache=tmp_path / "c", check=False).set_aside
+    assert not PreparedFeatures(table, cache=tmp_path / "c", check=False).skipped
     assert not (tmp_path / "c").exists()
-    assert list(PreparedFeatures(table, cache=tmp_path / "file", max_bad=0.5).set_aside) == ["c1"]
+    assert list(PreparedFeatures(table, cache=tmp_path / "file", max_bad=0.5).skipped) == ["c1"]
     assert "cannot be remembered" in caplog.text
 
 
@@ -171,7 +171,7 @@ def test_a_damaged_part_of_a_file_costs_its_rows(tmp_path):
     with pytest.raises(DataError, match=r"row 4, the visual features of clip 'c4', is damaged"):
         PreparedFeatures(table, cache=tmp_path, check=False).split("val").batch([0, 1])
     prepared = PreparedFeatures(table, cache=tmp_path, max_bad=0.2)
-    assert list(prepared.set_aside) == ["c4"] and "damaged" in prepared.set_aside["c4"]
+    assert list(prepared.skipped) == ["c4"] and "damaged" in prepared.skipped["c4"]
 
 
 def test_a_clip_without_a_row(tmp_path):
@@ -179,7 +179,7 @@ def test_a_clip_without_a_row(tmp_path):
     assert isinstance(table.features.rows["audio"], dict)
     del table.features.rows["audio"]["c3"]
     prepared = PreparedFeatures(table, cache=tmp_path, max_bad=0.2)
-    assert prepared.set_aside == {"c3": "it has no audio features", "c11": "a.h5 has 12 rows, so none for this clip"}
+    assert prepared.skipped == {"c3": "it has no audio features", "c11": "a.h5 has 12 rows, so none for this clip"}
 
 
 @pytest.mark.parametrize(

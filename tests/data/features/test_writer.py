@@ -65,7 +65,7 @@ def test_written_in_any_order_it_is_read_in_that_of_the_table(tmp_path):
             out.write(name, features(name))
         out.finish()
     assert_rows(folder, NAMES)
-    assert sorted(path.name for path in folder.iterdir()) == ["clips.csv", "events.csv", "features.h5", "set_aside.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == ["clips.csv", "events.csv", "features.h5", "skipped.csv"]
     assert (folder / "clips.csv").read_text() == (
         "clip,class,seconds,split,group\na,dog,2,train,speaker 0\nb,cat,2,val,speaker 1\nc,,2,test,speaker 0\n"
         "d,dog,2,train,speaker 1\ne,cat,2,val,speaker 0\n"
@@ -83,12 +83,12 @@ def test_clips_set_aside_leave_no_row(tmp_path):
         assert [clip.id for clip in out.pending] == ["a", "b", "c", "d"]
         for name in "abd":
             out.write(name, features(name))
-        out.set_aside("c", "it is\n damaged, sadly")
+        out.skipped("c", "it is\n damaged, sadly")
         out.finish()
     assert_rows(tmp_path, "abd")
     assert not (tmp_path / "events.csv").exists()
     assert [line.split(",")[0] for line in (tmp_path / "clips.csv").read_text().splitlines()] == ["clip", "a", "b", "d"]
-    assert sorted((tmp_path / "set_aside.csv").read_text().splitlines()[1:]) == [
+    assert sorted((tmp_path / "skipped.csv").read_text().splitlines()[1:]) == [
         'c,"it is damaged, sadly"',
         "e,not to be trusted",
         "gone,never listed",
@@ -150,6 +150,6 @@ def test_a_damaged_file_and_a_full_disk_are_told(tmp_path, monkeypatch):
 def test_nothing_but_bad_clips_is_no_dataset(tmp_path):
     with writer(tmp_path) as out:
         for name in NAMES:
-            out.set_aside(name, "it is damaged")
+            out.skipped(name, "it is damaged")
         with pytest.raises(DataError, match="no clip can be used, e.g. a it is damaged"):
             out.finish()

@@ -23,10 +23,10 @@ def main(words: list[str]) -> None:
 
     from counterpoint._atomic import write_json
     from counterpoint.commands.show import print_scores
-    from counterpoint.training.fit import evaluate as judge_run
+    from counterpoint.training.fit import evaluate as evaluate_run
 
     data = from_dict(DataConfig, options["data"], "data")
-    scores = judge_run(options["run"], options["split"], data=None if data == own else data)
+    scores = evaluate_run(options["run"], options["split"], data=None if data == own else data)
     print_scores(f"{options['run']} on {options['split']}", scores)
     if options["output"] is not None:
         write_json(Path(options["output"]), scores)

@@ -24,7 +24,7 @@ def main(words: list[str]) -> None:
     how = from_dict(FeaturesConfig, {name: options[name] for name in to_dict(FeaturesConfig())})
     if options["features"] is not None:
         if options["output"] is not None:
-            raise ConfigError("--features writes set_aside.csv into its folder; leave --output out")
+            raise ConfigError("--features writes skipped.csv into its folder; leave --output out")
         allocate_largely()
 
         from counterpoint.commands.features import write_features

@@ -16,7 +16,7 @@ from counterpoint.data.cache.shards import SHARD_BYTES, Array, Key, Place, Shard
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.events import segment_classes
 from counterpoint.data.io.paths import cache_root
-from counterpoint.data.quality import check_max_bad, judge, usable_clips
+from counterpoint.data.quality import check_max_bad, check_usable, usable_clips
 from counterpoint.errors import ConfigError, DataError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
@@ -37,16 +37,16 @@ class PreparedClips:
         table: as listed, with the clips that were set aside; events are cut where clips are.
         spec: shape of the decoded clips.
         modalities: what was decoded of them.
-        set_aside: clip id -> why it is not used; includes what the table refused before decoding.
+        skipped: clip id -> why it is not used; includes what the table refused before decoding.
         decoded: clips that were opened in this call; the others were in the cache, read or set aside before.
-        segments: into how many parts the clips of :meth:`split` are cut to say when something happens in them; None:
+        segments: into how many parts the clips of `split` are cut to say when something happens in them; None:
             each has one class.
     """
 
     table: ClipTable
     spec: MediaSpec
     modalities: tuple[str, ...]
-    set_aside: dict[str, str]
+    skipped: dict[str, str]
     decoded: int
     places: dict[str, Place] = field(repr=False)
     segments: int | None = None
@@ -127,10 +127,10 @@ def prepare(
         places.update(new_places)
         bad.update(new_bad)
     failed.update((clip, bad[key]) for clip, key in keys.items() if key not in places)
-    set_aside = {**table.refused, **{clip.id: failed[clip.id] for clip in table.clips if clip.id in failed}}
+    skipped = {**table.refused, **{clip.id: failed[clip.id] for clip in table.clips if clip.id in failed}}
     found = {clip: places[key] for clip, key in keys.items() if key in places}
-    judge(table, found, set_aside, max_bad)
-    return PreparedClips(table, spec, modalities, set_aside, decoded, found)
+    check_usable(table, found, skipped, max_bad)
+    return PreparedClips(table, spec, modalities, skipped, decoded, found)
 
 
 def _check(max_bad: float, modalities: Sequence[str], jobs: int | None, timeout: float) -> tuple[str, ...]:

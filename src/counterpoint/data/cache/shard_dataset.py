@@ -19,7 +19,7 @@ _DTYPES = {"audio": torch.int16, "visual": torch.uint8}
 
 
 class Batch(list[dict[str, Tensor]]):
-    """Items of a batch that lie side by side in memory already; see :func:`collate`.
+    """Items of a batch that lie side by side in memory already; see `collate`.
 
     Attributes:
         stacked: the same, with a first axis over the items.
@@ -55,7 +55,7 @@ class RowDataset(Dataset[dict[str, Tensor]], ABC):
         return len(self.clips)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """One clip, copied out of its file; see :meth:`batch`."""
+        """One clip, copied out of its file; see `batch`."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"clip {index} of {len(self)}")
         return {name: tensor[0] for name, tensor in self.batch([index % len(self)]).items()}
@@ -84,7 +84,7 @@ class ClipDataset(RowDataset):
     """The clips of one split.
 
     An item is ``{"audio": int16 (num_samples,), "visual": uint8 (T, H, W, C), "target": int64 (), "index": int64 ()}``
-    with the modalities that were prepared; `index` is the clip's place in :attr:`clips`. Works with any number of
+    with the modalities that were prepared; `index` is the clip's place in `clips`. Works with any number of
     loading processes; each maps the shards for itself, and all share the system's page cache.
 
     Args:

@@ -1,6 +1,6 @@
 """The cache of decoded clips: shards of raw arrays with an index, shared by all tasks that use the same files.
 
-A folder belongs to one :class:`MediaSpec`. A shard is one ``.npy`` file per modality, mapped into memory when read, and
+A folder belongs to one `MediaSpec`. A shard is one ``.npy`` file per modality, mapped into memory when read, and
 one ``.json`` that says which clip each row is. The index is written last and moved into place in one step: a shard is
 there whole or not at all, whatever interrupts the writer, and several processes may add shards side by side.
 """
@@ -61,7 +61,7 @@ class Key(NamedTuple):
 
     @classmethod
     def of_row(cls, row: Sequence[Any]) -> Key:
-        """The key of :meth:`as_row`, back from JSON.
+        """The key of `as_row`, back from JSON.
 
         Raises:
             ValueError, TypeError: it is none.

@@ -97,7 +97,7 @@ def read_test(folder: str | Path, pairs: str = "unseenunheard") -> FopFeatures:
 
 
 def test_files(folder: str | Path, pairs: str) -> dict[str, Path]:
-    """Modality -> file of the test pairs; see :func:`read_test`.
+    """Modality -> file of the test pairs; see `read_test`.
 
     Raises:
         DatasetNotFoundError: a file is not there.

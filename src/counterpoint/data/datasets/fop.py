@@ -30,7 +30,7 @@ def load_fop(root: Path | None, task: str, seed: int, *, val: float = 0.05, test
     """List the training pairs of ``faceTrain.csv`` and ``voiceTrain.csv``, each a face and a voice of one speaker.
 
     The files are read as a whole the first time; what they hold then lies in the cache, which later runs read clip by
-    clip. The test pairs, of which many are of two speakers, are :func:`pair_tables`.
+    clip. The test pairs, of which many are of two speakers, are `pair_tables`.
 
     Args:
         root: folder with the files; None: ``datasets/fop`` in the cache.
@@ -71,7 +71,7 @@ def pair_tables(pairs: str, root: str | Path | None = None) -> PairTables:
 
     Args:
         pairs: which: ``"unseenunheard"``, ``"seenheard"``; or the name of one of the two files.
-        root: as of :func:`load_fop`.
+        root: as of `load_fop`.
 
     Raises:
         DatasetNotFoundError: a file is not there.

@@ -50,7 +50,7 @@ def load_shuu(root: Path | None, task: str, seed: int, *, lists: str | None = No
 
     The test's are the videos in the Seen-Heard pairs: seen and heard are their speakers, not these videos. The speakers
     of the Unseen-Unheard pairs (250) and those kept for validation (100) are left out; the pairs themselves, with the
-    tables of their voices and faces, are :func:`pair_tables`.
+    tables of their voices and faces, are `pair_tables`.
 
     Args:
         root: folder with VoxCeleb1; None: ``datasets/shuu`` in the cache.
@@ -91,7 +91,7 @@ class PairTables:
 
     Attributes:
         pairs: whose first sides are voices and whose second are faces, by the names that the list has; those that are
-            missing are still in it (:meth:`~counterpoint.data.trials.TrialList.available`).
+            missing are still in it (`available`).
         voices: a clip for each voice that is there, to be prepared with ``modalities=["audio"]``; its id is its name.
         faces: likewise for each face, with ``modalities=["visual"]``.
     """
@@ -106,7 +106,7 @@ def pair_tables(pairs: str | Path, root: str | Path | None = None) -> PairTables
 
     Args:
         pairs: the list.
-        root: as of :func:`load_shuu`.
+        root: as of `load_shuu`.
 
     Raises:
         DatasetNotFoundError: VoxCeleb1 is not there.

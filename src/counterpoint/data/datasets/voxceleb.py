@@ -62,7 +62,7 @@ def load_voxceleb(
         split: ``"videos"``: the speakers that are not kept for verification, with whole videos of each held out for
             validation and test; ``"iden"``: VoxCeleb1's own ``iden_split.txt``, with all 1251 speakers.
         lists: ``iden_split.txt`` or its folder; None: in `root` or a folder in it.
-        trials: a trial list (:func:`~counterpoint.data.trials.read_trials`): the table then holds its utterances and no
+        trials: a trial list (`read_trials`): the table then holds its utterances and no
             others, all for the test and called as in the list. Those that are not there are refused, each with the
             number of its trials.
         val, test: shares of the videos, where they are drawn.

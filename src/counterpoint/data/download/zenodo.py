@@ -64,7 +64,7 @@ def download(
     """Fetch, verify and unpack a dataset. Calling it again continues where it was cut off, and fetches nothing twice.
 
     Args:
-        record_name: name in :data:`~counterpoint.data.download.zenodo_records.ZENODO_RECORDS`, e.g. ``"grid"``.
+        record_name: name in `ZENODO_RECORDS`, e.g. ``"grid"``.
         root: folder of the dataset; None: where the dataset is looked for when no root is given.
         parts: which parts of it; for grid numbers of speakers, for ravdess numbers of actors or ``"all"``.
         extras: what else to fetch; for ravdess, ``"landmarks"``. Without parts, this alone.

@@ -1,6 +1,6 @@
 """Datasets on Zenodo that can be downloaded: which files of a record are needed, and what becomes of them.
 
-Another dataset needs another :class:`ZenodoRecord` in :data:`ZENODO_RECORDS` and nothing else.
+Another dataset needs another `ZenodoRecord` in `ZENODO_RECORDS` and nothing else.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class FeatureDataset(RowDataset):
     An item is ``{"audio": float32 (T, D_a), "visual": float32 (T, H, W, D_v), "target": int64 (T,),
     "index": int64 ()}`` with the modalities that there are; where a whole clip has one vector, ``{"audio": float32
     (D_a,), "visual": float32 (D_v,), "target": int64 (), "index": int64 ()}``. `index` is the clip's place in
-    :attr:`clips`. Works with any number of loading processes: each opens the files for itself when it first reads.
+    `clips`. Works with any number of loading processes: each opens the files for itself when it first reads.
 
     Args:
         clips: the clips, in order.

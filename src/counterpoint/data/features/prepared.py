@@ -11,7 +11,7 @@ from counterpoint.data.events import segment_classes
 from counterpoint.data.feature_rows import Features
 from counterpoint.data.features.validate import Source, bad_rows
 from counterpoint.data.io.paths import cache_root
-from counterpoint.data.quality import check_max_bad, judge, usable_clips
+from counterpoint.data.quality import check_max_bad, check_usable, usable_clips
 from counterpoint.errors import ConfigError, DataError
 from counterpoint.registry import did_you_mean
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class PreparedFeatures:
-    """A table of features, checked; what :class:`~counterpoint.data.cache.prepare.PreparedClips` is for media.
+    """A table of features, checked; what `PreparedClips` is for media.
 
     A clip without a row in some modality, or with a row that holds NaN or infinite values, is set aside with its
     reason. For the latter each dataset has to be read through once: those of at most
-    :data:`~counterpoint.data.features.validate.SMALL_BYTES` are, a larger one (AVE's visual features) only with
+    `SMALL_BYTES` are, a larger one (AVE's visual features) only with
     ``check=True``, which ``counterpoint prepare`` sets. What was found is remembered in the cache until the file
     changes. Unchecked rows are looked at when a batch is read, and a bad one is then an error that names the clip.
 
@@ -41,7 +41,7 @@ class PreparedFeatures:
         table: as given.
         spec: the table's; of it only the length of a clip counts.
         modalities: what the clips have.
-        set_aside: clip id -> why it is not used.
+        skipped: clip id -> why it is not used.
         decoded: 0: nothing is.
         segments: T, and clips have a class for each; None: one vector and one class for a whole clip.
 
@@ -71,12 +71,12 @@ class PreparedFeatures:
         self.segments = self.features.segments
         folder = cache_root() if cache is None else Path(cache).expanduser()
         bad = bad_rows(self.features.sources, folder / "features", check, progress)
-        self.set_aside = dict(table.refused)
+        self.skipped = dict(table.refused)
         for clip in table.clips:
-            if clip.id not in self.set_aside and (reason := self._why_not(clip.id, bad)):
-                self.set_aside[clip.id] = reason
-        self._usable = {clip.id for clip in table.clips} - self.set_aside.keys()
-        judge(table, self._usable, self.set_aside, max_bad)
+            if clip.id not in self.skipped and (reason := self._why_not(clip.id, bad)):
+                self.skipped[clip.id] = reason
+        self._usable = {clip.id for clip in table.clips} - self.skipped.keys()
+        check_usable(table, self._usable, self.skipped, max_bad)
 
     @property
     def spec(self) -> MediaSpec:

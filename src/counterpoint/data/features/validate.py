@@ -33,7 +33,7 @@ def bad_rows(
     Args:
         sources: modality -> dataset -> number of its rows.
         memory: folder in which is remembered what was found.
-        check: read every dataset that is not remembered; False: none; None: those of at most :data:`SMALL_BYTES`.
+        check: read every dataset that is not remembered; False: none; None: those of at most `SMALL_BYTES`.
         progress: called with (rows read, rows to read).
 
     Returns:
@@ -76,12 +76,12 @@ def _read_through(source: Source) -> Iterator[tuple[int, list[str]]]:
         for first in range(0, rows, step):
             last = min(rows, first + step)
             try:
-                yield first, _judge(data, first, last)
+                yield first, _check_rows(data, first, last)
             except OSError:  # a damaged chunk of the file: which of the rows need it
-                yield first, [_judge_one(data, row) for row in range(first, last)]
+                yield first, [_check_row(data, row) for row in range(first, last)]
 
 
-def _judge(data: Any, first: int, last: int) -> list[str]:
+def _check_rows(data: Any, first: int, last: int) -> list[str]:
     block = np.empty((last - first, *data.shape[1:]), np.float32)  # as it will be read: a float64 may overflow
     with np.errstate(over="ignore"):
         data.read_direct(block, np.s_[first:last])
@@ -89,9 +89,9 @@ def _judge(data: Any, first: int, last: int) -> list[str]:
     return ["" if row.all() else "NaN or infinite values" for row in rows]
 
 
-def _judge_one(data: Any, row: int) -> str:
+def _check_row(data: Any, row: int) -> str:
     try:
-        return _judge(data, row, row + 1)[0]
+        return _check_rows(data, row, row + 1)[0]
     except OSError as error:
         return f"damaged ({error})"
 

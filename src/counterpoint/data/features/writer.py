@@ -26,9 +26,9 @@ from counterpoint.data.datasets.feature_folder import CLIPS, EVENTS, FEATURES
 from counterpoint.data.io.csv_tables import parse_csv, read_text
 from counterpoint.errors import DataError
 
-SET_ASIDE = "set_aside.csv"
+SKIPPED = "skipped.csv"
 _ROWS, _JOURNAL = "unfinished.h5", "unfinished.csv"
-_OURS = (_ROWS, _JOURNAL, FEATURES, CLIPS, EVENTS, SET_ASIDE)
+_OURS = (_ROWS, _JOURNAL, FEATURES, CLIPS, EVENTS, SKIPPED)
 
 Features = Mapping[str, NDArray[np.float32]]
 
@@ -75,7 +75,7 @@ class FeatureWriter:
         self.finished = (self.folder / FEATURES).is_file()
         self._file = self._open()
         if self.finished:
-            self.done = {clip.id: "" for clip in table.clips} | _read_reasons(self.folder / SET_ASIDE)
+            self.done = {clip.id: "" for clip in table.clips} | _read_reasons(self.folder / SKIPPED)
             for name in (_ROWS, _JOURNAL):  # of one who was killed in the very last moment
                 (self.folder / name).unlink(missing_ok=True)
         elif (self.folder / _JOURNAL).is_file():
@@ -142,7 +142,7 @@ class FeatureWriter:
         self._file.flush()
         self._note(clip, "")
 
-    def set_aside(self, clip: str, reason: str) -> None:
+    def skipped(self, clip: str, reason: str) -> None:
         """Go without a clip."""
         self._note(clip, " ".join(reason.split()))
 
@@ -157,7 +157,7 @@ class FeatureWriter:
             first = next(iter(self.done.items()), ("", "there are none"))
             raise DataError(f"{self.table.name}: no clip can be used, e.g. {first[0]} {first[1]}")
         reasons = {**self.table.refused, **{clip: reason for clip, reason in self.done.items() if reason}}
-        self._table(SET_ASIDE, ("clip", "reason"), reasons.items())
+        self._table(SKIPPED, ("clip", "reason"), reasons.items())
         names = (*self.table.classes, "")
         rows = [(c.id, names[c.label], f"{self.seconds:.10g}", c.split, c.group or "") for c in written]
         self._table(CLIPS, ("clip", "class", "seconds", "split", "group"), rows)

@@ -52,7 +52,7 @@ def opened(path: Path, name: str) -> Iterator[Any]:
     """One dataset of a file, for as long as the block lasts.
 
     Raises:
-        DataError: as :func:`open_hdf5` and :func:`find_dataset`; or what is read in the block is damaged.
+        DataError: as `open_hdf5` and `find_dataset`; or what is read in the block is damaged.
     """
     with open_hdf5(path) as file:
         data = find_dataset(file, path, name)

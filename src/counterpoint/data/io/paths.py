@@ -15,5 +15,5 @@ def cache_root() -> Path:
 
 
 def default_root(dataset: str) -> Path:
-    """Where a dataset is looked for, and downloaded to, when no root is given: a folder in :func:`cache_root`."""
+    """Where a dataset is looked for, and downloaded to, when no root is given: a folder in `cache_root`."""
     return cache_root() / "datasets" / dataset

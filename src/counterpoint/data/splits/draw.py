@@ -90,7 +90,7 @@ def hold_out_validation(
         name: the dataset, for messages.
         sides: clip id -> split, as given.
         labels: clip id -> class.
-        groups: as of :func:`draw_split`.
+        groups: as of `draw_split`.
         val: share of the training clips; 0 for no validation.
         seed: equal seeds give equal splits.
         disjoint: keep groups of training on one side of what is drawn.

@@ -24,7 +24,7 @@ def check_lists(dataset: str, folder: str | Path) -> list[LeakReport]:
     """What the sides of a dataset's lists share, for each split that the folder has.
 
     Args:
-        dataset: one of :data:`READERS`.
+        dataset: one of `READERS`.
         folder: where the lists lie.
 
     Raises:

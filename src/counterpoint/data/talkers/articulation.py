@@ -44,11 +44,11 @@ class Burst:
 
 @dataclass(frozen=True)
 class Movement:
-    """What sound and face do, sampled at :data:`RATE`.
+    """What sound and face do, sampled at `RATE`.
 
     Attributes:
         formants: ``(N, 3)`` Hz, of an average vocal tract.
-        voice, nasal, opening, width, tongue: ``(N,)``, as in :class:`~counterpoint.data.talkers.phones.Target`.
+        voice, nasal, opening, width, tongue: ``(N,)``, as in `Target`.
         bursts: releases of stops.
     """
 

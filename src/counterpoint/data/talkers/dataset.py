@@ -56,14 +56,14 @@ def talkers(
 
     Each clip is an MP4 file (H.264 64 x 64 at 25 frames per second, AAC 16 kHz mono) of a drawn face that says one of
     ten syllables; face and voice follow the same movement. The table's `media` cuts out 40 x 40 pixels around
-    the mouth. What each sense can know is known by construction: see :mod:`counterpoint.data.talkers.phones`.
+    the mouth. What each sense can know is known by construction: see `counterpoint.data.talkers.phones`.
 
     Args:
         root: folder under which the clips are kept, one subfolder for each combination of settings;
             None: ``datasets/talkers`` in ``$COUNTERPOINT_CACHE`` or ``~/.cache/counterpoint``.
         task: ``"syllable"``: one syllable per clip of 1.12 s, which is its class. ``"event"``: ten segments of 0.48 s;
             in 2 to 6 in a row the clip's syllable is both heard and seen, in others some syllable is only heard or only
-            seen; :func:`clip_facts` has the class of each segment.
+            seen; `clip_facts` has the class of each segment.
         seed: of speakers, clips, noise and movement.
         audio_snr_db: power of speech over noise in each clip, dB. Noise hides place of articulation (b/d/g, m/n) first.
         visual_noise: standard deviation of pixel noise, 0 to 1 of full scale, before the video is coded.

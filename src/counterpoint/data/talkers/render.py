@@ -90,7 +90,7 @@ def write_settings(folder: Path, settings: Settings) -> None:
 
 
 def read_settings(folder: Path) -> Settings:
-    """The settings that :func:`write_settings` left."""
+    """The settings that `write_settings` left."""
     values = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     values.pop("version")
     return Settings(**values)

@@ -74,7 +74,7 @@ class LogMel(SoundTransform):
         normalize: mean 0 and deviation 1 per clip.
         fmin, fmax: band, Hz; `fmax` None: half the sample rate.
         shift, gain_db, freq_mask, time_mask, crop_seconds: see
-            :class:`~counterpoint.media.transforms.sound.SoundTransform`.
+            `SoundTransform`.
     """
 
     filters: Tensor
@@ -144,7 +144,7 @@ class MFCC(SoundTransform):
         top_db: levels this far below the clip's loudest are lifted to it, dB; None: none.
         normalize: mean 0 and deviation 1 per coefficient and clip, over time (librosa does not).
         shift, gain_db, freq_mask, time_mask, crop_seconds: see
-            :class:`~counterpoint.media.transforms.sound.SoundTransform`.
+            `SoundTransform`.
     """
 
     filters: Tensor

@@ -33,7 +33,7 @@ class SpeakerMel(SoundTransform):
         augment: change clips at random in ``train()``.
         n_mels: number of bands: 40 in MMCosine's released code, 64 in the published network.
         shift, gain_db, freq_mask, time_mask, crop_seconds: see
-            :class:`~counterpoint.media.transforms.sound.SoundTransform`.
+            `SoundTransform`.
 
     Raises:
         ConfigError: the sound has another sample rate, or `n_mels` is below 1.

@@ -68,7 +68,7 @@ class LogSpectrogram(SoundTransform):
             zeros that fill it up, to 3 s or 10 s.
         n_fft, hop_length, normalize: take the place of the preset's.
         shift, gain_db, freq_mask, time_mask, crop_seconds: see
-            :class:`~counterpoint.media.transforms.sound.SoundTransform`; the last takes the place of the preset's.
+            `SoundTransform`; the last takes the place of the preset's.
 
     Raises:
         ConfigError: an unknown preset, or one that is for another sample rate than the spec's.

@@ -34,7 +34,7 @@ class VGGishMel(SoundTransform):
         spec: shape of the clips.
         augment: change clips at random in ``train()``.
         segments: into how many equal parts the clip is cut.
-        shift, gain_db, freq_mask, time_mask: see :class:`~counterpoint.media.transforms.sound.SoundTransform`.
+        shift, gain_db, freq_mask, time_mask: see `SoundTransform`.
 
     Raises:
         ConfigError: the sound has another sample rate, or `segments` is below 1.

@@ -64,14 +64,14 @@ class Recorder(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write everything; rows come first, so that a checkpoint never stands without its rows."""
         assert isinstance(pl_module, CounterpointModule)
-        improved = self._judge(pl_module)
+        improved = self._is_best(pl_module)
         steps = step_rows(pl_module)
         if trainer.is_global_zero:
             self._write_rows(pl_module, steps)
             self._write_checkpoints(pl_module, improved)
         trainer.strategy.barrier()
 
-    def _judge(self, module: CounterpointModule) -> bool:
+    def _is_best(self, module: CounterpointModule) -> bool:
         value, loss = module.val_metrics[f"val_{self.metric}"], module.val_metrics["val_loss"]
         loss = math.inf if math.isnan(loss) else loss
         if self.best is not None and (value, -loss) <= (self.best["value"], -self.best["loss"]):
