@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -70,28 +71,39 @@ class Press:
         label: str = "",
         size: tuple[float, float] = (1.0, 2.0),
         then: Callable[[], None] | None = None,
+        colour: Literal["red", "green"] = "red",
+        halves: Literal[1, 2] | None = None,
+        order: Sequence[Literal["first", "last"]] = (),
     ) -> None: ...
 
 
 @pytest.mark.parametrize(
     ("option", "good", "bad", "wanted"),
     [
-        ("litres", [1, np.int64(2)], [2.0, True, "1", None], "a whole number"),
-        ("sugar", [1, 0.5, np.float32(1), None, float("inf")], ["1", float("nan"), False], "a number or null"),
-        ("kinds", [3, [1, 2], (1,), []], ["12", [1, "2"], 1.5], "a list of whole numbers or a whole number"),
-        ("cloudy", [True], [0, "false"], "true or false"),
-        ("spices", [{"mace": 1}, {}, None], [[], "mace", 2], "a mapping or null"),
-        ("label", ["dry", Path("dry")], [1, None, ["dry"]], "a word"),
-        ("size", [(1, 2), [1.5, 2]], [1, ["1", 2]], "a list of numbers"),
+        ("litres", [1, np.int64(2)], [2.0, True, "1", None], "int"),
+        ("sugar", [1, 0.5, np.float32(1), None, float("inf")], ["1", float("nan"), False], "float or null"),
+        ("kinds", [3, [1, 2], (1,), []], ["12", [1, "2"], 1.5], "list of int or int"),
+        ("cloudy", [True], [0, "false"], "bool"),
+        ("spices", [{"mace": 1}, {}, None], [[], "mace", 2], "mapping or null"),
+        ("label", ["dry", Path("dry")], [1, None, ["dry"]], "str"),
+        ("size", [(1, 2), [1.5, 2]], [1, ["1", 2]], "list of float"),
+        ("colour", ["red"], [None, 1, True, "purple"], "one of 'red', 'green'"),
+        ("halves", [1, 2, None], [True, 3, "1", 1.0], "one of 1, 2 or null"),
+        ("order", [["first"], ("last", "first")], ["first", ["1st"]], "list of one of 'first', 'last'"),
         ("then", [print, None, "whatever it is"], [], ""),  # no configuration could say it
     ],
 )
-def test_a_value_is_of_the_kind_that_is_annotated(option, good, bad, wanted):
+def test_a_value_is_of_the_type_that_is_annotated(option, good, bad, wanted):
     for value in good:
         check_options("press", Press, {option: value}, given=1)
     for value in bad:
         with pytest.raises(ConfigError, match=f"^press: {option} is .*; it must be {wanted}$"):
             check_options("press", Press, {option: value}, given=1)
+
+
+def test_a_near_miss_of_a_choice_is_answered_with_what_was_meant():
+    with pytest.raises(ConfigError, match="colour is 'gren'; it must be one of 'red', 'green'. Did you mean 'green'?"):
+        check_options("press", Press, {"colour": "gren"}, given=1)
 
 
 def test_an_annotation_that_cannot_be_told_forbids_nothing():
@@ -100,10 +112,11 @@ def test_an_annotation_that_cannot_be_told_forbids_nothing():
     check_options("press", press, {"litres": "many"})
 
 
-def test_one_of_several_words():
-    check_choice("colour", "red", ["red", "green"])
+@pytest.mark.parametrize("choices", [["red", "green"], Literal["red", "green"]])
+def test_one_of_several_words(choices):
+    check_choice("colour", "red", choices)
     with pytest.raises(ConfigError, match=r"colour='gren' is not one of \['red', 'green'\]. Did you mean 'green'"):
-        check_choice("colour", "gren", ["red", "green"])
+        check_choice("colour", "gren", choices)
 
 
 def test_a_name_is_given_once(fruit):

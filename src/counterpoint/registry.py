@@ -6,9 +6,9 @@ import difflib
 import fnmatch
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
-from counterpoint._typecheck import fits, in_words
+from counterpoint import _typecheck
 from counterpoint.errors import ConfigError, UnknownNameError
 
 T = TypeVar("T")
@@ -17,12 +17,17 @@ T = TypeVar("T")
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """`" Did you mean 'concat'?"` where something near enough is known, else the list of what is known."""
     known = list(known)
-    near = difflib.get_close_matches(str(name), known, n=1)
-    return f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(known)) or 'none'}."
+    return nearest(name, known) or f" Known: {', '.join(sorted(known)) or 'none'}."
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """`" Did you mean 'concat'?"` where something near enough is known, else nothing."""
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def check_options(what: str, part: Callable[..., Any], options: Mapping[str, Any], *, given: int = 0) -> None:
-    """Raise a ConfigError for an option that `part` does not take by keyword, or whose value is of another kind.
+    """Raise a ConfigError for an option that `part` does not take by keyword, or whose value is of another type.
 
     Args:
         what: whose options they are, for the message: ``"Fusion 'sum'"``.
@@ -37,8 +42,11 @@ def check_options(what: str, part: Callable[..., Any], options: Mapping[str, Any
     for option, value in options.items():
         if option not in known:
             raise ConfigError(f"{what} has no option {option!r}.{did_you_mean(option, known)}")
-        if not fits(value, known[option]):
-            raise ConfigError(f"{what}: {option} is {value!r}; it must be {in_words(known[option])}")
+        wanted = known[option]
+        if not _typecheck.fits(value, wanted):
+            near = nearest(value, _typecheck.choices(wanted))
+            end = f".{near}" if near else ""
+            raise ConfigError(f"{what}: {option} is {value!r}; it must be {_typecheck.in_words(wanted)}{end}")
 
 
 def _parameters(part: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -48,11 +56,17 @@ def _parameters(part: Callable[..., Any]) -> list[inspect.Parameter]:
         return list(inspect.signature(part).parameters.values())
 
 
-def check_choice(option: str, value: object, choices: Iterable[str]) -> None:
-    """Raise a ConfigError unless `value` is one of `choices`."""
-    choices = list(choices)
-    if value not in choices:
-        raise ConfigError(f"{option}={value!r} is not one of {choices}.{did_you_mean(value, choices)}")
+def check_choice(option: str, value: object, choices: Any) -> None:
+    """Raise a ConfigError unless `value` is one of `choices`.
+
+    Args:
+        option: what is chosen, for the message.
+        value: the choice.
+        choices: the words to choose from, or the ``Literal`` type that has them.
+    """
+    words = list(get_args(choices) or choices)
+    if value not in words:
+        raise ConfigError(f"{option}={value!r} is not one of {words}.{did_you_mean(value, words)}")
 
 
 class Registry(Generic[T]):

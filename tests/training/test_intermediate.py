@@ -80,7 +80,7 @@ def test_what_is_told_to_the_encoder_wins():
         (
             {"intermediate": {"name": "mmtm", "options": {"ratio": "x"}}},
             ConfigError,
-            "ratio is 'x'; it must be a number",
+            "ratio is 'x'; it must be float",
         ),
         ({"intermediate": {"layers": ["late"]}}, ConfigError, "name one"),
     ],

@@ -61,7 +61,7 @@ def test_a_balancers_own_loss_comes_first_and_bears_no_other():
 def test_wrong_names_are_told_before_any_clip_is_read():
     with pytest.raises(UnknownNameError, match="Did you mean 'multiplicative'"):
         check_names(config(loss={"name": "multiplicativ"}))
-    with pytest.raises(ConfigError, match="beta is 'much'; it must be a number"):
+    with pytest.raises(ConfigError, match="beta is 'much'; it must be float"):
         build_loss(config(loss={"name": "multiplicative", "options": {"beta": "much"}}), None)
 
 

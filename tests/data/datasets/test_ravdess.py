@@ -154,7 +154,7 @@ def test_wrong_options(everyone):
         ({"fold": True}, "fold is True"),
         ({"fold": -1}, "0 to 4"),
         ({"val": 1}, "0 <= val < 1"),
-        ({"landmarks": 3}, "landmarks is 3; it must be a word"),
+        ({"landmarks": 3}, "landmarks is 3; it must be str"),
         ({"landmark": 1}, r"no option 'landmark'\. Did you mean 'landmarks'"),
     ):
         with pytest.raises(ConfigError, match=why):
