@@ -11,7 +11,7 @@ import counterpoint
 
 SOURCE = Path(counterpoint.__file__).parent
 GROUND = {"errors", "_version", "_moved", "_typecheck", "_eval_mode", "_atomic", "_cpu"}
-GROUND |= {"registry", "distributed", "allocator"}
+GROUND |= {"_progress", "registry", "distributed", "allocator"}
 PARTS = GROUND | {
     "functional",
     "heads",
@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "_typecheck": set(),
     "_eval_mode": set(),
     "_cpu": set(),
+    "_progress": set(),
     "_atomic": {"errors"},
     "allocator": {"errors"},
     "distributed": set(),

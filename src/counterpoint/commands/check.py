@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from counterpoint._atomic import write_json
+from counterpoint._progress import ProgressDisplay
 from counterpoint.commands.terminal import terminal
 from counterpoint.data import ClipTable, load_table
 from counterpoint.data.splits.leaks import LeakReport, Overlap, find_leaks, split_of
@@ -72,10 +72,8 @@ def to_dict(reports: Sequence[LeakReport]) -> list[dict[str, Any]]:
 
 
 def _with_a_bar(table: ClipTable) -> LeakReport:
-    console = terminal(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as bars:
-        task = bars.add_task("compare files", total=None)
-        return find_leaks(split_of(table), lambda done, total: bars.update(task, completed=done, total=total))
+    with ProgressDisplay() as display:
+        return find_leaks(split_of(table), display.callback("compare files"))
 
 
 def _tell(console: Console, report: LeakReport) -> None:

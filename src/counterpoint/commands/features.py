@@ -13,11 +13,11 @@ from counterpoint.registry import did_you_mean
 from counterpoint.training.config import DataConfig
 
 if TYPE_CHECKING:
+    from counterpoint._progress import ProgressDisplay
     from counterpoint.data.clip_table import ClipTable
     from counterpoint.data.features.writer import FeatureWriter
     from counterpoint.extraction.encode import SegmentEncoder, Stream, TrainedEncoders
     from counterpoint.media.spec import MediaSpec
-    from counterpoint.training.progress import Display
 
 _FRAMES = 16  # per segment, as AVE's features were made
 _SECONDS = 10.0  # of the clips that videos are cut into
@@ -37,18 +37,18 @@ def write_features(config: DataConfig, how: FeaturesConfig, folder: str, *, over
         CounterpointError: names, options, weights or data that do not fit; the folder holds something else; or more
             than ``data.max_bad`` of the clips cannot be used (those that can are kept).
     """
+    from counterpoint._progress import ProgressDisplay
     from counterpoint.data.features.writer import FeatureWriter
     from counterpoint.extraction.encode import SegmentEncoder, TrainedEncoders
     from counterpoint.extraction.weights import require_weights
     from counterpoint.training.precision import require_device
-    from counterpoint.training.progress import Display
 
     how.check()
     device = require_device(how.accelerator)
     run = None if how.from_run is None else TrainedEncoders.of(Path(how.from_run))
     if run is None:
         require_weights({modality: (stream.encoder, stream.weights) for modality, stream in how.streams.items()})
-    with Display() as display:
+    with ProgressDisplay() as display:
         table = _list(config, how, display)
         segments = how.segments or table.segments or max(1, round(table.media.seconds))
         spec, streams = _streams(config, how, run, table, segments)
@@ -68,7 +68,7 @@ def write_features(config: DataConfig, how: FeaturesConfig, folder: str, *, over
     _tell(writer, names, segments, before)
 
 
-def _list(config: DataConfig, how: FeaturesConfig, display: Display) -> ClipTable:
+def _list(config: DataConfig, how: FeaturesConfig, display: ProgressDisplay) -> ClipTable:
     from counterpoint.data import DATASETS
     from counterpoint.data.datasets.videos import list_videos
     from counterpoint.media.spec import MediaSpec
@@ -121,7 +121,11 @@ def _streams(
 
 
 def _encode_all(
-    writer: FeatureWriter, encode: SegmentEncoder, spec: MediaSpec, modalities: tuple[str, ...], display: Display
+    writer: FeatureWriter,
+    encode: SegmentEncoder,
+    spec: MediaSpec,
+    modalities: tuple[str, ...],
+    display: ProgressDisplay,
 ) -> None:
     """Decode beside the encoding, in processes of their own, and never more clips than are in hand."""
     import numpy as np

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-from counterpoint.commands.terminal import terminal
+from counterpoint._progress import ProgressDisplay
 from counterpoint.data.download.zenodo import ZENODO, download
 
 
@@ -22,31 +20,14 @@ def fetch(
         extras: what else to fetch, e.g. landmarks.
         base_url: server of the listing; None: Zenodo.
     """
-    console = terminal(stderr=True)
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
-    tasks = {}
-
-    def progress(name: str, done: int, total: int) -> None:
-        if name not in tasks:
-            tasks[name] = bars.add_task(name, total=total)
-        bars.update(tasks[name], completed=done, total=total)
-
-    with bars:
+    with ProgressDisplay(sizes=True) as display:
         done = download(
             dataset,
             root,
             parts=parts,
             extras=extras,
             base_url=base_url or ZENODO,
-            progress=progress,
-            announce=bars.console.print,
+            progress=display.update,
+            announce=display.say,
         )
     print(f"{len(done.fetched)} files fetched, {len(done.skipped)} were there already; in {done.root}")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from rich.table import Table
 
+from counterpoint._progress import ProgressDisplay
 from counterpoint.commands.terminal import terminal
 from counterpoint.data.events import Event, read_events
 from counterpoint.errors import ConfigError, DataError, MediaError, RunError
 from counterpoint.predict import FORMATS, Timeline, predict, write
 from counterpoint.predict.files import check_formats
 from counterpoint.training.fit import Run, load_run
-from counterpoint.training.progress import Display
 
 _ROWS = 20  # events printed of a file; all are in the files
 
@@ -68,7 +68,7 @@ def _one(
     run: Run, path: Path, stem: Path, formats: Sequence[str], hop: float | None, truth: Sequence[Event] | None
 ) -> MediaError | None:
     try:
-        with Display() as display:
+        with ProgressDisplay() as display:
             timeline = predict(run, path, hop=hop, progress=display.callback(path.name))
         written = write(timeline, stem, formats, truth)
     except MediaError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from counterpoint._atomic import write_csv
+from counterpoint._progress import ProgressDisplay
 from counterpoint.commands.terminal import terminal
 from counterpoint.data.cache.prepare import PreparedClips, prepare
 from counterpoint.data.clip_table import ClipTable
@@ -15,7 +16,6 @@ from counterpoint.data.features.prepared import PreparedFeatures
 from counterpoint.data.io.paths import cache_root
 from counterpoint.training.config import DataConfig
 from counterpoint.training.datamodule import list_clips, media_spec
-from counterpoint.training.progress import Display
 
 
 def prepare_and_tell(config: DataConfig, output: str | None) -> None:
@@ -25,7 +25,7 @@ def prepare_and_tell(config: DataConfig, output: str | None) -> None:
         config: which clips.
         output: CSV file of clips set aside; None: a dozen of them are printed.
     """
-    with Display() as display:
+    with ProgressDisplay() as display:
         table = list_clips(config, display.callback("render"))
         clips = _prepared(table, config, display)
     done = f"{clips.decoded} decoded now" if table.features is None else "all of them features"
@@ -54,7 +54,7 @@ def prepare_and_tell(config: DataConfig, output: str | None) -> None:
         console.print(f"and {len(rows) - 12} more; --output FILE writes them all")
 
 
-def _prepared(table: ClipTable, config: DataConfig, display: Display) -> PreparedClips | PreparedFeatures:
+def _prepared(table: ClipTable, config: DataConfig, display: ProgressDisplay) -> PreparedClips | PreparedFeatures:
     if table.features is not None:
         progress = display.callback("check")
         return PreparedFeatures(table, max_bad=config.max_bad, check=True, cache=config.cache, progress=progress)

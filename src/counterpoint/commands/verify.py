@@ -11,6 +11,7 @@ from typing import Any
 from rich.table import Table
 
 from counterpoint import _atomic
+from counterpoint._progress import ProgressDisplay
 from counterpoint.commands.terminal import terminal
 from counterpoint.errors import ConfigError
 from counterpoint.metrics import ErrorCurve, OperatingPoint
@@ -18,7 +19,6 @@ from counterpoint.report.det_curve import save_det
 from counterpoint.training import run_dir as files
 from counterpoint.training.config import DataConfig
 from counterpoint.training.fit import Run, load_run
-from counterpoint.training.progress import Display
 from counterpoint.verify.score_trials import How, ScoredTrials, score_list
 
 SCORES, FIGURES, MISSING, PICTURE = "scores.csv", "verification.json", "missing.csv", "det.png"
@@ -47,7 +47,7 @@ def verify_and_tell(
     loaded = load_run(run)
     folder = loaded.folder / "verification" / Path(trials).stem if output is None else Path(output)
     files.require_place_for_file(folder / FIGURES)
-    with Display() as display:
+    with ProgressDisplay() as display:
         found = score_list(loaded, trials, data, how, progress=display.callback("decode"))
     curves = found.curves()
     figures = {system: _figures(curve, costs) for system, curve in curves.items()}

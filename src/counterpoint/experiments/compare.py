@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint import _atomic
+from counterpoint._progress import ProgressDisplay
 from counterpoint.analysis.results import Comparison, Failure, RunResult
 from counterpoint.data import SPLITS
 from counterpoint.errors import RunError
@@ -27,7 +28,7 @@ from counterpoint.experiments.plan import (
     plan_search,
 )
 from counterpoint.experiments.process_pool import Pool
-from counterpoint.experiments.progress import Watch
+from counterpoint.experiments.progress import RunProgress
 from counterpoint.experiments.schedule import failure, final_task, run_all, search_settings
 from counterpoint.experiments.worker import run_task
 from counterpoint.report.report import write_report
@@ -37,7 +38,6 @@ from counterpoint.training.build import count_segments
 from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict
 from counterpoint.training.datamodule import Prepared, list_clips, media_spec, prepare_clips
 from counterpoint.training.precision import require_device
-from counterpoint.training.progress import Display
 
 CONFIG, RESULTS = files.COMPARISON, "results.json"
 
@@ -109,14 +109,14 @@ def compare(
     finals = len(config.seeds) * len(clips)  # runs per entry
     total = len(entries) * (config.search_trials + finals)
     at_once = len(entries) * max(config.search_trials, finals)  # more jobs would only take threads away
-    with Watch(total, progress) as watch, Pool(run_task, jobs=min(config.jobs, at_once)) as pool:
+    with RunProgress(total, progress) as shown, Pool(run_task, jobs=min(config.jobs, at_once)) as pool:
         if config.search_trials:
-            search_settings(entries, settings, config, pool, watch, failures)
+            search_settings(entries, settings, config, pool, shown, failures)
         tasks = []
         for seed in config.seeds:
             for fold in clips:
                 tasks += [final_task(entry, seed, fold, config) for entry in entries if not entry.failed]
-        for task, result, error in run_all(tasks, pool, watch):
+        for task, result, error in run_all(tasks, pool, shown):
             if error is not None:
                 failures.append(failure(task, error, folder))
             elif isinstance(result, RunResult):
@@ -190,7 +190,7 @@ def _prepare(
     """
     source, localise = config.base.data, config.base.task == "localise"
     clips: dict[Fold, Prepared] = {}
-    with Display(progress) as display:
+    with ProgressDisplay(progress) as display:
         tables = {
             fold: list_clips(with_fold(config.base, fold).data, display.callback("render"), events=localise)
             for fold in folds_of(config)

@@ -14,7 +14,7 @@ from counterpoint.experiments.config import CompareConfig
 from counterpoint.experiments.folds import Fold, folds_of, with_fold
 from counterpoint.experiments.plan import ALONE, Entry, apply_setting
 from counterpoint.experiments.process_pool import Pool
-from counterpoint.experiments.progress import Watch
+from counterpoint.experiments.progress import RunProgress
 from counterpoint.experiments.worker import RunTask, finished
 from counterpoint.training import run_dir as files
 from counterpoint.training.config import TrainConfig
@@ -49,23 +49,23 @@ def _of_search(config: CompareConfig) -> tuple[int, Fold]:
     return config.seeds[0], folds_of(config)[0]
 
 
-def run_all(tasks: Sequence[RunTask], pool: Runs, watch: Watch) -> list[tuple[RunTask, Any, str | None]]:
+def run_all(tasks: Sequence[RunTask], pool: Runs, progress: RunProgress) -> list[tuple[RunTask, Any, str | None]]:
     """Results in the order of `tasks`; those of finished runs are read, not made again."""
     found: dict[Path, tuple[RunTask, Any, str | None]] = {}
     for task in tasks:
         if (done := finished(task)) is not None:
             found[task.folder] = (task, done, None)
-            watch.ended(task, "was finished before")
+            progress.ended(task, "was finished before")
     waiting = [task for task in tasks if task.folder not in found]
-    for outcome in pool.run(waiting, watch.started):
+    for outcome in pool.run(waiting, progress.started):
         task = outcome.task
         found[task.folder] = (task, outcome.result, outcome.error)
         if outcome.error is not None:
-            watch.ended(task, f"failed: {outcome.error}")
+            progress.ended(task, f"failed: {outcome.error}")
         elif isinstance(outcome.result, RunResult):
-            watch.ended(task, f"test accuracy {100 * outcome.result.test['accuracy']:.1f}")
+            progress.ended(task, f"test accuracy {100 * outcome.result.test['accuracy']:.1f}")
         else:
-            watch.ended(task, f"val accuracy {100 * outcome.result['accuracy']:.1f}")  # type: ignore[index]
+            progress.ended(task, f"val accuracy {100 * outcome.result['accuracy']:.1f}")  # type: ignore[index]
     return [found[task.folder] for task in tasks]
 
 
@@ -74,7 +74,7 @@ def search_settings(
     settings: Mapping[Path, list[dict[str, Any]]],
     config: CompareConfig,
     pool: Runs,
-    watch: Watch,
+    progress: RunProgress,
     failures: list[Failure],
 ) -> None:
     """Try as many settings for each, with the first seed and fold, and keep the best one on validation data."""
@@ -88,7 +88,7 @@ def search_settings(
             task = RunTask(entry.name, "search", entry.folder / "search" / f"trial{trial}", changed, fold=fold)
             owners[task.folder] = (entry, setting)
             tasks.append(task)
-    for task, result, error in run_all(tasks, pool, watch):
+    for task, result, error in run_all(tasks, pool, progress):
         entry, setting = owners[task.folder]
         entry.trials += (Trial(setting, None if error else result[config.search_metric]),)
         if error:

@@ -15,12 +15,13 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
+from counterpoint._progress import ProgressDisplay
 from counterpoint.training.callbacks.balancer_review import Review
 from counterpoint.training.callbacks.checkpoint import Recorder
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.datamodule import ClipData
 from counterpoint.training.module import CounterpointModule
-from counterpoint.training.progress import Display, ShowTraining
+from counterpoint.training.progress import ShowTraining
 
 
 class BeginEpoch(Callback):
@@ -44,7 +45,7 @@ def train_epochs(
     module: CounterpointModule,
     data: ClipData,
     state: dict[str, Any] | None,
-    display: Display,
+    display: ProgressDisplay,
 ) -> None:
     """Run the epochs that are left, writing each into the run folder as it ends.
 

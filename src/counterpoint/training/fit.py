@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from counterpoint import _atomic
+from counterpoint._progress import ProgressDisplay
 from counterpoint.data import SPLITS
 from counterpoint.errors import ConfigError, DataError, RunError
 from counterpoint.media.spec import MediaSpec
@@ -27,7 +28,6 @@ from counterpoint.training.evaluate import evaluate_split
 from counterpoint.training.module import CounterpointModule
 from counterpoint.training.objective import build_balancer, build_loss, build_task
 from counterpoint.training.precision import pick_device, require_device, resolve_precision
-from counterpoint.training.progress import Display
 
 
 @dataclasses.dataclass
@@ -90,7 +90,7 @@ def fit(
             left out).
         overwrite: remove a run that is there already, as soon as nothing is left that could be wrong with the new one.
         test: False leaves the test split alone, for the trials of a search.
-        progress: show bars where standard error is a terminal.
+        progress: show bars on standard error; where that is no terminal, a line per epoch.
 
     Returns:
         The run with its best weights.
@@ -115,7 +115,7 @@ def fit(
     check_names(config)
     device = require_device(config.accelerator, config.devices)
     state = read_checkpoint(folder / files.LAST) if resume and (folder / files.LAST).exists() else None
-    with Display(progress and main) as display:
+    with ProgressDisplay(progress and main) as display:
         table = list_clips(config.data, display.callback("render"), events=config.task == "localise")
     spec = media_spec(table, config.data.media)
     torch.manual_seed(config.seed)
@@ -123,7 +123,7 @@ def fit(
     balancer = build_balancer(config, parts.model)
     loss = build_loss(config, balancer, parts.model)
     precision = resolve_precision(config.precision, parts.model, device) if state is None else state["precision"]
-    with Display(progress and main) as display:
+    with ProgressDisplay(progress and main) as display:
         data = _load_data(config, spec, parts.model, display)
         for split in SPLITS:
             data.clips.clips(split)  # an empty one is told now, and not after the last epoch
@@ -287,7 +287,7 @@ def _load_data(
     config: TrainConfig,
     spec: MediaSpec,
     model: Model,
-    display: Display | None = None,
+    display: ProgressDisplay | None = None,
     check: Callable[[str, Sequence[str]], None] | None = None,
 ) -> ClipData:
     return ClipData.from_config(

@@ -1,0 +1,106 @@
+"""Progress on standard error: bars at a terminal, lines where it is none."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+_EVERY = 30.0  # seconds from one line of a slow task to the next
+
+
+@dataclass
+class _Task:
+    began: float
+    first: int
+    told: float
+    note: str
+    bar: TaskID | None = None
+
+
+class ProgressDisplay:
+    """A bar for every task, with how much is done and the time left; where standard error is no terminal, lines.
+
+    A line is written when a task's note changes, and of a task that takes long every half a minute.
+
+    Args:
+        enabled: False shows nothing.
+        sizes: counts are bytes.
+        transient: bars are taken away at the end.
+    """
+
+    def __init__(self, enabled: bool = True, *, sizes: bool = False, transient: bool = False) -> None:
+        self.enabled = enabled
+        self._count: Callable[[int], str] = decimal if sizes else str
+        self._console = Console(stderr=True, markup=False, highlight=False)
+        self.draws = enabled and self._console.is_terminal
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[count]}", markup=False),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=self._console,
+            disable=not self.draws,
+            transient=transient,
+            refresh_per_second=4,
+            speed_estimate_period=300,  # epochs may take minutes
+        )
+        self._tasks: dict[str, _Task] = {}
+
+    def __enter__(self) -> ProgressDisplay:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def update(self, name: str, done: int, total: int, note: str = "") -> None:
+        """Show how far the task of that name is; it appears with its first update.
+
+        Args:
+            name: of the task.
+            done: how much of it is done.
+            total: how much there is to do.
+            note: what else is to be said of it.
+        """
+        if not self.enabled:
+            return
+        now = time.monotonic()
+        task = self._tasks.setdefault(name, _Task(now, done, now, ""))
+        count = f"{self._count(done)}/{self._count(total)}"
+        if self.draws:
+            state: Any = {"completed": done, "total": total, "note": note, "count": count}
+            if task.bar is None:
+                task.bar = self._bars.add_task(name, **state)
+            self._bars.update(task.bar, **state)
+        elif note != task.note or now - task.told >= _EVERY:
+            left = (now - task.began) * (total - done) / max(1, done - task.first)
+            ahead = f", {timedelta(seconds=round(left))} left" if task.first < done < total else ""
+            self.say(f"{name} {count}{f', {note}' if note else ''}{ahead}")
+            task.told, task.note = now, note
+
+    def remove(self, name: str) -> None:
+        """Take the task of that name away."""
+        task = self._tasks.pop(name, None)
+        if task is not None and task.bar is not None:
+            self._bars.remove_task(task.bar)
+
+    def say(self, line: str) -> None:
+        """Print a line, above the bars if there are any."""
+        if self.enabled:
+            self._console.print(line, soft_wrap=not self.draws)
+
+    def callback(self, name: str) -> Callable[[int, int], None] | None:
+        """A function of (done, total) that updates the task of that name; None where nothing is shown."""
+        return functools.partial(self.update, name) if self.enabled else None
