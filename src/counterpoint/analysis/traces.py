@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint._atomic import replacing
+
 Array = NDArray[np.float64]
 
 ZETA_BINS = 50
@@ -103,10 +105,8 @@ def save_trace(trace: Trace, path: Path) -> None:
     for kind in _PER_MODALITY:
         for modality, values in getattr(trace, kind).items():
             arrays[f"{kind}/{modality}"] = values.astype(np.float32)
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    part.replace(path)
 
 
 def load_trace(path: Path) -> Trace:

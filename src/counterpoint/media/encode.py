@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from uuid import uuid4
 
 import av
 import numpy as np
@@ -16,6 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from counterpoint._atomic import replacing
 from counterpoint.errors import MediaError, ShapeError
 
 _AAC_BITS = 96_000
@@ -58,18 +57,14 @@ def write_clip(
     if frames is not None and frames.dtype != np.uint8:
         raise ShapeError(f"write_clip: frames are {frames.dtype}, they must be uint8")
 
-    # Beside the target, so that the rename stays within one file system.
-    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with av.open(f"file:{part}", "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        with (
+            replacing(path, shared=True) as part,
+            av.open(f"file:{part}", "w", format="mp4", options={"fflags": "+bitexact"}) as container,
+        ):
             _encode(container, audio, frames, fps, sample_rate, crf)
-        part.replace(path)
     except (av.error.FFmpegError, OSError, ValueError, ArithmeticError) as error:
         raise MediaError(path, f"cannot be written ({getattr(error, 'strerror', None) or error})") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def _encode(

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from counterpoint._atomic import replacing
 from counterpoint._version import __version__
 from counterpoint.errors import ConfigError
 
@@ -86,13 +87,10 @@ def save_pretrained(model: Model, folder: str | Path, extra: Mapping[str, Any] |
         raise ConfigError(f"options and extra must be values that JSON knows: {error}") from error
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     # Both files are whole before either takes the place of an older one.
-    new = {name: folder / f".{name}.new" for name in (WEIGHTS, CONFIG)}
-    save_file(tensors, new[WEIGHTS])
-    new[CONFIG].write_text(text + "\n", encoding="utf-8")
-    for name, path in new.items():
-        path.replace(folder / name)
+    with replacing(folder / CONFIG) as new_config, replacing(folder / WEIGHTS) as new_weights:
+        save_file(tensors, new_weights)
+        new_config.write_text(text + "\n", encoding="utf-8")
 
 
 def from_pretrained(folder: str | Path) -> Model:

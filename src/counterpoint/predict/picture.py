@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from counterpoint._atomic import replacing
 from counterpoint.data.events import Event
 from counterpoint.media.decode import probe
 from counterpoint.predict.overview import aspect, frames_at, spectrogram
@@ -84,9 +85,8 @@ def draw(timeline: Timeline, path: Path, truth: Iterable[Event] | None = None) -
         for name in axes.keys() - {"frames"}:
             for part in timeline.lost:
                 axes[name].axvspan(part.start, part.end, facecolor="white", edgecolor=_LOST, hatch="////", linewidth=0)
-        part_file = path.with_name(path.name + ".part")
-        figure.savefig(part_file, format="png")
-        part_file.replace(path)
+        with replacing(path) as unfinished:
+            figure.savefig(unfinished, format="png")
 
 
 def _title(figure: Figure, timeline: Timeline, truth: Sequence[Event] | None, left: float, height: float) -> None:

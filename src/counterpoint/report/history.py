@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint._atomic import read_csv
 from counterpoint.training.run_dir import METRICS, STEPS
 
 Series = NDArray[np.float64]
@@ -42,10 +42,7 @@ def mean_over_runs(histories: Sequence[Mapping[str, Series]], column: str) -> tu
 
 
 def _read(path: Path) -> dict[str, Series]:
-    if not path.is_file():
-        return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(path)
     columns = rows[0] if rows else {}
     return {name: np.array([_number(row[name]) for row in rows]) for name in columns if name is not None}
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from counterpoint.data.download import http as transfer
+from counterpoint.data.download import unzip as unpack
+from counterpoint.data.download import zenodo_records as records
 from counterpoint.data.download.zenodo import download
-from counterpoint.data.download.zenodo import http as transfer
-from counterpoint.data.download.zenodo import unzip as unpack
-from counterpoint.data.download.zenodo import zenodo_records as records
 from counterpoint.errors import ConfigError, DownloadError, UnknownNameError
 
 

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from counterpoint.data import Clip, ClipTable, Event, FeatureRow, Features, PreparedFeatures, collate
-from counterpoint.data.features.prepared import validate as feature_check
+from counterpoint.data.features import validate as feature_check
 from counterpoint.errors import ConfigError, DataError
 from counterpoint.media.spec import MediaSpec
 from feature_files import cut, numbers, write
@@ -157,7 +157,7 @@ def test_unchecked_files_and_a_memory_that_cannot_be_written(tmp_path, caplog):
     assert not PreparedFeatures(table, cache=tmp_path / "c", check=False).skipped
     assert not (tmp_path / "c").exists()
     assert list(PreparedFeatures(table, cache=tmp_path / "file", max_bad=0.5).skipped) == ["c1"]
-    assert "cannot be remembered" in caplog.text
+    assert "is not remembered" in caplog.text
 
 
 def test_a_damaged_part_of_a_file_costs_its_rows(tmp_path):

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint._atomic import fsync, replacing
 from counterpoint.errors import DataError
 from counterpoint.media.spec import MediaSpec
 
@@ -169,7 +170,6 @@ class ShardFolder:
             return {}
         shard = self.folder / uuid.uuid4().hex[:16]
         made = [shard.with_suffix(f".{modality}.npy") for modality in modalities] if clips else []
-        temporary = shard.with_suffix(".tmp")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for modality, path in zip(modalities, made, strict=False):
@@ -179,7 +179,7 @@ class ShardFolder:
                     np.lib.format.write_array_header_1_0(file, header)
                     for _, arrays in clips:  # row by row: no second copy of the shard in memory
                         file.write(np.ascontiguousarray(arrays[modality], dtype).data)
-                    _sync(file.fileno())
+                    fsync(file.fileno())
             text = json.dumps(
                 {
                     "format": _FORMAT,
@@ -190,13 +190,10 @@ class ShardFolder:
                     "bad": [[*key.as_row(), reason] for key, reason in bad.items()],
                 }
             )
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                _sync(file.fileno())
-            temporary.replace(shard.with_suffix(".json"))
+            with replacing(shard.with_suffix(".json"), sync=True) as part:
+                part.write_text(text, encoding="utf-8")
         except OSError as error:
-            for path in (*made, temporary):
+            for path in made:
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
             raise self._unwritable(error) from None
@@ -249,7 +246,7 @@ class ShardFolder:
         """Remove what killed writers left behind; only for the holder of the lock."""
         whole = {path.stem for path in self.folder.glob("*.json")}
         for path in self.folder.glob("*.*"):
-            if path.suffix in (".npy", ".tmp") and path.name.split(".")[0] not in whole:
+            if path.suffix in (".npy", ".part", ".tmp") and path.name.split(".")[0] not in whole:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
@@ -293,8 +290,3 @@ def _read_index(path: Path) -> _Index | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _sync(descriptor: int) -> None:
-    with contextlib.suppress(OSError):  # some network file systems refuse
-        os.fsync(descriptor)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from counterpoint._atomic import replacing
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.datasets._fop_files import FopFeatures, read_test, read_training, test_files, training_files
 from counterpoint.data.datasets.shuu import PairTables
 from counterpoint.data.feature_rows import FeatureRow, Features
-from counterpoint.data.io.hdf5 import open_hdf5
+from counterpoint.data.io.hdf5 import import_h5py, open_hdf5
 from counterpoint.data.io.paths import cache_root, default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import draw_split
 from counterpoint.data.trials import TrialList
-from counterpoint.errors import DataError
 from counterpoint.media.spec import MediaSpec
 
 WHERE = "features of VoxCeleb1's faces and voices (Saeed et al. 2022); FOP's repository says how they are made"
@@ -115,19 +113,9 @@ def _converted(files: Mapping[str, Path], read: Callable[[], FopFeatures]) -> Pa
 
 
 def _write(path: Path, pairs: FopFeatures) -> None:
-    try:
-        h5py = importlib.import_module("h5py")
-    except ImportError as error:
-        raise DataError(f"HDF5 files need h5py ({error}); `pip install h5py`") from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}")
-    try:
-        with h5py.File(part, "w") as file:
-            for modality, rows in pairs.features.items():
-                file[modality] = rows
-            file["target"] = pairs.target
-            if pairs.speakers:
-                file["speakers"] = [name.encode() for name in pairs.speakers]
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path, shared=True) as part, import_h5py(path).File(part, "w") as file:
+        for modality, rows in pairs.features.items():
+            file[modality] = rows
+        file["target"] = pairs.target
+        if pairs.speakers:
+            file["speakers"] = [name.encode() for name in pairs.speakers]

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
+from counterpoint._atomic import replacing
 from counterpoint.data.download.http import check_room
 from counterpoint.errors import DownloadError
 
@@ -78,20 +79,16 @@ def _check_inside(archive: Path, name: str, target: PurePosixPath) -> None:
 
 
 def _extract(archive: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
-    scratch = path.with_name(f".{path.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        written = 0
-        with file.open(info) as source, scratch.open("wb") as sink:
-            while chunk := source.read(1 << 20):
-                written += len(chunk)
-                if written > info.file_size:  # the header lies about the size
-                    raise zipfile.BadZipFile(f"{info.filename!r} is larger than it says")
-                sink.write(chunk)
-        if written != info.file_size:
-            raise zipfile.BadZipFile(f"{info.filename!r} is cut short")
-        scratch.replace(path)
+        with replacing(path, shared=True) as part:
+            written = 0
+            with file.open(info) as source, part.open("wb") as sink:
+                while chunk := source.read(1 << 20):
+                    written += len(chunk)
+                    if written > info.file_size:  # the header lies about the size
+                        raise zipfile.BadZipFile(f"{info.filename!r} is larger than it says")
+                    sink.write(chunk)
+            if written != info.file_size:
+                raise zipfile.BadZipFile(f"{info.filename!r} is cut short")
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise DownloadError(f"{archive}: damaged or encrypted ({error}); remove it and download again") from error
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from counterpoint._atomic import write_text
 from counterpoint.data.download.http import Progress, fetch_file, fetch_json
 from counterpoint.data.download.zenodo_records import ELSEWHERE, ZENODO_RECORDS, Part, ZenodoRecord
 from counterpoint.data.io.paths import default_root
@@ -110,7 +110,7 @@ def _fetch(record: ZenodoRecord, file: _Listed, root: Path, parts: Sequence[Part
     placed = record.unpack(path, root, parts)
     if file.name not in record.kept:
         done[file.name] = {"md5": file.md5, "files": placed}
-        _write_done(archives, done)
+        write_text(archives / _DONE, json.dumps(done, indent=0), shared=True)
         path.unlink()
     return new
 
@@ -175,9 +175,3 @@ def _read_done(archives: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _write_done(archives: Path, done: dict[str, Any]) -> None:
-    scratch = archives / f".{_DONE}-{os.getpid()}"
-    scratch.write_text(json.dumps(done, indent=0), encoding="utf-8")
-    scratch.replace(archives / _DONE)

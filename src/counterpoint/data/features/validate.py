@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from counterpoint._atomic import write_text
 from counterpoint.data.io.hdf5 import opened
-from counterpoint.errors import DataError
+from counterpoint.errors import DataError, RunError
 
 log = logging.getLogger(__name__)
 
@@ -116,10 +116,7 @@ def _recall(place: Path) -> dict[int, str] | None:
 
 def _remember(place: Path, source: Source, bad: Mapping[int, str]) -> None:
     said = {"file": str(source[0]), "dataset": source[1], "bad": {str(row): reason for row, reason in bad.items()}}
-    written = place.with_suffix(f".{os.getpid()}")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        written.write_text(json.dumps(said), encoding="utf-8")
-        written.replace(place)
-    except (OSError, ValueError) as error:  # ValueError: a file name that is no UTF-8
-        log.warning("What was found in %s cannot be remembered in %s: %s", source[0], place.parent, error)
+        write_text(place, json.dumps(said), shared=True)
+    except (RunError, ValueError) as error:  # ValueError: a file name that is no UTF-8
+        log.warning("What was found in %s is not remembered: %s", source[0], error)

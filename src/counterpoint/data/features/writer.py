@@ -7,10 +7,7 @@ are written. The files that a reader looks for appear at the end.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import importlib
-import io
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,14 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint._atomic import append_csv, replacing, write_csv
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.datasets.feature_folder import CLIPS, EVENTS, FEATURES
 from counterpoint.data.io.csv_tables import parse_csv, read_text
+from counterpoint.data.io.hdf5 import import_h5py
 from counterpoint.errors import DataError
 
 SKIPPED = "skipped.csv"
 _ROWS, _JOURNAL = "unfinished.h5", "unfinished.csv"
 _OURS = (_ROWS, _JOURNAL, FEATURES, CLIPS, EVENTS, SKIPPED)
+_REASON = ("clip", "reason")
 
 Features = Mapping[str, NDArray[np.float32]]
 
@@ -83,8 +83,8 @@ class FeatureWriter:
         self.done |= {clip.id: table.refused[clip.id] for clip in table.clips if clip.id in table.refused}
 
     def _open(self) -> Any:
-        h5py = importlib.import_module("h5py")
         path = self.folder / (FEATURES if self.finished else _ROWS)
+        h5py = import_h5py(path)
         new = not path.exists()
         if new and self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
             raise DataError(f"{self.folder} holds something else; name a folder that is empty or not there")
@@ -157,17 +157,17 @@ class FeatureWriter:
             first = next(iter(self.done.items()), ("", "there are none"))
             raise DataError(f"{self.table.name}: no clip can be used, e.g. {first[0]} {first[1]}")
         reasons = {**self.table.refused, **{clip: reason for clip, reason in self.done.items() if reason}}
-        self._table(SKIPPED, ("clip", "reason"), reasons.items())
-        names = (*self.table.classes, "")
-        rows = [(c.id, names[c.label], f"{self.seconds:.10g}", c.split, c.group or "") for c in written]
-        self._table(CLIPS, ("clip", "class", "seconds", "split", "group"), rows)
+        write_csv(self.folder / SKIPPED, map(_reason, reasons.items()), _REASON)
+        write_csv(self.folder / CLIPS, [self._described(clip) for clip in written])
         if self.table.events is not None:
-            self._table(EVENTS, ("clip", "start", "end", "class"), _events(self.table, written))
-        rows_of = self.folder / _ROWS
+            write_csv(self.folder / EVENTS, _events(self.table, written), ("clip", "start", "end", "class"))
         if len(written) < len(self.table.clips):
-            rows_of = self._copied([self._row[clip.id] for clip in written])
-        self._file.close()
-        rows_of.replace(self.folder / FEATURES)
+            with replacing(self.folder / FEATURES) as part:
+                self._copy([self._row[clip.id] for clip in written], part)
+                self._file.close()
+        else:
+            self._file.close()
+            (self.folder / _ROWS).replace(self.folder / FEATURES)
         for name in (_ROWS, _JOURNAL):
             (self.folder / name).unlink(missing_ok=True)
         self.finished = True
@@ -182,39 +182,34 @@ class FeatureWriter:
             )
         _dataset(self._file, modality, whole)
 
-    def _copied(self, rows: Sequence[int]) -> Path:
-        """These rows alone, copied one by one into another file."""
-        part = self.folder / f"{_ROWS}.part"
-        with importlib.import_module("h5py").File(part, "w") as file:
+    def _described(self, clip: Clip) -> dict[str, str]:
+        names = (*self.table.classes, "")
+        return {
+            "clip": clip.id,
+            "class": names[clip.label],
+            "seconds": f"{self.seconds:.10g}",
+            "split": clip.split,
+            "group": clip.group or "",
+        }
+
+    def _copy(self, rows: Sequence[int], path: Path) -> None:
+        """These rows alone, one by one, into another file."""
+        with import_h5py(path).File(path, "w") as file:
             for name, value in self._file.attrs.items():
                 file.attrs[name] = value
             for modality, data in self._file.items():
                 kept = _dataset(file, modality, (len(rows), *data.shape[1:]))
                 for k, row in enumerate(rows):
                     kept[k] = data[row]
-        return part
 
     def _note(self, clip: str, reason: str) -> None:
-        path = self.folder / _JOURNAL
-        new = not path.exists()
-        with path.open("a", newline="", encoding="utf-8") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            if new:
-                rows.writerow(("clip", "reason"))
-            rows.writerow((clip, reason))
+        append_csv(self.folder / _JOURNAL, [_reason((clip, reason))])
         self.done[clip] = reason
-
-    def _table(self, name: str, columns: Sequence[str], rows: Any) -> None:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([columns, *rows])
-        part = self.folder / f"{name}.part"
-        part.write_text(text.getvalue(), encoding="utf-8")
-        part.replace(self.folder / name)
 
 
 def _dataset(file: Any, name: str, shape: tuple[int, ...]) -> Any:
     """A dataset whose place in the file is settled now, and filled later."""
-    h5py = importlib.import_module("h5py")
+    h5py = import_h5py(Path(file.filename))
     layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
@@ -229,13 +224,18 @@ def _read_reasons(path: Path) -> dict[str, str]:
     whole = text[: text.rfind("\n") + 1]
     if whole != text:
         path.write_text(whole, encoding="utf-8")
-    return {row["clip"]: row["reason"] for row in parse_csv(whole, str(path), ("clip", "reason"))} if whole else {}
+    return {row["clip"]: row["reason"] for row in parse_csv(whole, str(path), _REASON)} if whole else {}
 
 
-def _events(table: ClipTable, clips: Sequence[Clip]) -> Iterator[tuple[str, str, str, str]]:
+def _reason(clip_and_reason: tuple[str, str]) -> dict[str, str]:
+    return dict(zip(_REASON, clip_and_reason, strict=True))
+
+
+def _events(table: ClipTable, clips: Sequence[Clip]) -> Iterator[dict[str, str]]:
     for clip in clips:
         for event in (table.events or {}).get(clip.id, ()):
-            yield clip.id, f"{event.start:.10g}", f"{event.end:.10g}", table.classes[event.label]
+            times = {"start": f"{event.start:.10g}", "end": f"{event.end:.10g}"}
+            yield {"clip": clip.id, **times, "class": table.classes[event.label]}
 
 
 def _digest(table: ClipTable) -> str:

@@ -16,16 +16,25 @@ from counterpoint.errors import DataError
 from counterpoint.registry import did_you_mean
 
 
+def import_h5py(path: Path) -> Any:
+    """The module h5py, which is imported where it is first needed and not before.
+
+    Raises:
+        DataError: it is not installed; the message names the file that needs it.
+    """
+    try:
+        return importlib.import_module("h5py")
+    except ImportError as error:
+        raise DataError(f"{path}: HDF5 files need h5py ({error}); `pip install h5py`") from None
+
+
 def open_hdf5(path: Path) -> Any:
-    """An ``h5py.File``, for reading; h5py is imported here and not before.
+    """An ``h5py.File``, for reading.
 
     Raises:
         DataError: the file is missing, is no HDF5 file, or is damaged or not complete; or h5py is not installed.
     """
-    try:
-        h5py = importlib.import_module("h5py")
-    except ImportError as error:
-        raise DataError(f"{path}: HDF5 files need h5py ({error}); `pip install h5py`") from None
+    h5py = import_h5py(path)
     try:
         return h5py.File(path, "r")
     except FileNotFoundError:

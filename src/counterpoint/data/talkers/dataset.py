@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from counterpoint._atomic import write_text
 from counterpoint._cpu import cores
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.events import Event, runs
@@ -23,7 +24,7 @@ from counterpoint.data.talkers.plan import (
     make_plan,
     name_of,
 )
-from counterpoint.data.talkers.render import Progress, render, write_json
+from counterpoint.data.talkers.render import Progress, render
 from counterpoint.data.talkers.speech import SAMPLE_RATE
 from counterpoint.errors import DataError
 from counterpoint.media.spec import MediaSpec
@@ -84,7 +85,7 @@ def talkers(
     plans = make_plan(settings)
     render(settings, plans, folder, jobs or min(4, cores()), progress)
     if not (folder / _FACTS).exists():
-        write_json(folder / _FACTS, _facts(settings, plans))
+        write_text(folder / _FACTS, json.dumps(_facts(settings, plans), indent=1), shared=True)
     return ClipTable(
         name=f"talkers/{task}",
         classes=SYLLABLES,

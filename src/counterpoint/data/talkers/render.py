@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import counterpoint
+from counterpoint._atomic import write_text
 from counterpoint.data.talkers.articulation import Movement, articulate, draw_slots
 from counterpoint.data.talkers.face import FPS, draw_frames
 from counterpoint.data.talkers.plan import VERSION, ClipPlan, Settings, name_of
@@ -86,7 +87,7 @@ def _names(labels: Sequence[int | None]) -> list[str | None]:
 
 def write_settings(folder: Path, settings: Settings) -> None:
     """Say beside the clips what they were rendered with."""
-    write_json(folder / "settings.json", {"version": VERSION, **settings.values})
+    write_text(folder / "settings.json", json.dumps({"version": VERSION, **settings.values}, indent=1), shared=True)
 
 
 def read_settings(folder: Path) -> Settings:
@@ -94,13 +95,6 @@ def read_settings(folder: Path) -> Settings:
     values = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     values.pop("version")
     return Settings(**values)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write a JSON file so that nobody ever sees half of it."""
-    scratch = path.with_name(f".{path.name}-{os.getpid()}")
-    scratch.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    scratch.replace(path)
 
 
 def missing(plans: Iterable[ClipPlan], folder: Path) -> list[ClipPlan]:

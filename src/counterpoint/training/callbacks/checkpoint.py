@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import shutil
@@ -14,7 +13,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from counterpoint._atomic import append_csv
+from counterpoint._atomic import append_csv, replacing
 from counterpoint.distributed import all_gather
 from counterpoint.errors import RunError
 from counterpoint.training.module import CounterpointModule
@@ -91,27 +90,21 @@ class Recorder(Callback):
         append_csv(self.folder / STEPS, steps)
 
     def _write_checkpoints(self, module: CounterpointModule, improved: bool) -> None:
-        part, last, best = (self.folder / name for name in ("last.ckpt.part", LAST, BEST))
-        torch.save(
-            {
-                "finished_epochs": module.epoch + 1,
-                "best": self.best,
-                "precision": module.precision,
-                **module.training_state(),
-            },
-            part,
-        )
-        if improved:
-            new_best = self.folder / "best.ckpt.part"
-            new_best.unlink(missing_ok=True)
-            linked = False
-            with contextlib.suppress(OSError):  # not every file system has hard links
-                os.link(part, new_best)
-                linked = True
-            if not linked:
-                shutil.copyfile(part, new_best)
-            new_best.replace(best)
-        part.replace(last)
+        state = {
+            "finished_epochs": module.epoch + 1,
+            "best": self.best,
+            "precision": module.precision,
+            **module.training_state(),
+        }
+        with replacing(self.folder / LAST) as part:
+            torch.save(state, part)
+            if improved:
+                with replacing(self.folder / BEST) as new_best:
+                    new_best.unlink(missing_ok=True)
+                    try:
+                        os.link(part, new_best)
+                    except OSError:  # not every file system has hard links
+                        shutil.copyfile(part, new_best)
 
 
 def step_rows(module: CounterpointModule) -> list[dict[str, Any]]:
