@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from counterpoint import cli
-from counterpoint.commands.listing import KINDS
+from counterpoint.commands.list import KINDS
 from counterpoint.commands.options import explicit_wins, lists_of_words
 from counterpoint.experiments.config import DEFAULT_METHODS
 from counterpoint.recipes import load_recipe, load_table
@@ -60,11 +60,11 @@ def test_help_answers_without_anything_heavy(verb):
 
 def test_only_the_verb_that_is_called_is_imported():
     code = (
-        "import sys; from counterpoint.cli import main; main(['list', '--help']);"
-        "print(*(m for m in sys.modules if m.startswith('counterpoint.commands.verbs.')), file=sys.stderr)"
+        "import sys; from counterpoint.cli import VERBS, main; main(['list', '--help']);"
+        "print(*(verb for verb in VERBS if f'counterpoint.commands.{verb}' in sys.modules), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr.split() == ["counterpoint.commands.verbs.list"]
+    assert done.stderr.split() == ["list"]
 
 
 def test_every_verb_is_told_in_the_overview(run):
@@ -174,7 +174,7 @@ def test_a_file_that_is_not_yaml_is_named_in_one_line(run, tmp_path, option, con
 
 def test_speakers_are_numbers_or_names(run, monkeypatch):
     asked = []
-    monkeypatch.setattr("counterpoint.commands.fetch.fetch", lambda *given: asked.append(given))
+    monkeypatch.setattr("counterpoint.commands.download.fetch", lambda *given: asked.append(given))
     for words in (("1", "2"), ("1,2",), ("s1", "2")):
         assert run("download", "grid", "--root", "here", "--speakers", *words)[0] == 0
     assert run("download", "ravdess", "--root", "here", "--actors", "3", "--landmarks")[0] == 0
@@ -374,7 +374,7 @@ def test_prepare_accounts_for_every_clip(run, clips, tmp_path):
     words = ["prepare", "--data.name", "folder", "--data.root", broken, "--data.max_bad", "0.2"]
     code, out, err = run(*words)
     assert code == 0, err
-    assert "32 clips" in out and "1 set aside" in out and "high/001.mp4" in out
+    assert "32 clips" in out and "1 skipped" in out and "high/001.mp4" in out
     code, out, err = run(*words, "--output", tmp_path / "aside.csv")
     assert code == 0 and "0 decoded now" in out
     assert (tmp_path / "aside.csv").read_text().splitlines()[1].startswith("high/001.mp4,")

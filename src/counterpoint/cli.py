@@ -11,7 +11,7 @@ from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.registry import did_you_mean
 
 VERBS = ("train", "evaluate", "verify", "predict", "compare", "reproduce", "list", "prepare", "check", "download")
-"""In the order of the overview; each is a module of `counterpoint.commands.verbs`."""
+"""In the order of the overview; each is a module of `counterpoint.commands`."""
 
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
 WRONG = 2
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main_of(verb: str) -> Callable[[list[str]], None]:
-    called: Callable[[list[str]], None] = import_module(f"counterpoint.commands.verbs.{verb}").main
+    called: Callable[[list[str]], None] = import_module(f"counterpoint.commands.{verb}").main
     return called
 
 

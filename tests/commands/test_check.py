@@ -32,7 +32,7 @@ def clips(tmp_path_factory):
 def test_a_folder_kept_apart(run, clips, tmp_path):
     code, out, err = run("folder", "--data.root", clips, "--output", tmp_path / "found.json")
     assert (code, err) == (0, "")
-    assert "4 train, 2 val, 2 test" in out and "Nothing stands on two sides." in out
+    assert "4 train, 2 val, 2 test" in out and "No leaks: the splits share nothing." in out
     assert "8 files were compared by content." in out
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["dataset"] == "folder" and found["leaks"] is False
@@ -50,7 +50,7 @@ def test_a_copied_clip_and_a_shared_group(run, clips, tmp_path):
     (root / "split.csv").write_text(table)
     code, out, err = run("folder", "--data.root", root, "--output", tmp_path / "found.json")
     assert (code, err) == (1, "")
-    assert "Not kept apart: file content, group." in out and "high/000.mp4" in out
+    assert "Shared between splits: file content, group." in out and "high/000.mp4" in out
     found = json.loads((tmp_path / "found.json").read_text())
     shared = {
         (overlap["what"], *overlap["sides"]): (overlap["shared"], overlap["of"], overlap["clips"], overlap["of_clips"])
@@ -80,7 +80,7 @@ def test_names_are_printed_as_they_stand(run, clips, tmp_path):
         (["fodler", "--splits", "."], "Lists are not read of 'fodler'"),
         (["cremad", "--splits", "nowhere"], "There is no folder nowhere"),
         (["cremad", "--splits", ".", "--data.root", "x"], "--splits reads lists alone"),
-        (["cremad", "--data.name", "grid"], "data.name is grid; name one dataset"),
+        (["cremad", "--data.name", "grid"], "data.name is grid; name one of the two"),
         (["cremad", "--split", "."], "no option '--split'. Did you mean '--splits'"),
         (["cremad", "--data.root", "nowhere"], "CREMA-D is not at nowhere"),
         ([], "needs DATASET"),

@@ -24,7 +24,7 @@ def test_every_row_is_read_and_bad_ones_are_accounted_for(folder, monkeypatch, c
     words = ["prepare", "--data.name", "features", "--data.root", str(folder), "--data.max_bad", "0.2"]
     assert main([*words, "--output", str(folder / "bad.csv")]) == 0
     said = capsys.readouterr().out
-    assert "9 clips, all of them features, 1 set aside" in said and "what is not said" in said
+    assert "9 clips, all of them features, 1 skipped" in said and "what is not said" in said
     with (folder / "bad.csv").open(newline="") as file:
         bad = list(csv.reader(file))
     assert bad[1:] == [["c4", "its audio features (features.h5, row 4): NaN or infinite values"]]

@@ -138,4 +138,4 @@ def test_smoke_of_everything_names_the_rows_that_fail(run, monkeypatch):
     assert asked == smoke_module.smoke_names() and code == 2
     assert "failed: simam2-table3, fop seed 0: ShapeError: no" in out
     assert f"1 of {2 * len(asked)} rows do not run" in err
-    assert verb.smoke_and_tell(["bmfn-table1"], None) is None
+    assert verb.smoke_tables(["bmfn-table1"], None) is None

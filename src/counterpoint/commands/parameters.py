@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from counterpoint.commands.listing import kind_of
-from counterpoint.commands.terminal import terminal
+from counterpoint.commands.list import kind_of
+from counterpoint.commands.terminal import plain_table, terminal
 from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.training.config import ModelConfig, TrainConfig
 
@@ -133,12 +131,7 @@ def print_parameters(kind: str | None, names: list[str], model: str, num_classes
         raise ConfigError(f"--params counts {', '.join(counts)}, not {kind}")
     rows = counts[kind or "recipes"]()
     compared = any(row.printed is not None for row in rows)
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("", no_wrap=True, style="bold")
-    table.add_column("parameters", justify="right")
-    if compared:
-        table.add_column("paper", justify="right")
-    table.add_column("")
+    table = plain_table("", "parameters", *(["paper"] if compared else []), "", right=("parameters", "paper"))
     for row in rows:
         number = "-" if row.parameters is None else f"{row.parameters:,}"
         paper = ["" if row.printed is None else f"{row.printed:.2f} M"] if compared else []

@@ -6,21 +6,36 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from counterpoint._progress import ProgressDisplay
-from counterpoint.commands.terminal import terminal
-from counterpoint.data.events import Event, read_events
+from counterpoint.commands.options import Parser, lists_of_words
+from counterpoint.commands.runs import allocate_largely
+from counterpoint.commands.terminal import table, terminal
 from counterpoint.errors import ConfigError, DataError, MediaError, RunError
-from counterpoint.predict import FORMATS, Timeline, predict, write
-from counterpoint.predict.files import check_formats
-from counterpoint.training.fit import Run, load_run
+
+if TYPE_CHECKING:
+    from counterpoint.data.events import Event
+    from counterpoint.predict import Timeline
+    from counterpoint.training.fit import Run
 
 _ROWS = 20  # events printed of a file; all are in the files
 
 
-def predict_and_tell(
+def main(words: list[str]) -> None:
+    """Say what happens when in media files of any length, as JSON, subtitles and a picture."""
+    parser = Parser("predict", main.__doc__)
+    parser.add_argument("clips", type=str, nargs="+", help="media files")
+    parser.add_argument("--run", type=str, required=True, help="its folder, or one with config.json and weights")
+    parser.add_argument("--output", type=str, help="folder of what is written; default: predictions in the run's")
+    parser.add_argument("--formats", type=list[str], help="of json, vtt, srt and png; default: all")
+    parser.add_argument("--hop", type=float, help="from window to window, seconds; default: half, classifiers a whole")
+    parser.add_argument("--truth", type=str, help="CSV file of true events (clip,start,end,class), for the picture")
+    options = parser.parse(lists_of_words(words, ("--formats",)))
+    allocate_largely()
+    predict_files(**options)
+
+
+def predict_files(
     clips: Sequence[str],
     run: str,
     output: str | None = None,
@@ -44,6 +59,10 @@ def predict_and_tell(
         ConfigError: options that do not fit.
         DataError: `truth` is wrong, or names none of the files.
     """
+    from counterpoint.predict import FORMATS
+    from counterpoint.predict.files import check_formats
+    from counterpoint.training.fit import load_run
+
     chosen = check_formats(FORMATS if formats is None else formats)
     if truth is not None and "png" not in chosen:
         raise ConfigError("--truth is shown in the picture; add png to --formats")
@@ -67,6 +86,9 @@ def predict_and_tell(
 def _one(
     run: Run, path: Path, stem: Path, formats: Sequence[str], hop: float | None, truth: Sequence[Event] | None
 ) -> MediaError | None:
+    from counterpoint._progress import ProgressDisplay
+    from counterpoint.predict import predict, write
+
     try:
         with ProgressDisplay() as display:
             timeline = predict(run, path, hop=hop, progress=display.callback(path.name))
@@ -89,6 +111,8 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
 
 def _truth(file: Path, paths: Sequence[Path], run: Run) -> Mapping[Path, tuple[Event, ...]]:
     """Per clip the true events; a clip is named by its path, the end of its path, its file name, with suffix or not."""
+    from counterpoint.data.events import read_events
+
     events = read_events(file, lambda row: row["clip"], run.classes)
 
     def means(clip: str, path: Path) -> bool:
@@ -103,15 +127,13 @@ def _truth(file: Path, paths: Sequence[Path], run: Run) -> Mapping[Path, tuple[E
 def _print(timeline: Timeline, written: Sequence[Path]) -> None:
     console = terminal()
     title = f"{timeline.path.name}: {timeline.seconds:.2f} s by {timeline.model}"
-    table = Table(title=title, title_justify="left")
-    for column in ("start", "end", "class", "confidence"):
-        table.add_column(column, justify="left" if column == "class" else "right")
+    shown = table("start", "end", "class", "confidence", title=title, right=("start", "end", "confidence"))
     events = timeline.events
     for event in events[:_ROWS]:
         name = timeline.classes[event.label]
-        table.add_row(f"{event.start:.2f} s", f"{event.end:.2f} s", name, f"{event.confidence:.1%}")
+        shown.add_row(f"{event.start:.2f} s", f"{event.end:.2f} s", name, f"{event.confidence:.1%}")
     if events:
-        console.print(table)
+        console.print(shown)
     else:
         console.print(f"{title}: no event")
     if len(events) > _ROWS:

@@ -4,59 +4,109 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from counterpoint._atomic import write_csv
-from counterpoint._progress import ProgressDisplay
-from counterpoint.commands.terminal import terminal
-from counterpoint.data.cache.prepare import PreparedClips, prepare
-from counterpoint.data.clip_table import ClipTable
-from counterpoint.data.features.prepared import PreparedFeatures
-from counterpoint.data.io.paths import cache_root
+from counterpoint.commands.options import Parser, explicit_wins
+from counterpoint.commands.runs import allocate_largely
+from counterpoint.commands.terminal import print_skipped, table, terminal
+from counterpoint.errors import ConfigError
+from counterpoint.extraction.config import FeaturesConfig
 from counterpoint.training.config import DataConfig
-from counterpoint.training.datamodule import list_clips, media_spec
+from counterpoint.training.config_io import from_dict, to_dict
+
+if TYPE_CHECKING:
+    from counterpoint._progress import ProgressDisplay
+    from counterpoint.data.cache.prepare import PreparedClips
+    from counterpoint.data.clip_table import ClipTable
+    from counterpoint.data.features.prepared import PreparedFeatures
 
 
-def prepare_and_tell(config: DataConfig, output: str | None) -> None:
+def main(words: list[str]) -> None:
+    """Decode a dataset's clips into the cache, or turn them into features, and account for every damaged one."""
+    parser = Parser("prepare", main.__doc__)
+    parser.add_config()
+    parser.add_output_file("write the skipped clips, with reasons, to this CSV file")
+    parser.add_argument("--features", type=str, help="folder for features of the clips' segments; the rest says which")
+    parser.add_argument("--overwrite", action="store_true", help="remove the features that are there")
+    parser.add_class_arguments(DataConfig, "data")
+    parser.add_class_arguments(FeaturesConfig, None)
+    options = parser.parse(explicit_wins(words))
+    config = from_dict(DataConfig, options["data"], "data")
+    how = from_dict(FeaturesConfig, {name: options[name] for name in to_dict(FeaturesConfig())})
+    if options["features"] is not None:
+        if options["output"] is not None:
+            raise ConfigError("--features writes skipped.csv into its folder; leave --output out")
+        allocate_largely()
+        write_and_print_features(config, how, options["features"], overwrite=options["overwrite"])
+        return
+    if how != FeaturesConfig() or options["overwrite"]:
+        raise ConfigError("encoders, segments and --overwrite are for features; add --features FOLDER")
+    prepare_and_print(config, options["output"])
+
+
+def prepare_and_print(config: DataConfig, output: str | None) -> None:
     """Decode all clips, or read those that are features already through once, and print what became of them.
 
     Args:
         config: which clips.
-        output: CSV file of clips set aside; None: a dozen of them are printed.
+        output: CSV file of skipped clips; None: a dozen of them are printed.
     """
+    from counterpoint._atomic import write_csv
+    from counterpoint._progress import ProgressDisplay
+    from counterpoint.data.io.paths import cache_root
+    from counterpoint.training.datamodule import list_clips
+
     with ProgressDisplay() as display:
-        table = list_clips(config, display.callback("render"))
-        clips = _prepared(table, config, display)
-    done = f"{clips.decoded} decoded now" if table.features is None else "all of them features"
+        listed = list_clips(config, display.callback("render"))
+        clips = _prepared(listed, config, display)
+    done = f"{clips.decoded} decoded now" if listed.features is None else "all of them features"
     console = terminal()
     console.print(
-        f"{table.name}: {len(table.clips)} clips, {done}, {len(clips.skipped)} set aside; "
+        f"{listed.name}: {len(listed.clips)} clips, {done}, {len(clips.skipped)} skipped; "
         f"cache: {config.cache or cache_root()}",
         soft_wrap=True,
     )
-    counts = Table()
-    for column in ("split", "clips", "speakers or sources"):
-        counts.add_column(column, justify="left" if column == "split" else "right")
-    for split, number in Counter(clip.split for clip in table.clips).items():
-        groups = {clip.group for clip in table.clips if clip.split == split and clip.group is not None}
+    counts = table("split", "clips", "speakers or sources", right=("clips", "speakers or sources"))
+    for split, number in Counter(clip.split for clip in listed.clips).items():
+        groups = {clip.group for clip in listed.clips if clip.split == split and clip.group is not None}
         counts.add_row(split, str(number), str(len(groups)) if groups else "unknown")
     console.print(counts)
-    for note in table.notes:
+    for note in listed.notes:
         console.print(f"Note: {note}")
-    rows = [{"clip": clip, "reason": reason} for clip, reason in clips.skipped.items()]
-    if output is not None:
+    if output is None:
+        print_skipped(console, clips.skipped, "--output FILE")
+    else:
+        rows = [{"clip": clip, "reason": reason} for clip, reason in clips.skipped.items()]
         write_csv(Path(output), rows, ("clip", "reason"))
-        return
-    for row in rows[:12]:
-        console.print(f"set aside {row['clip']}: {row['reason']}", soft_wrap=True)
-    if len(rows) > 12:
-        console.print(f"and {len(rows) - 12} more; --output FILE writes them all")
 
 
-def _prepared(table: ClipTable, config: DataConfig, display: ProgressDisplay) -> PreparedClips | PreparedFeatures:
-    if table.features is not None:
+def write_and_print_features(config: DataConfig, how: FeaturesConfig, folder: str, *, overwrite: bool = False) -> None:
+    """Encode all clips into a folder, and print what became of them; see `counterpoint.extraction.write`."""
+    from counterpoint.extraction.write import write_features
+
+    made = write_features(config, how, folder, overwrite=overwrite)
+    total, there = len(made.table.clips), f"; {made.there} were there already" if made.there else ""
+    console = terminal(soft_wrap=True)
+    console.print(
+        f"{made.table.name}: {total - len(made.skipped)} of {total} clips in {made.folder}, {made.segments} segments "
+        f"each, by {' and '.join(made.encoders.values())}{there}"
+    )
+    for note in made.table.notes:
+        console.print(f"Note: {note}")
+    print_skipped(console, made.skipped, "skipped.csv")
+    if made.table.classes:
+        console.print(f"Train on them with task=localise --data.name features --data.root {made.folder}")
+    else:
+        console.print("To train on them, fill in the column class of clips.csv, or add events.csv")
+
+
+def _prepared(listed: ClipTable, config: DataConfig, display: ProgressDisplay) -> PreparedClips | PreparedFeatures:
+    from counterpoint.data.cache.prepare import prepare
+    from counterpoint.data.features.prepared import PreparedFeatures
+    from counterpoint.training.datamodule import media_spec
+
+    if listed.features is not None:
         progress = display.callback("check")
-        return PreparedFeatures(table, max_bad=config.max_bad, check=True, cache=config.cache, progress=progress)
-    spec, progress = media_spec(table, config.media), display.callback("decode")
-    return prepare(table, spec, cache=config.cache, max_bad=config.max_bad, progress=progress)
+        return PreparedFeatures(listed, max_bad=config.max_bad, check=True, cache=config.cache, progress=progress)
+    spec, progress = media_spec(listed, config.media), display.callback("decode")
+    return prepare(listed, spec, cache=config.cache, max_bad=config.max_bad, progress=progress)

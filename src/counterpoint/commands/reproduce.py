@@ -7,24 +7,65 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.table import Table
-
-from counterpoint.commands.terminal import terminal
-from counterpoint.errors import RunError
+from counterpoint.commands.options import Parser, explicit_wins, lists_of_words, overrides
+from counterpoint.commands.runs import allocate_largely
+from counterpoint.commands.terminal import plain_table, terminal
+from counterpoint.errors import ConfigError, RunError
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.recipes import PaperTable, load_table, printed_tables
-from counterpoint.recipes.tables import PAPERS
+from counterpoint.training.config_io import from_dict, to_dict
 
-Read = Callable[[PaperTable], CompareConfig]
+if TYPE_CHECKING:
+    from counterpoint.recipes import PaperTable
+
+
+def main(words: list[str]) -> None:
+    """Run a whole table of a paper, or go on with it, and print its figures beside the measured ones."""
+    parser = Parser("reproduce", main.__doc__)
+    parser.add_config()
+    parser.add_argument("table", type=str, nargs="?", help="e.g. 000:table1 or simam2:table1; none: what there is")
+    parser.add_argument("--data-root", type=str, help="folder of the dataset, or of several by their names")
+    parser.add_argument("--dataset", type=str, help="of a table over several, this one alone, e.g. cremad")
+    parser.add_argument("--runs", type=str, default="runs", help="folder of all runs")
+    parser.add_argument("--smoke", action="store_true", help="try every row on tiny made data; no table: all of them")
+    parser.add_argument("--output", type=str, help="with --smoke: folder that is kept")
+    parser.add_class_arguments(CompareConfig, None)
+    words = lists_of_words(overrides(words), ("--methods", "--seeds", "--folds"))
+    options = parser.parse(explicit_wins(words))
+
+    from counterpoint.recipes import find_tables
+
+    if options["dataset"] and not options["table"]:
+        raise ConfigError("--dataset chooses among those of a table; name one")
+    if options["smoke"] and options["data_root"]:
+        raise ConfigError("--smoke makes its own data; leave --data-root out")
+    if options["output"] and not options["smoke"]:
+        raise ConfigError("--output is for --smoke; runs are in the folder --runs")
+    tables = find_tables(options["table"], options["dataset"]) if options["table"] else []
+    if options["smoke"]:
+        allocate_largely()
+        smoke_tables([table.name for table in tables] or None, options["output"])
+        return
+    if not tables:
+        print_tables()
+        return
+    allocate_largely()
+
+    def read(table: PaperTable) -> CompareConfig:
+        asked = parser.parse(explicit_wins(["--table", table.name, *words]))
+        return from_dict(CompareConfig, {name: asked[name] for name in to_dict(CompareConfig())})
+
+    reproduce_tables(tables, read, options["data_root"], options["runs"])
 
 
 def print_tables() -> None:
     """What there is to reproduce, and on which data."""
+    from counterpoint.recipes import load_table, printed_tables
+    from counterpoint.recipes.tables import PAPERS
+
     numbers = {name: number for number, name in PAPERS.items()}
-    shown = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("table", "also", "dataset", "rows", ""):
-        shown.add_column(column, justify="right" if column == "rows" else "left", no_wrap=column == "table")
+    shown = plain_table("table", "also", "dataset", "rows", "", right=("rows",))
     for printed, names in printed_tables().items():
         paper, _, which = printed.partition(":")
         for k, name in enumerate(names):
@@ -36,7 +77,9 @@ def print_tables() -> None:
     console.print("\ncounterpoint reproduce TABLE --data-root FOLDER runs one, and goes on where it stopped.")
 
 
-def reproduce_and_tell(tables: Sequence[PaperTable], read: Read, root: str | None, runs: str) -> None:
+def reproduce_tables(
+    tables: Sequence[PaperTable], read: Callable[[PaperTable], CompareConfig], root: str | None, runs: str
+) -> None:
     """Run tables one after the other, and print what the paper has beside what is measured.
 
     Args:
@@ -75,7 +118,7 @@ def _at(config: CompareConfig, root: str | None, several: bool) -> CompareConfig
     return replace(config, base=replace(config.base, data=replace(config.base.data, root=place)))
 
 
-def smoke_and_tell(names: Sequence[str] | None, output: str | None) -> None:
+def smoke_tables(names: Sequence[str] | None, output: str | None) -> None:
     """Try every row of tables out on tiny made data; see `counterpoint.experiments.smoke`.
 
     Args:

@@ -2,9 +2,67 @@
 
 from __future__ import annotations
 
-from rich.console import Console
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+SHOWN = 12  # rows of a long list that are printed; a file has them all
 
 
 def terminal(*, stderr: bool = False, soft_wrap: bool = False) -> Console:
     """A console that prints text as it stands: a clip may be called ``[/x]``, which rich would take for markup."""
+    from rich.console import Console
+
     return Console(stderr=stderr, soft_wrap=soft_wrap, markup=False, highlight=False)
+
+
+def table(*headings: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
+    """An empty table.
+
+    Args:
+        headings: of the columns.
+        title: above it, at the left.
+        right: headings of the columns that are aligned at the right.
+    """
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left")
+    for heading in headings:
+        made.add_column(heading, justify="right" if heading in right else "left")
+    return made
+
+
+def plain_table(*headings: str, right: Sequence[str] = ()) -> Table:
+    """An empty table without lines, whose first column is never wrapped; without headings, of two columns."""
+    from rich.table import Table
+
+    made = Table(show_header=bool(headings), box=None, padding=(0, 2, 0, 0))
+    for at, heading in enumerate(headings or ("", "")):
+        style = None if headings and headings[0] else "bold"
+        made.add_column(
+            heading, justify="right" if heading in right else "left", no_wrap=at == 0, style=style if at == 0 else None
+        )
+    return made
+
+
+def print_skipped(console: Console, skipped: Mapping[str, str], file: str) -> None:
+    """The first of the clips that are skipped, and where all of them are."""
+    for clip, reason in list(skipped.items())[:SHOWN]:
+        console.print(f"skipped {clip}: {reason}", soft_wrap=True)
+    if len(skipped) > SHOWN:
+        console.print(f"and {len(skipped) - SHOWN} more; {file} lists all")
+
+
+def column(name: str) -> str:
+    """The heading of a figure."""
+    return f"{name.removeprefix('accuracy_')} alone" if name.startswith("accuracy_") else name
+
+
+def figure(name: str, value: float) -> str:
+    """A figure as it is printed: counts whole, losses to three places, shares in percent."""
+    if name == "clips":
+        return str(value)
+    return f"{value:.3f}" if name == "loss" else f"{100 * value:.1f} %"

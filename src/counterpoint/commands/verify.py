@@ -6,27 +6,54 @@ import csv
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
-from counterpoint import _atomic
-from counterpoint._progress import ProgressDisplay
-from counterpoint.commands.terminal import terminal
+from counterpoint.commands.options import Parser, explicit_wins
+from counterpoint.commands.runs import allocate_largely, parse_with_own_data
+from counterpoint.commands.terminal import table, terminal
 from counterpoint.errors import ConfigError
-from counterpoint.metrics import ErrorCurve, OperatingPoint
-from counterpoint.report.det_curve import save_det
-from counterpoint.training import run_dir as files
 from counterpoint.training.config import DataConfig
-from counterpoint.training.fit import Run, load_run
-from counterpoint.verify.score_trials import How, ScoredTrials, score_list
+from counterpoint.training.config_io import from_dict
+
+if TYPE_CHECKING:
+    from counterpoint.metrics import ErrorCurve, OperatingPoint
+    from counterpoint.training.fit import Run
+    from counterpoint.verify.score_trials import How, ScoredTrials
 
 SCORES, FIGURES, MISSING, PICTURE = "scores.csv", "verification.json", "missing.csv", "det.png"
 _BLOCK = 2**16  # trials that are written at once
 _ROWS = 8  # missing utterances that are printed; all are in the file
 
 
-def verify_and_tell(
+def main(words: list[str]) -> None:
+    """Evaluate a trained model on trials: are two utterances, or a voice and a face, of one speaker?"""
+    parser = Parser("verify", main.__doc__)
+    parser.add_config()
+    parser.add_argument("run", type=str, help="a run's folder, or one with config.json and model.safetensors")
+    parser.add_argument("--trials", type=str, required=True, help="list of pairs, `1 a b` or `1,a,b` a line")
+    parser.add_argument("--by", type=str, default="embedding", help="embedding, or logits as MMCosine's released code")
+    parser.add_argument("--modality", type=str, help="this one alone; default: all together, and each beside")
+    parser.add_argument("--crops", type=int, default=1, help="stretches of each utterance that are averaged")
+    parser.add_argument("--cohort", type=str, help="normalise scores by so many training speakers; split: by all")
+    parser.add_argument("--snorm", type=str, help="so many of the cohort, the most alike, count; all: all of it")
+    parser.add_argument("--p_target", type=float, default=0.01, help="of minDCF: how probable one speaker is")
+    parser.add_argument("--c_miss", type=float, default=1.0, help="of minDCF: cost of a miss")
+    parser.add_argument("--c_fa", type=float, default=1.0, help="of minDCF: cost of a false alarm")
+    parser.add_argument("--output", type=str, help="folder of what is written; default: verification in the run's")
+    parser.add_class_arguments(DataConfig, "data")
+    options, _ = parse_with_own_data(parser, explicit_wins(words))
+    data = from_dict(DataConfig, options["data"], "data")
+    allocate_largely()
+
+    from counterpoint.verify.score_trials import How
+
+    cohort, snorm = (number_or_word(options[name]) for name in ("cohort", "snorm"))
+    how = How(options["by"], options["modality"], options["crops"], cohort, snorm)
+    costs = {name: options[name] for name in ("p_target", "c_miss", "c_fa")}
+    verify_trials(options["run"], options["trials"], data, how, costs, options["output"])
+
+
+def verify_trials(
     run: str, trials: str, data: DataConfig | None, how: How, costs: Mapping[str, float], output: str | None
 ) -> None:
     """Score a list by a run, print what comes out, and write scores, figures, what is missing, and the DET picture.
@@ -42,11 +69,18 @@ def verify_and_tell(
     Raises:
         CounterpointError: see `score_list`; a folder that cannot be written.
     """
+    from counterpoint._atomic import write_json
+    from counterpoint._progress import ProgressDisplay
+    from counterpoint.report.det_curve import save_det
+    from counterpoint.training.fit import load_run
+    from counterpoint.training.run_dir import require_place_for_file
+    from counterpoint.verify.score_trials import score_list
+
     how.check()
     _check_costs(costs)
     loaded = load_run(run)
     folder = loaded.folder / "verification" / Path(trials).stem if output is None else Path(output)
-    files.require_place_for_file(folder / FIGURES)
+    require_place_for_file(folder / FIGURES)
     with ProgressDisplay() as display:
         found = score_list(loaded, trials, data, how, progress=display.callback("decode"))
     curves = found.curves()
@@ -56,7 +90,7 @@ def verify_and_tell(
         _write_missing(folder / MISSING, found)
     else:
         (folder / MISSING).unlink(missing_ok=True)
-    _atomic.write_json(folder / FIGURES, _to_dict(loaded, found, how, costs, figures))
+    write_json(folder / FIGURES, _to_dict(loaded, found, how, costs, figures))
     save_det(folder / PICTURE, curves, **costs)
     _print(loaded, found, how, costs, figures, folder)
 
@@ -125,8 +159,10 @@ def _write_scores(path: Path, found: ScoredTrials) -> None:
 
 
 def _write_missing(path: Path, found: ScoredTrials) -> None:
+    from counterpoint._atomic import write_csv
+
     rows = [{"utterance": name, "reason": found.reasons.get(name, "")} for name in found.missing.utterances]
-    _atomic.write_csv(path, rows, ("utterance", "reason"))
+    write_csv(path, rows, ("utterance", "reason"))
 
 
 def _print(
@@ -138,14 +174,13 @@ def _print(
     folder: Path,
 ) -> None:
     console = terminal()
-    table = Table(title=f"{run.folder.name} on {Path(found.trials.name).name}", title_justify="left")
-    for heading in ("", "EER", f"minDCF at {costs['p_target']:g}", "AUC"):
-        table.add_column(heading, justify="right" if heading else "left")
+    headings = ("EER", f"minDCF at {costs['p_target']:g}", "AUC")
+    shown = table("", *headings, title=f"{run.folder.name} on {Path(found.trials.name).name}", right=headings)
     for system, values in figures.items():
-        table.add_row(
+        shown.add_row(
             system, f"{100 * values['eer']:.2f} %", f"{values['min_dcf']:.3f}", f"{100 * values['roc_auc']:.2f} %"
         )
-    console.print(table)
+    console.print(shown)
     targets = int(found.trials.target.sum())
     scored = f"{len(found.trials):,} trials ({targets:,} of one speaker)"
     ways = [f"by {how.by}"]

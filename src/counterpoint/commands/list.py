@@ -1,4 +1,4 @@
-"""`counterpoint list`: what may be named, with a line on each."""
+"""`counterpoint list`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,38 @@ from collections.abc import Callable
 from fnmatch import filter as matching
 from typing import Any
 
-from rich.table import Table
-
-from counterpoint.commands.terminal import terminal
+from counterpoint.commands.options import Parser
+from counterpoint.commands.terminal import plain_table, terminal
 from counterpoint.errors import UnknownNameError
 from counterpoint.registry import Registry, did_you_mean
 
 Rows = list[tuple[str, str]]
 _MARKED = re.compile(r"``(.+?)``|:\w+:`~?([^`]+)`")
 """What reStructuredText sets apart: code, and names of classes and functions, of which the last part will do."""
+
+
+def main(words: list[str]) -> None:
+    """List what may be named: models, encoders, intermediates, fusions, heads, balancers, datasets, recipes ..."""
+    parser = Parser("list", main.__doc__)
+    parser.add_argument("kind", type=str, nargs="?", help="one of these; none: an overview")
+    parser.add_argument("pattern", type=str, nargs="?", default="*", help="names that match, e.g. '*simam2'")
+    parser.add_argument("--params", action="store_true", help="count parameters, of recipes, models or encoders")
+    parser.add_argument(
+        "--model", type=str, default="resnext50_mfcc", help="with --params: whose encoders recipes join"
+    )
+    parser.add_argument("--classes", type=int, default=8, help="with --params: how many classes")
+    options = parser.parse(words)
+
+    if options["params"]:
+        from counterpoint.commands.parameters import print_parameters
+
+        kind = options["kind"]
+        names = [] if kind is None else [name for name, _ in rows_of(kind, options["pattern"])]
+        print_parameters(kind, names, options["model"], options["classes"])
+    elif options["kind"] is None:
+        print_overview()
+    else:
+        print_kind(options["kind"], options["pattern"])
 
 
 def _of_registry(registry: Registry[Any], pattern: str) -> Rows:
@@ -121,9 +144,7 @@ def rows_of(kind: str, pattern: str = "*") -> Rows:
 
 def print_kind(kind: str, pattern: str = "*") -> None:
     """One line for each part of a kind; see `rows_of`."""
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, style="bold")
-    table.add_column()
+    table = plain_table()
     for name, line in rows_of(kind, pattern):
         table.add_row(name, line)
     terminal().print(table)
@@ -131,9 +152,7 @@ def print_kind(kind: str, pattern: str = "*") -> None:
 
 def print_overview() -> None:
     """Every kind with its names."""
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, style="bold")
-    table.add_column()
+    table = plain_table()
     for kind, rows in KINDS.items():
         table.add_row(kind, ", ".join(name for name, _ in rows("*")))
     console = terminal()

@@ -101,7 +101,7 @@ def test_a_folder_of_videos_with_a_damaged_one(run, tmp_path):
     (videos / "broken.mp4").write_bytes((videos / "one.mp4").read_bytes()[:300])
     words = [f"--videos={videos}", f"--features={tmp_path / 'f'}", *SMALL, "--segments=2"]
     code, said = run(*words, '--data.media={"seconds": 1.0, "size": 16}')
-    assert code == 0 and "set aside broken.mp4" in said and "4 of 5 clips" in said and "fill in the column" in said
+    assert code == 0 and "skipped broken.mp4" in said and "4 of 5 clips" in said and "fill in the column" in said
     listed = [line.split(",")[:3] for line in (tmp_path / "f" / "clips.csv").read_text().splitlines()[1:]]
     assert listed == [[name, "", "1"] for name in ("deep/two.mp4@0", "deep/two.mp4@1", "deep/two.mp4@2", "one.mp4")]
     assert read(tmp_path / "f")["visual"].shape == (4, 2, 1, 1, 128)

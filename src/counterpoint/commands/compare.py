@@ -1,4 +1,4 @@
-"""`counterpoint compare`: its options."""
+"""`counterpoint compare`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from counterpoint.commands.options import (
     overrides,
 )
 from counterpoint.commands.runs import COMPARISON, allocate_largely, config_to_resume
+from counterpoint.commands.terminal import terminal
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.training.config_io import from_dict
@@ -40,12 +41,18 @@ def main(words: list[str]) -> None:
     config = from_dict(CompareConfig, leave_out_plumbing(options))
     allocate_largely()
 
-    from counterpoint.commands.show import print_comparison
-    from counterpoint.experiments.compare import compare as compare_methods
+    from counterpoint.experiments.compare import compare
     from counterpoint.recipes import load_table
+    from counterpoint.report.tables import to_rich
 
     rows = load_table(table).compare["methods"] if table else ()
-    comparison = compare_methods(config, folder, resume=options["resume"], overwrite=options["overwrite"], rows=rows)
-    print_comparison(comparison)
-    if comparison.failures:
-        raise RunError(f"{len(comparison.failures)} of the runs failed; --resume tries them again")
+    made = compare(config, folder, resume=options["resume"], overwrite=options["overwrite"], rows=rows)
+    console = terminal()
+    console.print(to_rich(made))
+    if skipped := made.protocol["skipped"]:
+        console.print(f"{len(skipped)} unreadable clips skipped; the report lists them")
+    for note in made.protocol["notes"]:
+        console.print(f"Note: {note}")
+    console.print(f"Report: {made.folder / 'report.html'}", soft_wrap=True)
+    if made.failures:
+        raise RunError(f"{len(made.failures)} of the runs failed; --resume tries them again")

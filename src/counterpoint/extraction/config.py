@@ -1,4 +1,4 @@
-"""The options of `counterpoint prepare --features`, apart: whoever reads them imports no more than stands here."""
+"""What makes features: a plain dataclass, so that `--help` needs neither torch nor NumPy."""
 
 from __future__ import annotations
 

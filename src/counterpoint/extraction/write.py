@@ -1,31 +1,62 @@
-"""`counterpoint prepare --features`."""
+"""Features of all clips of a dataset, written into a folder that the dataset ``features`` reads."""
 
 from __future__ import annotations
 
 import dataclasses
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from counterpoint.commands.feature_config import FeaturesConfig
+import numpy as np
+
+from counterpoint._progress import ProgressDisplay
+from counterpoint.data import DATASETS
+from counterpoint.data.cache.cache_keys import keys_of
+from counterpoint.data.cache.decode_pool import decode_all
+from counterpoint.data.clip_table import ClipTable
+from counterpoint.data.datasets.videos import list_videos
+from counterpoint.data.features.writer import FeatureWriter
+from counterpoint.data.quality import check_usable
 from counterpoint.errors import ConfigError, CounterpointError
+from counterpoint.extraction.config import FeaturesConfig
+from counterpoint.extraction.encode import SegmentEncoder, Stream, TrainedEncoders, make_stream
+from counterpoint.extraction.weights import require_weights
+from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import DataConfig
-
-if TYPE_CHECKING:
-    from counterpoint._progress import ProgressDisplay
-    from counterpoint.data.clip_table import ClipTable
-    from counterpoint.data.features.writer import FeatureWriter
-    from counterpoint.extraction.encode import SegmentEncoder, Stream, TrainedEncoders
-    from counterpoint.media.spec import MediaSpec
+from counterpoint.training.datamodule import list_clips, media_spec
+from counterpoint.training.precision import require_device
 
 _FRAMES = 16  # per segment, as AVE's features were made
 _SECONDS = 10.0  # of the clips that videos are cut into
 _TIMEOUT = 150.0  # seconds after which a clip is given up
 
 
-def write_features(config: DataConfig, how: FeaturesConfig, folder: str, *, overwrite: bool = False) -> None:
-    """Encode all clips into a folder that the dataset ``features`` reads, and print what became of them.
+@dataclasses.dataclass(frozen=True)
+class WrittenFeatures:
+    """What became of the clips.
+
+    Attributes:
+        folder: where the features are.
+        table: the clips.
+        encoders: modality -> its encoder and weights, in words.
+        segments: into how many a clip is cut.
+        skipped: clip -> why it has no features.
+        there: how many clips had features before.
+    """
+
+    folder: Path
+    table: ClipTable
+    encoders: dict[str, str]
+    segments: int
+    skipped: dict[str, str]
+    there: int
+
+
+def write_features(
+    config: DataConfig, how: FeaturesConfig, folder: str | Path, *, overwrite: bool = False
+) -> WrittenFeatures:
+    """Encode all clips into a folder that the dataset ``features`` reads.
 
     Args:
         config: which clips.
@@ -37,12 +68,6 @@ def write_features(config: DataConfig, how: FeaturesConfig, folder: str, *, over
         CounterpointError: names, options, weights or data that do not fit; the folder holds something else; or more
             than ``data.max_bad`` of the clips cannot be used (those that can are kept).
     """
-    from counterpoint._progress import ProgressDisplay
-    from counterpoint.data.features.writer import FeatureWriter
-    from counterpoint.extraction.encode import SegmentEncoder, TrainedEncoders
-    from counterpoint.extraction.weights import require_weights
-    from counterpoint.training.precision import require_device
-
     how.check()
     device = require_device(how.accelerator)
     run = None if how.from_run is None else TrainedEncoders.of(Path(how.from_run))
@@ -60,20 +85,16 @@ def write_features(config: DataConfig, how: FeaturesConfig, folder: str, *, over
             "precision": encode.precision,
         }
         names = {modality: stream.name for modality, stream in streams.items()}
-        with FeatureWriter(folder, table, spec.seconds, names, setting, overwrite=overwrite) as writer:
-            before = len(writer.done)
+        with FeatureWriter(str(folder), table, spec.seconds, names, setting, overwrite=overwrite) as writer:
+            there = len(writer.done)
             if not writer.finished:
                 _encode_all(writer, encode, spec, tuple(streams), display)
                 _finish(writer, 1.0 if how.videos else config.max_bad)
-    _tell(writer, names, segments, before)
+    skipped = {clip: reason for clip, reason in writer.done.items() if reason}
+    return WrittenFeatures(Path(writer.folder), table, names, segments, skipped, there)
 
 
 def _list(config: DataConfig, how: FeaturesConfig, display: ProgressDisplay) -> ClipTable:
-    from counterpoint.data import DATASETS
-    from counterpoint.data.datasets.videos import list_videos
-    from counterpoint.media.spec import MediaSpec
-    from counterpoint.training.datamodule import list_clips
-
     if how.videos is not None:
         known = [f.name for f in dataclasses.fields(MediaSpec)]
         for name in config.media:
@@ -94,9 +115,6 @@ def _streams(
     config: DataConfig, how: FeaturesConfig, run: TrainedEncoders | None, table: ClipTable, segments: int
 ) -> tuple[MediaSpec, dict[str, Stream]]:
     """The shape that clips are decoded to, and what encodes them."""
-    from counterpoint.extraction.encode import make_stream
-    from counterpoint.training.datamodule import media_spec
-
     seconds = media_spec(table, {k: v for k, v in config.media.items() if k == "seconds"}).seconds
     whole = {"seconds": seconds, "sound_start": 0.0, "sound_seconds": None}  # sound and picture of every segment
     if run is not None:
@@ -128,11 +146,6 @@ def _encode_all(
     display: ProgressDisplay,
 ) -> None:
     """Decode beside the encoding, in processes of their own, and never more clips than are in hand."""
-    import numpy as np
-
-    from counterpoint.data.cache.cache_keys import keys_of
-    from counterpoint.data.cache.decode_pool import decode_all
-
     pending = writer.pending
     todo = dataclasses.replace(writer.table, clips=tuple(pending), refused={})
     keys, failed = keys_of(todo, modalities)
@@ -160,8 +173,6 @@ def _encode_all(
 
 
 def _finish(writer: FeatureWriter, max_bad: float) -> None:
-    from counterpoint.data.quality import check_usable
-
     good = {clip for clip, reason in writer.done.items() if not reason}
     bad = {**writer.table.refused, **{clip: reason for clip, reason in writer.done.items() if reason}}
     if max_bad < 1:
@@ -172,26 +183,3 @@ def _finish(writer: FeatureWriter, max_bad: float) -> None:
                 f"{error}\nThe features of the others are kept: with another --data.max_bad, go on"
             ) from None
     writer.finish()
-
-
-def _tell(writer: FeatureWriter, names: dict[str, str], segments: int, before: int) -> None:
-    from counterpoint.commands.terminal import terminal
-
-    console = terminal(soft_wrap=True)
-    bad = {clip: reason for clip, reason in writer.done.items() if reason}
-    total = len(writer.table.clips)
-    console.print(
-        f"{writer.table.name}: {total - len(bad)} of {total} clips in {writer.folder}, {segments} segments each, by "
-        + " and ".join(names.values())
-        + (f"; {before} were there already" if before else "")
-    )
-    for note in writer.table.notes:
-        console.print(f"Note: {note}")
-    for clip, reason in list(bad.items())[:12]:
-        console.print(f"set aside {clip}: {reason}")
-    if len(bad) > 12:
-        console.print(f"and {len(bad) - 12} more; skipped.csv has them all")
-    if writer.table.classes:
-        console.print(f"Train on them with task=localise --data.name features --data.root {writer.folder}")
-    else:
-        console.print("To train on them, fill in the column class of clips.csv, or add events.csv")

@@ -1,15 +1,19 @@
-"""`counterpoint train`: its options."""
+"""`counterpoint train`."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from counterpoint.commands.options import Parser, explicit_wins, last_value, leave_out_plumbing, overrides
 from counterpoint.commands.runs import RUN, allocate_largely, config_to_resume
+from counterpoint.commands.terminal import column, figure, table, terminal
 from counterpoint.errors import ConfigError
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import from_dict
+
+if TYPE_CHECKING:
+    from counterpoint.training.fit import Run
 
 
 def main(words: list[str]) -> None:
@@ -33,14 +37,13 @@ def main(words: list[str]) -> None:
     config.check()
     allocate_largely()
 
-    from counterpoint.commands.show import print_run
     from counterpoint.report.report import write_run_report
     from counterpoint.training.fit import fit
     from counterpoint.training.run_dir import is_main_process
 
     run = fit(config, folder, resume=options["resume"], overwrite=options["overwrite"])
     if is_main_process():
-        print_run(run, write_run_report(run))
+        _print(run, write_run_report(run))
 
 
 def _train_config(options: dict[str, Any]) -> TrainConfig:
@@ -66,3 +69,20 @@ def _default_name(config: TrainConfig, recipe: str | None) -> str:
         parts.append(config.head.name)
     method = Path(recipe).stem if recipe else "-".join(part for part in parts if part)
     return "-".join(str(part) for part in (config.data.name, config.data.task, method, config.seed) if part is not None)
+
+
+def _print(run: Run, report: Path) -> None:
+    """What a finished run came to, and where its report is."""
+    result = run.result
+    figures = [column(name) for name in result["test"]]
+    title = f"{result['data']}, epoch {result['epoch'] + 1} of {result['epochs']}"
+    shown = table("split", "clips", *figures, title=title, right=("clips", *figures))
+    for split in ("val", "test"):
+        shown.add_row(split, str(result["clips"][split]), *(figure(n, v) for n, v in result[split].items()))
+    console = terminal()
+    console.print(shown)
+    if result["skipped"]:
+        console.print(f"{result['skipped']} clips skipped: {run.folder / 'skipped.csv'}")
+    for note in result["notes"]:
+        console.print(f"Note: {note}")
+    console.print(f"Run: {run.folder}\nReport: {report}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`counterpoint evaluate`: its options."""
+"""`counterpoint evaluate`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from pathlib import Path
 
 from counterpoint.commands.options import Parser, explicit_wins
 from counterpoint.commands.runs import allocate_largely, parse_with_own_data
+from counterpoint.commands.terminal import column, figure, table, terminal
 from counterpoint.training.config import DataConfig
 from counterpoint.training.config_io import from_dict
 
 
 def main(words: list[str]) -> None:
-    """Judge a trained model on a split, of its own data or of others."""
+    """Evaluate a trained model on a split, of its own data or of others."""
     parser = Parser("evaluate", main.__doc__)
     parser.add_config()
     parser.add_argument("run", type=str, help="a run's folder, or one with config.json and model.safetensors")
@@ -22,11 +23,13 @@ def main(words: list[str]) -> None:
     allocate_largely()
 
     from counterpoint._atomic import write_json
-    from counterpoint.commands.show import print_scores
-    from counterpoint.training.fit import evaluate as evaluate_run
+    from counterpoint.training.fit import evaluate
 
     data = from_dict(DataConfig, options["data"], "data")
-    scores = evaluate_run(options["run"], options["split"], data=None if data == own else data)
-    print_scores(f"{options['run']} on {options['split']}", scores)
+    scores = evaluate(options["run"], options["split"], data=None if data == own else data)
+    headings = [column(name) for name in scores]
+    shown = table(*headings, title=f"{options['run']} on {options['split']}", right=headings)
+    shown.add_row(*(figure(name, value) for name, value in scores.items()))
+    terminal().print(shown)
     if options["output"] is not None:
         write_json(Path(options["output"]), scores)
