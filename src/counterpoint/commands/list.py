@@ -34,7 +34,7 @@ def main(words: list[str]) -> None:
     if options["params"]:
         from counterpoint.commands.parameters import print_parameters
 
-        kind = options["kind"]
+        kind = options["kind"] and kind_of(options["kind"])
         names = [] if kind is None else [name for name, _ in rows_of(kind, options["pattern"])]
         print_parameters(kind, names, options["model"], options["classes"])
     elif options["kind"] is None:

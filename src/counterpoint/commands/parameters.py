@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from counterpoint.commands.list import kind_of
 from counterpoint.commands.terminal import plain_table, terminal
 from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.training.config import ModelConfig, TrainConfig
@@ -111,7 +110,7 @@ def print_parameters(kind: str | None, names: list[str], model: str, num_classes
     """One line for each of a kind's parts: how many parameters, and how many the paper says.
 
     Args:
-        kind: ``"recipes"`` (or ``"methods"``), ``"models"`` or ``"encoders"``; None: the recipes of the papers' tables.
+        kind: ``"recipes"``, ``"models"`` or ``"encoders"``; None: the recipes of the papers' tables.
         names: which of them.
         model: for recipes, whose encoders.
         num_classes: C.
@@ -121,7 +120,6 @@ def print_parameters(kind: str | None, names: list[str], model: str, num_classes
     """
     if num_classes < 1:
         raise ConfigError(f"classes is {num_classes}; it must be at least 1")
-    kind = None if kind is None else kind_of(kind)
     counts: dict[str, Callable[[], list[Count]]] = {
         "recipes": lambda: count_recipes(names if kind else rows_of_tables(), model, num_classes),
         "models": lambda: count_models(names, num_classes),
