@@ -11,7 +11,7 @@ import counterpoint
 
 SOURCE = Path(counterpoint.__file__).parent
 GROUND = {"errors", "_version", "_moved", "_typecheck", "_eval_mode", "_atomic", "_cpu"}
-GROUND |= {"_progress", "registry", "distributed", "allocator"}
+GROUND |= {"_progress", "guests", "registry", "distributed", "allocator"}
 PARTS = GROUND | {
     "functional",
     "heads",
@@ -41,7 +41,8 @@ MAY_IMPORT = {
     "_atomic": {"errors"},
     "allocator": {"errors"},
     "distributed": set(),
-    "registry": {"errors", "_typecheck"},
+    "guests": {"errors"},
+    "registry": {"errors", "_typecheck", "guests"},
     "functional": GROUND,
     "metrics": GROUND,
     "encoders": GROUND | {"functional"},

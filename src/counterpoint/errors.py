@@ -21,6 +21,10 @@ class ConfigError(CounterpointError, ValueError):
     """Options that do not fit together, or a value outside its range."""
 
 
+class UntrustedCodeError(ConfigError):
+    """A file of a run, a model or a recipe names code that the user has not named; see `counterpoint.guests`."""
+
+
 class DataError(CounterpointError, ValueError):
     """A dataset's files do not say what its layout promises."""
 

@@ -127,7 +127,7 @@ class Blocks(Head):
         return {name: self.weight[name] for name in self.dims}
 
 
-HEADS: Registry[type[Head]] = Registry("head")
+HEADS: Registry[type[Head]] = Registry("head", classes_of=Head)
 
 
 @HEADS.register("linear")

@@ -42,7 +42,7 @@ class Loss(ABC):
         """
 
 
-LOSSES: Registry[type[Loss]] = Registry("loss")
+LOSSES: Registry[type[Loss]] = Registry("loss", classes_of=Loss)
 
 
 @LOSSES.register("cross_entropy")

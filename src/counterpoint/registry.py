@@ -8,10 +8,13 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, get_args
 
-from counterpoint import _typecheck
+from counterpoint import _typecheck, guests
 from counterpoint.errors import ConfigError, UnknownNameError
 
 T = TypeVar("T")
+
+ROW = "__counterpoint_row__"
+"""Attribute of a function that a decorator has registered: what the registry holds for it."""
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
@@ -70,10 +73,23 @@ def check_choice(option: str, value: object, choices: Any) -> None:
 
 
 class Registry(Generic[T]):
-    """A table of registered parts of one kind (``"fusion"``, ``"encoder"``, ...)."""
+    """A table of parts of one type (``"fusion"``, ``"encoder"``, ...), and the way to those that are not in it.
 
-    def __init__(self, kind: str) -> None:
+    Args:
+        kind: what the parts are, for messages.
+        classes_of: the class that every part is a subclass of.
+        values_of: the class that every part is an instance of, where parts are no classes.
+        key: prefix of its entry points, see `guests.GROUP`; None: `kind`, with underscores for spaces.
+
+    Without `classes_of` and `values_of` there is no telling what a part is, and only what is registered is found.
+    """
+
+    def __init__(
+        self, kind: str, *, classes_of: type | None = None, values_of: type | None = None, key: str | None = None
+    ) -> None:
         self.kind = kind
+        self.key = key or kind.replace(" ", "_")
+        self._classes_of, self._values_of = classes_of, values_of
         self._parts: dict[str, T] = {}
 
     def register(self, name: str) -> Callable[[T], T]:
@@ -90,21 +106,64 @@ class Registry(Generic[T]):
     def get(self, name: str) -> T:
         """The part of that name.
 
+        Args:
+            name: as registered, or as an installed package adds it; or ``package.module:Class``, which is imported.
+
         Raises:
-            UnknownNameError: no such part; the message proposes the nearest name.
+            UnknownNameError: no such part, module or class; the message proposes the nearest name.
+            ConfigError: the module cannot be imported, or has something else by that name.
         """
-        try:
-            return self._parts[name]
-        except KeyError:
-            message = f"No {self.kind} is called {name!r}.{did_you_mean(name, self._parts)}"
-            raise UnknownNameError(message) from None
+        if isinstance(name, str):
+            if name in self._parts:
+                return self._parts[name]
+            if guests.is_reference(name):
+                return self._guest(name)
+            if (point := guests.installed(self.key).get(name)) is not None:
+                return self._guest(point.value)
+        raise UnknownNameError(f"No {self.kind} is called {name!r}.{did_you_mean(name, self.names())}")
+
+    def _guest(self, reference: str) -> T:
+        """The part that ``package.module:Class`` names; it is looked at, and never called, before it is known for one."""
+        if not guests.is_reference(reference) or self._classes_of is self._values_of:
+            raise ConfigError(f"{reference!r} cannot name a {self.kind}; it must be like package.module:Class")
+        module, _, path = reference.partition(":")
+        part: Any = guests.import_module(module)
+        for attribute in path.split("."):
+            try:
+                part = getattr(part, attribute)
+            except AttributeError:
+                known = [name for name in dir(part) if not name.startswith("_")]
+                near = nearest(attribute, known)
+                raise UnknownNameError(f"{reference}: {module} has no {attribute!r}.{near}") from None
+        part = getattr(part, ROW, part)
+        if self._classes_of is not None:
+            wanted, fits = f"a subclass of {_name(self._classes_of)}", isinstance(part, type)
+            fits = fits and issubclass(part, self._classes_of)
+        else:
+            wanted, fits = f"a {_name(self._values_of)}", isinstance(part, self._values_of or ())
+        if not fits:
+            raise ConfigError(f"{reference} is no {self.kind}: it must be {wanted}, but is {_said(part)}")
+        if inspect.isabstract(part):
+            missing = ", ".join(sorted(part.__abstractmethods__))
+            raise ConfigError(f"{reference} is no {self.kind} yet: it does not define {missing}")
+        found: T = part
+        return found
 
     def names(self, pattern: str = "*") -> list[str]:
-        """Registered names that match a shell pattern such as ``"*simam*"``, sorted."""
-        return sorted(fnmatch.filter(self._parts, pattern))
+        """Names of registered and installed parts that match a shell pattern such as ``"*simam*"``, sorted."""
+        return sorted(fnmatch.filter({*self._parts, *guests.installed(self.key)}, pattern))
 
     def __contains__(self, name: object) -> bool:
         return name in self._parts
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.names())
+        """Names of registered parts, sorted; of what is merely installed nothing may be known without importing it."""
+        return iter(sorted(self._parts))
+
+
+def _name(cls: type | None) -> str:
+    return "" if cls is None else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _said(part: object) -> str:
+    return f"the class {_name(part)}" if isinstance(part, type) else f"a {type(part).__name__}"

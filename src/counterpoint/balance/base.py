@@ -151,7 +151,7 @@ def _shapes(tensors: Mapping[str, Tensor]) -> str:
     return ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors.items())
 
 
-BALANCERS: Registry[type[Balancer]] = Registry("balancer")
+BALANCERS: Registry[type[Balancer]] = Registry("balancer", classes_of=Balancer)
 
 
 def create_balancer(name: str, encoders: Mapping[str, nn.Module] | nn.ModuleDict, **options: Any) -> Balancer:

@@ -10,7 +10,7 @@ from typing import Any
 
 from counterpoint.data.clip_table import ClipTable
 from counterpoint.errors import UnknownNameError
-from counterpoint.registry import Registry, check_options, did_you_mean
+from counterpoint.registry import ROW, Registry, check_options, did_you_mean
 
 Load = Callable[..., ClipTable]
 _OWN = ("root", "task", "seed")  # what every dataset takes, in this order; the rest are its options
@@ -54,7 +54,7 @@ class DatasetEntry:
         return self.load(None if root is None else Path(root).expanduser(), task=task, seed=seed, **options)
 
 
-DATASETS: Registry[DatasetEntry] = Registry("dataset")
+DATASETS: Registry[DatasetEntry] = Registry("dataset", values_of=DatasetEntry)
 
 
 def dataset(
@@ -78,7 +78,9 @@ def dataset(
     """
 
     def add(load: Load) -> Load:
-        DATASETS.register(name)(DatasetEntry(name, tasks, where, load, event_tasks, classes))
+        entry = DatasetEntry(name, tasks, where, load, event_tasks, classes)
+        DATASETS.register(name)(entry)
+        setattr(load, ROW, entry)
         return load
 
     return add

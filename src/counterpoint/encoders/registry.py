@@ -7,7 +7,7 @@ from typing import Any
 from counterpoint.encoders.base import Encoder
 from counterpoint.registry import Registry, check_options
 
-ENCODERS: Registry[type[Encoder]] = Registry("encoder")
+ENCODERS: Registry[type[Encoder]] = Registry("encoder", classes_of=Encoder)
 
 
 def create_encoder(name: str, **options: Any) -> Encoder:

@@ -45,7 +45,7 @@ def check_folds(config: CompareConfig) -> None:
         return
     data = config.base.data
     if OPTION not in DATASETS.get(data.name).options:
-        having = [name for name in DATASETS.names() if OPTION in DATASETS.get(name).options]
+        having = [name for name in DATASETS if OPTION in DATASETS.get(name).options]
         there = f"; datasets with folds are {', '.join(having)}" if having else ""
         raise ConfigError(f"folds is {config.folds}, but {data.name} takes no option {OPTION!r}{there}")
     if OPTION in data.options:

@@ -154,7 +154,7 @@ def total(logits: Mapping[str, Tensor]) -> Tensor:
     return first
 
 
-FUSIONS: Registry[type[Fusion]] = Registry("fusion")
+FUSIONS: Registry[type[Fusion]] = Registry("fusion", classes_of=Fusion)
 
 
 def create_fusion(name: str, dims: Mapping[str, int], num_classes: int, **options: Any) -> Fusion:

@@ -79,7 +79,7 @@ class Intermediate(nn.Module, ABC):
         return f"channels={self.channels}"
 
 
-INTERMEDIATES: Registry[type[Intermediate]] = Registry("intermediate fusion")
+INTERMEDIATES: Registry[type[Intermediate]] = Registry("intermediate fusion", classes_of=Intermediate)
 
 
 def create_intermediate(name: str, channels: Mapping[str, int], **options: Any) -> Intermediate:

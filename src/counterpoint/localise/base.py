@@ -148,7 +148,7 @@ class Localiser(nn.Module, ABC):
         return f"dims={self.dims}, num_classes={self.num_classes}, supervision={self.supervision!r}"
 
 
-LOCALISERS: Registry[type[Localiser]] = Registry("localiser")
+LOCALISERS: Registry[type[Localiser]] = Registry("localiser", classes_of=Localiser)
 
 
 def create_localiser(name: str, dims: Mapping[str, int], num_classes: int, **options: Any) -> Localiser:

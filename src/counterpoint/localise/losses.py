@@ -40,7 +40,7 @@ class LocaliserLoss:
         return self.function(output, _shares(output, target))
 
 
-LOCALISER_LOSSES: Registry[LocaliserLoss] = Registry("localiser loss")
+LOCALISER_LOSSES: Registry[LocaliserLoss] = Registry("localiser loss", values_of=LocaliserLoss)
 
 
 def _register(name: str, supervision: str) -> Callable[[Function], Function]:

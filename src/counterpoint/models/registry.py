@@ -33,7 +33,7 @@ class ModelEntry:
     default_inputs: Mapping[str, Options]
 
 
-MODELS: Registry[ModelEntry] = Registry("model")
+MODELS: Registry[ModelEntry] = Registry("model", values_of=ModelEntry)
 
 
 def create_model(

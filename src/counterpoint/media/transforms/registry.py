@@ -10,7 +10,7 @@ from torch import nn
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import Registry, check_options
 
-TRANSFORMS: Registry[Callable[..., nn.Module]] = Registry("transform")
+TRANSFORMS: Registry[Callable[..., nn.Module]] = Registry("transform", classes_of=nn.Module)
 
 
 def create_transform(name: str, *, spec: MediaSpec, augment: bool = False, **options: Any) -> nn.Module:
