@@ -1,9 +1,9 @@
 """Code from outside the package: how it is named, found where it is installed, imported, and trusted.
 
-A part of one's own is named by ``package.module:Class`` wherever a registered name is taken; `Registry.get` resolves it.
-Such a name counts as the user's word in a call from Python, on the command line, and in a file given by ``--config``. In a
-file that came with a run, a downloaded model or a recipe it does not: `require_trust` refuses it there, unless the user
-has said the same name in this process (`allow`), or says that all code is trusted (`trusting`).
+A part of one's own is named by ``package.module:Class`` wherever a registered name is taken; `Registry.get` resolves
+it. Such a name counts as the user's word in a call from Python, on the command line, and in a file given by
+``--config``. In a file that came with a run, a downloaded model or a recipe it does not: `require_trust` refuses it
+there, unless the user has said the same name in this process (`allow`), or that all code is trusted (`trusting`).
 """
 
 from __future__ import annotations
@@ -95,9 +95,7 @@ def _import_file(path: Path) -> ModuleType:
     with _errors_of(name):
         known = sys.modules[name].__spec__ if name in sys.modules else importlib.util.find_spec(name)
         if known is not None and known.origin != place:
-            raise ConfigError(
-                f"{path} cannot be imported: {name} is a module already ({known.origin}); rename the file"
-            )
+            raise ConfigError(f"{path} cannot be imported: {name} is a module already ({known.origin}); rename it")
         if name not in sys.modules:
             spec = importlib.util.spec_from_file_location(name, place)
             assert spec is not None and spec.loader is not None

@@ -123,18 +123,16 @@ class Registry(Generic[T]):
         raise UnknownNameError(f"No {self.kind} is called {name!r}.{did_you_mean(name, self.names())}")
 
     def _guest(self, reference: str) -> T:
-        """The part that ``package.module:Class`` names; it is looked at, and never called, before it is known for one."""
+        """The part that ``package.module:Class`` names; before it is known for one it is looked at and never called."""
         if not guests.is_reference(reference) or self._classes_of is self._values_of:
             raise ConfigError(f"{reference!r} cannot name a {self.kind}; it must be like package.module:Class")
         module, _, path = reference.partition(":")
         part: Any = guests.import_module(module)
         for attribute in path.split("."):
-            try:
-                part = getattr(part, attribute)
-            except AttributeError:
-                known = [name for name in dir(part) if not name.startswith("_")]
-                near = nearest(attribute, known)
-                raise UnknownNameError(f"{reference}: {module} has no {attribute!r}.{near}") from None
+            if not hasattr(part, attribute):
+                near = nearest(attribute, [name for name in dir(part) if not name.startswith("_")])
+                raise UnknownNameError(f"{reference} names no {self.kind}: there is no {attribute!r} in it.{near}")
+            part = getattr(part, attribute)
         part = getattr(part, ROW, part)
         if self._classes_of is not None:
             wanted, fits = f"a subclass of {_name(self._classes_of)}", isinstance(part, type)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from counterpoint import _atomic
+from counterpoint import _atomic, guests
 from counterpoint._progress import ProgressDisplay
 from counterpoint.analysis.results import Comparison, Failure, RunResult
 from counterpoint.data import SPLITS
@@ -34,7 +34,7 @@ from counterpoint.experiments.worker import run_task
 from counterpoint.report.report import write_report
 from counterpoint.report.results_csv import write_csv
 from counterpoint.training import run_dir as files
-from counterpoint.training.build import count_segments
+from counterpoint.training.build import admit_guests, count_segments
 from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict
 from counterpoint.training.datamodule import Prepared, list_clips, media_spec, prepare_clips
 from counterpoint.training.precision import require_device
@@ -82,6 +82,8 @@ def compare(
     """
     began = time.perf_counter()
     folder = Path(folder)
+    admit_guests(config.base)
+    guests.allow(to_dict(config))
     check(config)
     require_device(config.base.accelerator, config.base.devices)
     files.require_one_intent(resume, overwrite)
@@ -148,11 +150,14 @@ def read_compare_config(folder: str | Path) -> CompareConfig:
 
     Raises:
         RunError: the folder holds no comparison.
+        UntrustedCodeError: it names code that the user has not named, see `guests.require_trust`.
     """
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise RunError(f"{folder} is not a comparison: it has no {CONFIG}")
-    return from_dict(CompareConfig, read_yaml(path))
+    values = read_yaml(path)
+    guests.require_trust(path, values)
+    return from_dict(CompareConfig, values)
 
 
 def _require_place(folder: Path, config: CompareConfig, resume: bool) -> None:

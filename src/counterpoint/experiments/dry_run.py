@@ -23,7 +23,7 @@ from counterpoint.training.objective import build_balancer, build_loss
 
 T = TypeVar("T")
 
-_NOT_PARTS = ("data", "optim", "epochs", "seed", "precision", "metric", "accelerator", "devices")
+_NOT_PARTS = ("data", "optim", "epochs", "seed", "precision", "metric", "accelerator", "devices", "imports")
 _ANY_CLASSES, _ANY_SHAPE = 2, MediaSpec()
 
 
@@ -63,6 +63,7 @@ def dry_run(
             with _named(entry, setting):
                 config = apply_setting(entry.config, setting)
                 config.check()
+                check_names(config)
                 parts = repr([getattr(config, f.name) for f in fields(config) if f.name not in _NOT_PARTS])
                 if parts not in done:  # settings that differ in the learning rate have the same parts
                     done.add(parts)
@@ -84,7 +85,6 @@ def _model(config: TrainConfig) -> Model:
 
 
 def _make(config: TrainConfig, table: ClipTable | None, spec: MediaSpec | None) -> None:
-    check_names(config)
     if table is None or spec is None:
         model = build_model(config, _ANY_CLASSES, _ANY_SHAPE)
     else:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from counterpoint import guests
 from counterpoint._atomic import replacing
 from counterpoint._version import __version__
 from counterpoint.errors import ConfigError
@@ -61,9 +62,9 @@ class Model(nn.Module, ABC):
         save_pretrained(self, folder, extra)
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Self:
+    def from_pretrained(cls, folder: str | Path, *, trust_code: bool = False) -> Self:
         """The model that `save_pretrained` wrote, in evaluation mode; see `from_pretrained`."""
-        model = from_pretrained(folder)
+        model = from_pretrained(folder, trust_code=trust_code)
         if not isinstance(model, cls):
             raise ConfigError(f"{folder} holds a {type(model).__name__}, not a {cls.__name__}")
         return model
@@ -93,18 +94,23 @@ def save_pretrained(model: Model, folder: str | Path, extra: Mapping[str, Any] |
         new_config.write_text(text + "\n", encoding="utf-8")
 
 
-def from_pretrained(folder: str | Path) -> Model:
+def from_pretrained(folder: str | Path, *, trust_code: bool = False) -> Model:
     """The model in a folder that `Model.save_pretrained` wrote, in evaluation mode.
 
     Args:
         folder: holds ``config.json`` and ``model.safetensors``.
+        trust_code: import the code that ``config.json`` names, where it is not counterpoint's own.
 
     Raises:
         ConfigError: a file is missing or damaged, or the weights are of another model.
+        UntrustedCodeError: the model is made of code that is not trusted.
     """
     folder = Path(folder)
     config = _read_config(folder)
+    with guests.trusting(trust_code):
+        guests.require_trust(folder / CONFIG, config)
     try:
+        guests.import_all((config.get("extra") or {}).get(guests.IMPORTS, ()))
         model = _create(config["name"], config["options"])
     except (KeyError, TypeError) as error:
         raise ConfigError(f"{folder / CONFIG} does not describe a model: {error}") from error

@@ -33,6 +33,7 @@ def predict(
     *,
     hop: float | None = None,
     progress: Callable[[int, int], None] | None = None,
+    trust_code: bool = False,
 ) -> Timeline:
     """What happens when in a file, by a trained localiser; or which class each stretch of it has, by a classifier.
 
@@ -50,13 +51,14 @@ def predict(
         hop: from one window to the next, seconds. A localiser's must be a whole number of segments, None: half a
             window; for a classifier a window must be a whole number of hops, None: a window.
         progress: called with the seconds done and to be done.
+        trust_code: see `load_run`.
 
     Raises:
         RunError: no such run, or its model takes features that were made beforehand.
         ConfigError: a hop that does not fit.
         MediaError: the file cannot be read, or lacks a modality.
     """
-    run = run if isinstance(run, Run) else load_run(run)
+    run = run if isinstance(run, Run) else load_run(run, trust_code=trust_code)
     path = Path(path)
     modalities = tuple(run.module.transforms)
     if any(isinstance(transform, Features) for transform in run.module.transforms.values()):

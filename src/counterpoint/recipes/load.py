@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from counterpoint import guests
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.recipes.space import check_space
 from counterpoint.registry import did_you_mean
@@ -111,13 +112,15 @@ def list_recipes(pattern: str = "*") -> list[str]:
     return sorted(fnmatch.filter((path.stem for path in METHODS.glob("*.yaml")), pattern))
 
 
-def load_recipe(name: str | Path) -> Recipe:
+def load_recipe(name: str | Path, *, trust_code: bool = False) -> Recipe:
     """Read a recipe.
 
     Args:
         name: one of `list_recipes` (``_`` may stand for ``-``), or the path of a YAML file of the same form.
+        trust_code: let a file name parts that are not counterpoint's own; nothing is imported here.
 
     Raises:
+        UntrustedCodeError: a file names such parts, and neither this nor the user's own words trust them.
         UnknownNameError: no such recipe; the message proposes the nearest name.
         ConfigError: a key or a value that a recipe cannot have.
     """
@@ -133,6 +136,9 @@ def load_recipe(name: str | Path) -> Recipe:
         values = read_yaml(path)
     except OSError as error:
         raise UnknownNameError(f"There is no recipe at {path}: {error.strerror}") from error
+    if path.parent != METHODS:
+        with guests.trusting(trust_code):
+            guests.require_trust(path, values)
     try:
         return _build(path.stem, values)
     except ConfigError as error:

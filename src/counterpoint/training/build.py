@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from counterpoint import guests
 from counterpoint.balance import BALANCERS
 from counterpoint.data.clip_table import ClipTable
 from counterpoint.errors import ConfigError, RunError
@@ -21,8 +23,10 @@ from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms import TRANSFORMS
 from counterpoint.models import MODELS, Model, from_pretrained
 from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_io import to_dict
 from counterpoint.training.inputs import Inputs, create_transforms, resolve_inputs, with_segments
 from counterpoint.training.model import build_model
+from counterpoint.training.optim import SCHEDULES, create_optimizer
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,27 @@ class Parts:
         return tuple(self.inputs)
 
 
+def admit_guests(config: TrainConfig) -> None:
+    """Take the code that a configuration names for named by the user, and import its ``imports``.
+
+    Raises:
+        CounterpointError: a module is not found, or cannot be imported.
+    """
+    guests.import_all(config.imports)
+    guests.allow(to_dict(config))
+    if guests.is_reference(config.model.name):  # may name further parts
+        guests.allow(asdict(MODELS.get(config.model.name)))
+
+
 def check_names(config: TrainConfig) -> None:
     """Refuse unknown names before any clip is rendered or decoded.
 
     Raises:
         UnknownNameError: the message proposes the nearest name.
+        ConfigError: options that the optimizer does not take.
     """
+    create_optimizer(config.optim, [nn.Parameter(torch.zeros(1))])  # its options are told too
+    SCHEDULES.get(config.optim.schedule)
     MODELS.get(config.model.name)
     if config.intermediate.name is not None:
         INTERMEDIATES.get(config.intermediate.name)

@@ -1,6 +1,7 @@
 """The configuration of a run: plain dataclasses, so that `--help` needs neither torch nor Lightning.
 
-Every part of a model is chosen by its registered name. ``None`` and absent `options` mean the part's own default.
+Every part is chosen by its registered name, or by ``package.module:Class``. ``None`` and absent `options` mean the
+part's own default.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from counterpoint._moved import former_names
 from counterpoint.errors import ConfigError
 from counterpoint.registry import did_you_mean
 
-OPTIMIZERS = ("sgd", "adamw")
-SCHEDULES = ("constant", "cosine", "step")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 TASKS = ("classify", "localise")
 METRICS = ("accuracy", "mAP")
@@ -173,13 +172,14 @@ class OptimConfig:
     """Optimizer and schedule.
 
     Attributes:
-        name: ``sgd`` (momentum 0.9) or ``adamw``.
+        name: registered optimizer: ``sgd`` (momentum 0.9) or ``adamw``.
         lr: peak learning rate.
         weight_decay: L2 penalty (SGD) or decoupled decay (AdamW).
-        schedule: ``constant``, ``cosine`` (with a linear warm-up over the first tenth), or ``step`` (times 0.1 at
-            70 %).
+        schedule: registered schedule: ``constant``, ``cosine`` (with a linear warm-up over the first tenth), or
+            ``step`` (times 0.1 at 70 %).
         label_smoothing: 0 to 1.
         clip_norm: largest norm of the joint gradient after balancing; None: unbounded.
+        options: further arguments of the optimizer, e.g. ``{"betas": [0.9, 0.98]}``.
     """
 
     name: str = "adamw"
@@ -188,6 +188,7 @@ class OptimConfig:
     schedule: str = "cosine"
     label_smoothing: float = 0.0
     clip_norm: float | None = None
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -205,6 +206,7 @@ class TrainConfig:
             segments), ``event_f1`` or ``video_accuracy``.
         accelerator: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` (of whatever make), ``cuda`` or ``mps``.
         devices: processes, each on a device of its own (a GPU, or a core) and with batches of `data.batch_size`.
+        imports: modules, or ``.py`` files, that are imported first, so that their parts register.
     """
 
     task: str = "classify"
@@ -224,6 +226,7 @@ class TrainConfig:
     metric: str = "accuracy"
     accelerator: str = "auto"
     devices: int = 1
+    imports: list[str] = field(default_factory=list)
 
     def check(self) -> None:
         """Refuse values outside their range; names of parts are left to the registries.
@@ -238,8 +241,6 @@ class TrainConfig:
             ("metric", self.metric, TASK_METRICS[self.task]),
             ("localise.supervision", self.localise.supervision, SUPERVISIONS),
             ("accelerator", self.accelerator, ACCELERATORS),
-            ("optim.name", self.optim.name, OPTIMIZERS),
-            ("optim.schedule", self.optim.schedule, SCHEDULES),
         ):
             if choice not in known:
                 raise ConfigError(f"{name} is {choice!r}.{did_you_mean(str(choice), known)}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from counterpoint import _atomic
+from counterpoint import _atomic, guests
 from counterpoint._progress import ProgressDisplay
 from counterpoint.data import SPLITS
 from counterpoint.errors import ConfigError, DataError, RunError
@@ -19,7 +19,7 @@ from counterpoint.media.spec import MediaSpec
 from counterpoint.models import LocalisationModel, Model
 from counterpoint.registry import did_you_mean
 from counterpoint.training import run_dir as files
-from counterpoint.training.build import build_for, check_names, load_parts
+from counterpoint.training.build import admit_guests, build_for, check_names, load_parts
 from counterpoint.training.callbacks.checkpoint import read_checkpoint
 from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.datamodule import ClipData, list_clips, media_spec
@@ -102,6 +102,7 @@ def fit(
         KeyboardInterrupt: on Ctrl-C and SIGTERM; finished epochs are kept.
     """
     began = time.perf_counter()
+    admit_guests(config)
     config.check()
     files.require_one_intent(resume, overwrite)
     folder = Path(folder)
@@ -158,6 +159,7 @@ def fit(
                 "classes": list(table.classes),
                 "media": dataclasses.asdict(spec),
                 "precision": precision,
+                **({guests.IMPORTS: config.imports} if config.imports else {}),
             },
         )
         result = {
@@ -178,17 +180,19 @@ def fit(
     return Run(folder, config, module, table.classes, spec, epoch, data)
 
 
-def load_run(folder: str | Path, which: str = "best") -> Run:
+def load_run(folder: str | Path, which: str = "best", *, trust_code: bool = False) -> Run:
     """A run from its folder.
 
     Args:
         folder: a run's; or, with ``which="best"``, any with ``config.json`` and ``model.safetensors``: its `config` is
             then the default one, which is not what it was trained with.
         which: ``"best"``: the epoch that validation chose; ``"last"``: the last finished one.
+        trust_code: import the code that the folder names, where it is not counterpoint's own.
 
     Raises:
         RunError: no such run, or no epoch of it is finished.
         ConfigError: another `which`.
+        UntrustedCodeError: the run is made of code that is neither trusted nor named by the user.
     """
     if which not in ("best", "last"):
         raise ConfigError(f"which is {which!r}.{did_you_mean(which, ('best', 'last'))}")
@@ -198,9 +202,12 @@ def load_run(folder: str | Path, which: str = "best") -> Run:
     exported = (folder / files.WEIGHTS).is_file() and (folder / files.MODEL).is_file()
     if not exported and not (folder / files.CONFIG).is_file():
         raise RunError(f"{folder} is not a run: it has neither {files.CONFIG}, nor {files.MODEL} and {files.WEIGHTS}")
-    config = files.read_config(folder) if (folder / files.CONFIG).is_file() else TrainConfig()
-    if exported:
-        parts, classes, spec, precision = load_parts(folder)
+    with guests.trusting(trust_code):
+        config = files.read_config(folder) if (folder / files.CONFIG).is_file() else TrainConfig()
+        guests.import_all(config.imports)
+        loaded = load_parts(folder) if exported else None
+    if loaded is not None:
+        parts, classes, spec, precision = loaded
     else:
         table = list_clips(config.data, events=config.task == "localise")
         classes, spec = table.classes, media_spec(table, config.data.media)
@@ -222,7 +229,9 @@ def load_run(folder: str | Path, which: str = "best") -> Run:
     return Run(folder, config, module.eval(), classes, spec, epoch)
 
 
-def evaluate(run: Run | str | Path, split: str = "test", *, data: DataConfig | None = None) -> dict[str, float]:
+def evaluate(
+    run: Run | str | Path, split: str = "test", *, data: DataConfig | None = None, trust_code: bool = False
+) -> dict[str, float]:
     """Judge a trained model on a split.
 
     Args:
@@ -230,6 +239,7 @@ def evaluate(run: Run | str | Path, split: str = "test", *, data: DataConfig | N
         split: ``"train"``, ``"val"`` or ``"test"``.
         data: which clips; None: the run's own. They are brought to the shape that the model takes, whatever
             ``data.media`` says; their classes must be among the model's.
+        trust_code: see `load_run`.
 
     Returns:
         ``clips`` and the metrics of the run's task; on the run's own data, the figures of ``result.json``.
@@ -238,7 +248,7 @@ def evaluate(run: Run | str | Path, split: str = "test", *, data: DataConfig | N
         DataError: a class that the model does not know, or an empty split.
     """
     if not isinstance(run, Run):
-        run = load_run(run)
+        run = load_run(run, trust_code=trust_code)
     if data is None:
         clips = run.data
     else:

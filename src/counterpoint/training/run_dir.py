@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from counterpoint import _atomic
+from counterpoint import _atomic, guests
 from counterpoint._cpu import cores
 from counterpoint._moved import former_names
 from counterpoint.errors import ConfigError, RunError
@@ -35,7 +35,7 @@ MODEL = "config.json"
 
 _KINDS = {CONFIG: "run", COMPARISON: "comparison"}
 
-FREE_TO_CHANGE = ("data.workers", "data.cache", "data.root", "accelerator")
+FREE_TO_CHANGE = ("data.workers", "data.cache", "data.root", "accelerator", "imports")
 """Options that say where and how, not what: a resumed run may have others."""
 
 _FORMER_KEYS = {"set_aside": "skipped"}  # of result.json, before 0.2
@@ -78,11 +78,14 @@ def read_config(folder: Path) -> TrainConfig:
 
     Raises:
         RunError: the folder holds no run.
+        UntrustedCodeError: it names code that the user has not named, see `guests.require_trust`.
     """
     path = folder / CONFIG
     if not path.is_file():
         raise RunError(f"{folder} is not a run: it has no {CONFIG}")
-    return from_dict(TrainConfig, read_yaml(path))
+    values = read_yaml(path)
+    guests.require_trust(path, values)
+    return from_dict(TrainConfig, values)
 
 
 def _as_read(config: TrainConfig) -> TrainConfig:

@@ -1,0 +1,75 @@
+import pytest
+import torch
+from torch import nn
+
+from counterpoint.errors import ConfigError, UnknownNameError
+from counterpoint.training.build import check_names
+from counterpoint.training.config import OptimConfig, TrainConfig
+from counterpoint.training.config_io import from_dict
+from counterpoint.training.optim import Schedule, create_optimizer, create_schedule
+
+
+def weights():
+    return [nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(2), requires_grad=False)]
+
+
+def rates(schedule, steps=20, **changes):
+    optimizer = create_optimizer(OptimConfig(lr=2.0, schedule=schedule), weights())
+    made = create_schedule(OptimConfig(lr=2.0, schedule=schedule), optimizer, steps)
+    found = []
+    for _ in range(steps):
+        found += made.get_last_lr()
+        optimizer.step()
+        made.step()
+    return found
+
+
+def test_the_optimizers_are_what_they_are_called():
+    sgd = create_optimizer(OptimConfig("sgd", lr=0.1, weight_decay=0.2), weights())
+    assert isinstance(sgd, torch.optim.SGD) and len(sgd.param_groups[0]["params"]) == 1  # what is frozen is left out
+    assert {name: sgd.defaults[name] for name in ("lr", "momentum", "weight_decay")} == {
+        "lr": 0.1,
+        "momentum": 0.9,
+        "weight_decay": 0.2,
+    }
+    adamw = create_optimizer(OptimConfig("adamw", options={"betas": [0.9, 0.95]}), weights())
+    assert isinstance(adamw, torch.optim.AdamW)
+    assert list(adamw.defaults["betas"]) == [0.9, 0.95] and adamw.defaults["eps"] == 1e-8
+
+
+def test_the_schedules_are_relative_to_the_peak():
+    assert rates("constant") == [2.0] * 20
+    assert rates("step") == [2.0] * 14 + [0.2] * 6
+    cosine = rates("cosine")
+    assert cosine[:3] == [1.0, 2.0, 2.0] and cosine[11] == pytest.approx(1.0) and cosine[-1] < 0.02
+
+
+class Halved(Schedule):
+    """Half the peak."""
+
+    def __call__(self, step):
+        return 0.5
+
+
+def test_an_optimizer_and_a_schedule_of_ones_own():
+    optimizer = create_optimizer(OptimConfig("torch.optim:RAdam", lr=0.3, options={"eps": 1e-6}), weights())
+    assert isinstance(optimizer, torch.optim.RAdam)
+    assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (0.3, 1e-4)
+    assert rates(f"{__name__}:Halved") == [1.0] * 20
+
+
+@pytest.mark.parametrize(
+    ("optim", "message"),
+    [
+        ({"name": "adam"}, "No optimizer is called 'adam'. Did you mean 'adamw'"),
+        ({"schedule": "cosin"}, "No schedule is called 'cosin'. Did you mean 'cosine'"),
+        ({"name": "torch.nn:Linear"}, "torch.nn:Linear is no optimizer: it must be a subclass of torch.optim"),
+        ({"schedule": "os:getpid"}, "os:getpid is no schedule: it must be a subclass of counterpoint.training.optim"),
+        ({"options": {"momentum": 0.1}}, "Optimizer 'adamw' has no option 'momentum'"),
+        ({"options": {"lr": 0.1}}, "optim.options has 'lr'; say optim.lr"),
+        ({"name": "sgd", "options": {"momentum": "much"}}, "momentum is 'much'; it must be float"),
+    ],
+)
+def test_names_and_options_are_told_before_anything_is_read(optim, message):
+    with pytest.raises((ConfigError, UnknownNameError), match=message):
+        check_names(from_dict(TrainConfig, {"optim": optim}))
