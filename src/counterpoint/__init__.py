@@ -15,6 +15,12 @@ from counterpoint.errors import CounterpointError
 
 if TYPE_CHECKING:
     from counterpoint import (
+        allocator as allocator,
+    )
+    from counterpoint import (
+        analysis as analysis,
+    )
+    from counterpoint import (
         balance,
         encoders,
         functional,
@@ -25,6 +31,36 @@ if TYPE_CHECKING:
         losses,
         metrics,
         models,
+    )
+    from counterpoint import (
+        data as data,
+    )
+    from counterpoint import (
+        distributed as distributed,
+    )
+    from counterpoint import (
+        experiments as experiments,
+    )
+    from counterpoint import (
+        extraction as extraction,
+    )
+    from counterpoint import (
+        media as media,
+    )
+    from counterpoint import (
+        predict as predict,
+    )
+    from counterpoint import (
+        recipes as recipes,
+    )
+    from counterpoint import (
+        report as report,
+    )
+    from counterpoint import (
+        training as training,
+    )
+    from counterpoint import (
+        verify as verify,
     )
     from counterpoint.fusion import FusionOutput
     from counterpoint.models import MultimodalModel, create_model, from_pretrained, list_models
@@ -50,7 +86,20 @@ __all__ = [
 ]
 
 # Also found after `import counterpoint`, but not by `import *`: they bring media and training libraries along.
-_FURTHER = {"allocator", "analysis", "data", "distributed", "media", "recipes", "training", "verify"}
+_FURTHER = {
+    "allocator",
+    "analysis",
+    "data",
+    "distributed",
+    "experiments",
+    "extraction",
+    "media",
+    "predict",
+    "recipes",
+    "report",
+    "training",
+    "verify",
+}
 
 _HOMES = {
     "FusionOutput": "fusion",

@@ -84,7 +84,6 @@ MOVED = {
     "data.transfer": "data.download.http",
     "data.unpack": "data.download.unzip",
     "data.vggsound": "data.datasets.vggsound",
-    "data.videos": "data.datasets.videos",
     "data.voxceleb": "data.datasets.voxceleb",
     "data.voxfiles": "data.datasets._voxceleb_files",
     "data.write_features": "data.features.writer",

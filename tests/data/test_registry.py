@@ -1,11 +1,16 @@
+import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from counterpoint.data import DATASETS, ClipTable, DatasetEntry, load_table
+import counterpoint
+from counterpoint.data import DATASETS, ClipTable, DatasetEntry, datasets, load_table
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.media.spec import MediaSpec
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def made(root, task, seed, *, snr=0.0):
@@ -33,10 +38,22 @@ def test_unknown_dataset():
         load_table("gird")
 
 
-def test_every_registered_dataset_says_its_tasks_and_licence():
-    for name in DATASETS:
-        entry = DATASETS.get(name)
-        assert entry.tasks and entry.where
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_a_dataset_is_a_file_a_section_of_the_docs_and_a_test(name):
+    entry = DATASETS.get(name)
+    assert entry.tasks and entry.where
+    assert f"\n## {name}: " in (REPOSITORY / "docs" / "data.md").read_text(encoding="utf-8")
+    *_, room, module = entry.load.__module__.split(".")
+    assert (REPOSITORY / "tests" / "data" / room / f"test_{module}.py").is_file()
+
+
+def test_datasets_are_found_by_themselves():
+    for name in datasets.names():
+        assert getattr(counterpoint.data, name) is importlib.import_module(f"counterpoint.data.datasets.{name}")
+        assert name in dir(counterpoint.data)
+    assert {entry.load.__module__.split(".")[-1] for entry in map(DATASETS.get, DATASETS)} >= set(datasets.names())
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        _ = counterpoint.data.nothing_like_it
 
 
 def test_listing_imports_neither_torch_nor_av():

@@ -1,7 +1,8 @@
 """Datasets, splits, and the cache of decoded clips.
 
 Listing a dataset (`load_table`) is light: names, labels and splits; no media file is opened and torch
-is not imported. `ClipDataset`, which needs torch, is imported when it is asked for.
+is not imported. `ClipDataset`, which needs torch, is imported when it is asked for. Each dataset is a file of
+`counterpoint.data.datasets`, found there by itself, and reachable as ``counterpoint.data.NAME`` too.
 """
 
 from __future__ import annotations
@@ -9,23 +10,9 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.data import talkers
+from counterpoint.data import datasets, talkers
 from counterpoint.data.cache.prepare import PreparedClips, prepare
 from counterpoint.data.clip_table import SPLITS, Clip, ClipTable
-from counterpoint.data.datasets import (
-    ave,
-    cremad,
-    feature_folder,
-    folder,
-    fop,
-    grid,
-    kinetics_sounds,
-    ravdess,
-    shuu,
-    ssw60,
-    vggsound,
-    voxceleb,
-)
 from counterpoint.data.events import Event
 from counterpoint.data.feature_rows import FeatureRow, Features
 from counterpoint.data.features.prepared import PreparedFeatures
@@ -48,23 +35,15 @@ __all__ = [
     "Features",
     "PreparedClips",
     "PreparedFeatures",
-    "ave",
     "collate",
-    "cremad",
-    "feature_folder",
-    "folder",
-    "fop",
-    "grid",
-    "kinetics_sounds",
+    "datasets",
     "load_table",
     "prepare",
-    "ravdess",
-    "shuu",
-    "ssw60",
     "talkers",
-    "vggsound",
-    "voxceleb",
 ]
+
+
+datasets.import_all()
 
 
 def __getattr__(name: str) -> Any:
@@ -72,4 +51,10 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module("counterpoint.data.cache.shard_dataset"), name)
     if name == "FeatureDataset":
         return importlib.import_module("counterpoint.data.features.dataset").FeatureDataset
+    if name in datasets.names():
+        return getattr(datasets, name)
     raise AttributeError(f"module 'counterpoint.data' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *datasets.names()})

@@ -26,6 +26,7 @@ class DatasetEntry:
         where: source and licence, for ``counterpoint list`` and for the error of a missing dataset.
         event_tasks: those of the tasks that know when something happens; the first is the default where that is asked.
         classes: those of every task, where loading takes long and they are known before; else empty.
+        elsewhere: where it is to be had, of a dataset that this library does not download; else empty.
         load: ``(root: Path | None, task: str, seed: int, **options) -> ClipTable``; reads names and
             annotations only, no media file is opened.
     """
@@ -36,6 +37,7 @@ class DatasetEntry:
     load: Load
     event_tasks: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    elsewhere: str = ""
 
     @property
     def options(self) -> dict[str, Any]:
@@ -64,6 +66,7 @@ def dataset(
     where: str,
     event_tasks: tuple[str, ...] = (),
     classes: tuple[str, ...] = (),
+    elsewhere: str = "",
 ) -> Callable[[Load], Load]:
     """Decorator: register a function ``(root, task, seed, **options) -> ClipTable`` as the dataset `name`.
 
@@ -75,10 +78,11 @@ def dataset(
             ``events: bool = False``.
         classes: those of every task; for datasets that render or copy their clips as they are loaded, so that classes
             that do not fit are told before.
+        elsewhere: where it is to be had, if it cannot be downloaded with this library.
     """
 
     def add(load: Load) -> Load:
-        entry = DatasetEntry(name, tasks, where, load, event_tasks, classes)
+        entry = DatasetEntry(name, tasks, where, load, event_tasks, classes, elsewhere)
         DATASETS.register(name)(entry)
         setattr(load, ROW, entry)
         return load

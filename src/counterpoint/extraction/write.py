@@ -14,9 +14,9 @@ from counterpoint.data import DATASETS
 from counterpoint.data.cache.cache_keys import keys_of
 from counterpoint.data.cache.decode_pool import decode_all
 from counterpoint.data.clip_table import ClipTable
-from counterpoint.data.datasets.videos import list_videos
 from counterpoint.data.features.writer import FeatureWriter
 from counterpoint.data.quality import check_usable
+from counterpoint.data.videos import list_videos
 from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.extraction.config import FeaturesConfig
 from counterpoint.extraction.encode import SegmentEncoder, Stream, TrainedEncoders, make_stream

@@ -136,7 +136,7 @@ def test_speakers_can_be_chosen(corpus):
     assert {c.group for c in load_table("grid", corpus, speakers=[1, "s10"]).clips} == {"s1", "s10"}
     with pytest.raises(ConfigError, match="no speaker 's3'"):
         load_table("grid", corpus, speakers=[3])
-    with pytest.raises(ConfigError, match="must be a list"):
+    with pytest.raises(ConfigError, match="must be list of int or str"):
         load_table("grid", corpus, speakers=1)
 
 

@@ -124,7 +124,7 @@ def test_voxceleb(tmp_path):
     assert found["voxceleb: iden_split.txt", "source video", "train", "test"] == (1, 1, 1, 1)
     assert found[against, "speaker", "train", "test"] == (1, 3, 2, 5)
     write(tmp_path, train_list__csv="name,label\n")
-    with pytest.raises(DataError, match=r"train_list\.csv, line 1: no utterance"):
+    with pytest.raises(DataError, match=r"train_list\.csv, line 1: it names no utterance"):
         check_lists("voxceleb", tmp_path)
 
 

@@ -20,6 +20,8 @@ _DEEP = 3  # folders between the root and those of the speakers, e.g. vox2/dev/a
 _SIZE = "1.6"  # VoxCeleb1's pictures lie in NAME/1.6/VIDEO: the crop is this much wider than the face
 _VOX1_TEST = range(10270, 10310)  # the 40 speakers whose names begin with E
 
+_SIDES = {"1": "train", "2": "val", "3": "test"}  # of iden_split.txt
+
 META = ("vox1_meta.csv", "vox2_meta.csv")
 
 
@@ -138,6 +140,37 @@ def utterance_name(listed: str) -> str:
     if len(parts) != 3 or not _SPEAKER.fullmatch(parts[0]) or not all(parts):
         raise DataError(f"{listed!r} is no utterance such as 'id10270/x6uYqmx31kE/00001.wav'")
     return "/".join(parts)
+
+
+def read_iden_split(path: Path) -> dict[str, str]:
+    """VoxCeleb1's split for identification: utterance -> side. Lines are ``1 id10001/1zcIwhmdeo4/00001.wav``, with 1
+    for training, 2 for validation and 3 for the test.
+
+    Raises:
+        DataError: a line that does not fit, with its number; the file cannot be read.
+    """
+    sides: dict[str, str] = {}
+    for row in parse_csv(read_text(path), str(path), ("set", "utterance"), header=False, delimiter=" "):
+        if row["set"] not in _SIDES:
+            raise row.error("set", f"{row['set']!r} is none of 1, 2 and 3")
+        try:
+            name = utterance_name(row["utterance"])
+        except DataError as error:
+            raise row.error("utterance", str(error)) from None
+        if name in sides:
+            raise row.error("utterance", f"{name} is listed already, for {sides[name]}")
+        sides[name] = _SIDES[row["set"]]
+    return sides
+
+
+def speaker_of(utterance: str) -> str:
+    """``id10270`` of ``id10270/x6uYqmx31kE/00001``."""
+    return utterance.split("/")[0]
+
+
+def video_of(utterance: str) -> str:
+    """``id10270/x6uYqmx31kE`` of ``id10270/x6uYqmx31kE/00001``."""
+    return utterance.rsplit("/", 1)[0]
 
 
 def middle_picture(folder: Path) -> Path | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from counterpoint.data.clip_table import SPLITS, Clip, ClipTable
 from counterpoint.data.datasets._ave_files import (
@@ -25,18 +26,22 @@ from counterpoint.data.datasets._ave_files import (
     read_segment_labels,
     read_split,
 )
-from counterpoint.data.download.zenodo_records import ELSEWHERE
 from counterpoint.data.events import Event, segment_classes
 from counterpoint.data.feature_rows import FeatureRow, Features
 from counterpoint.data.io.csv_tables import read_text
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import describe
+from counterpoint.data.splits.leaks import Entry, LeakReport, compare_lists
+from counterpoint.data.splits.published import published
 from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.registry import check_choice
 
 WHERE = "AVE (Tian et al. 2018): 4143 videos from YouTube, github.com/YapengTian/AVE-ECCV18, no licence stated"
+_GET = (
+    "Get it from its repository, github.com/YapengTian/AVE-ECCV18: the annotations and the split lie in "
+    "its folder data, its README links the archive of the videos and the features (visual: 7.7 GB)"
+)
 
 FILES: dict[str, tuple[str, ...]] = {
     "visual": ("visual_feature.h5", "visual_features.h5"),
@@ -57,13 +62,13 @@ _LAYOUT = """its folder must look like this (the files may also lie in data/ or 
   visual_feature_noisy.h5, audio_feature_noisy.h5, labels_noisy.h5               optional, for noisy=True"""
 
 
-@dataset("ave", tasks=("event",), where=WHERE, event_tasks=("event",))
+@dataset("ave", tasks=("event",), where=WHERE, elsewhere=_GET, event_tasks=("event",))
 def load_ave(
     root: Path | None,
     task: str,
     seed: int,
     *,
-    source: str = "auto",
+    source: Literal["auto", "features", "video"] = "auto",
     noisy: bool = False,
     disjoint: bool = False,
 ) -> ClipTable:
@@ -91,7 +96,6 @@ def load_ave(
         DataError: a file is damaged or does not fit the others.
         ConfigError: a value outside its range.
     """
-    check_choice("source", source, ("auto", "features", "video"))
     where = Root(default_root("ave") if root is None else root)
     path = where.find("Annotations.txt")
     if path is None:
@@ -143,7 +147,7 @@ def load_ave(
 
 def _missing(where: Root, *names: str) -> DatasetNotFoundError:
     return DatasetNotFoundError(
-        f"AVE is not at {where.places[0]}: there is no {' and no '.join(names)}. {ELSEWHERE['ave']}; {_LAYOUT}"
+        f"AVE is not at {where.places[0]}: there is no {' and no '.join(names)}. {_GET}; {_LAYOUT}"
     )
 
 
@@ -232,3 +236,15 @@ def _background(clips: Sequence[Clip], events: Mapping[str, tuple[Event, ...]]) 
         if found:
             shares.append(f"{found.count(BACKGROUND) / len(found):.1%} in {split}")
     return f"Background: {', '.join(shares)} of the segments of 1 s."
+
+
+@published("ave", "Annotations.txt with train_order.h5, val_order.h5, test_order.h5 or trainSet.txt ...")
+def _compare_lists(folder: Path) -> list[LeakReport]:
+    path = folder / "Annotations.txt"
+    if not path.is_file():
+        return []
+    annotations = parse_annotations(read_text(path), str(path))
+    names = name_clips(annotations)
+    sides = read_split(Root(folder), annotations)
+    entries = [Entry(names[k], side, annotations[k].video) for side, order in sides.items() for k in order]
+    return compare_lists("ave", "source video", entries)

@@ -8,18 +8,25 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from counterpoint.data.clip_table import Clip, ClipTable
-from counterpoint.data.download.zenodo_records import ELSEWHERE
-from counterpoint.data.io.csv_tables import parse_csv, read_text
+from counterpoint.data.clip_table import SPLITS, Clip, ClipTable
+from counterpoint.data.io.csv_tables import Row, parse_csv, read_text
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import Drawn, draw_split, hold_out_validation
+from counterpoint.data.splits.leaks import Entry, LeakReport, compare_lists
+from counterpoint.data.splits.published import published
 from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.registry import check_choice, did_you_mean
+from counterpoint.registry import did_you_mean
 
 WHERE = "CREMA-D acted emotions (Cao et al. 2014), Open Database Licence"
+_GET = (
+    "Get it from its repository, github.com/CheyneyComputerScience/CREMA-D (Open Database Licence), "
+    "with Git LFS: `git lfs install`, then `git clone`; without Git LFS the clips are pointers of a few "
+    "bytes"
+)
 
 EMOTIONS = {"NEU": "neutral", "HAP": "happy", "SAD": "sad", "FEA": "fear", "DIS": "disgust", "ANG": "anger"}
 """Codes and classes, in the order of the released code of OGM-GE and MMCosine."""
@@ -35,13 +42,13 @@ _RENAMED = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}  # a sound file, in older copie
 _LISTS = ("train", "test")
 
 
-@dataset("cremad", tasks=("emotion",), where=WHERE)
+@dataset("cremad", tasks=("emotion",), where=WHERE, elsewhere=_GET)
 def load_cremad(
     root: Path | None,
     task: str,
     seed: int,
     *,
-    split: str = "actors",
+    split: Literal["actors", "lists"] = "actors",
     lists: str | None = None,
     val: float = 0.1,
     test: float = 0.2,
@@ -69,13 +76,12 @@ def load_cremad(
         DataError: a line of the lists that does not fit, with its number.
         ConfigError: a value outside its range.
     """
-    check_choice("split", split, ("actors", "lists"))
     if lists is not None and split != "lists":
         raise ConfigError(f"lists is {lists}, but split is {split!r}, which reads none; set split=lists, or drop lists")
     root = default_root("cremad") if root is None else root
     found = _find(root)
     if not found.clips:
-        raise DatasetNotFoundError(f"CREMA-D is not at {root}. {ELSEWHERE['cremad']}; {_LAYOUT}")
+        raise DatasetNotFoundError(f"CREMA-D is not at {root}. {_GET}; {_LAYOUT}")
     labels = {name: said.emotion for name, said in found.clips.items()}
     actors = {name: said.actor for name, said in found.clips.items()}
     if split == "actors":
@@ -193,11 +199,7 @@ def _read_lists(folder: Path, found: _Found) -> dict[str, str]:
     for side in _LISTS:
         path = folder / f"{side}.csv"
         for row in parse_csv(read_text(path), str(path), ("clip", "class"), header=False):
-            name = row["clip"]
-            try:
-                said = read_name(name)
-            except DataError as error:
-                raise row.error("clip", str(error)) from None
+            name, said = row["clip"], _said(row)
             if EMOTIONS.get(row["class"]) != said.emotion:
                 raise row.error("class", f"{row['class']!r}, but {name} shows {said.emotion}")
             if name in sides:
@@ -207,6 +209,13 @@ def _read_lists(folder: Path, found: _Found) -> dict[str, str]:
         if name not in found.clips:
             found.refused[name] = f"{side}.csv lists it, but VideoFlash/{name}.flv is missing"
     return {name: side for name, side in sides.items() if name in found.clips}
+
+
+def _said(row: Row) -> Spoken:
+    try:
+        return read_name(row["clip"])
+    except DataError as error:
+        raise row.error("clip", str(error)) from None
 
 
 def _draw_validation(
@@ -219,3 +228,14 @@ def _draw_validation(
         drawn.sides,
         (*drawn.notes, *([f"{left_out} clips stand in neither list and are left out."] if left_out else [])),
     )
+
+
+@published("cremad", "train.csv, val.csv, test.csv with lines such as 1001_DFA_ANG_XX,ANG")
+def _compare_lists(folder: Path) -> list[LeakReport]:
+    entries = []
+    for side in SPLITS:
+        path = folder / f"{side}.csv"
+        if path.is_file():
+            rows = parse_csv(read_text(path), str(path), ("clip", "class"), header=False)
+            entries += [Entry(row["clip"], side, _said(row).actor) for row in rows]
+    return compare_lists("cremad", "actor", entries)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from counterpoint.data.clip_table import Clip, ClipTable
@@ -89,48 +89,25 @@ def load_grid(
         DataError: ``words.csv`` has a line that does not fit, or a class has too few clips.
         ConfigError: a value outside its range, a speaker that is not there, or a segment of which events are asked.
     """
-    if background and not events:
-        raise ConfigError(f"background is {list(background)}, but without events (task=localise) there is none")
-    if segment and events:
-        raise ConfigError(
-            "segment cuts the word out, and events tell where it is in the whole clip; choose one of them"
-        )
-    if not isinstance(segment_seconds, (int, float)) or not 0 < segment_seconds <= _SECONDS:
-        raise ConfigError(f"segment_seconds is {segment_seconds!r}; it must be in (0, {_SECONDS:g}]")
+    _check(segment, segment_seconds, events, background)
     root = default_root("grid") if root is None else root
-    if (root / "clips").is_dir():
-        if speakers is not None:
-            raise ConfigError(f"{root} holds prepared face crops of one speaker; the option speakers does not fit it")
-        source = _find_face_crops(root, segment or events)
-    else:
-        source = _find_corpus(root, segment or events, speakers)
-    if source is None:
-        raise DatasetNotFoundError(
-            f"GRID is not at {root}. Get it with `counterpoint download grid --speakers 1` "
-            f"or from Zenodo record 3625687 (CC BY 4.0); {_LAYOUT}"
-        )
-    classes = tuple(WORDS[task].values())
-    if task == "digit":
-        classes = ("zero", *(word for word in classes if word != "zero"))
-    for other in background:
-        if other not in classes:
-            raise ConfigError(f"background: {other!r} is no {task} of GRID.{did_you_mean(str(other), classes)}")
-    classes = tuple(word for word in classes if word not in background)
+    source = _find(root, segment or events, speakers)
+    classes = _classes(task, background)
     clips: dict[str, Clip] = {}
     said: dict[str, tuple[Event, ...]] = {}
     for name, (path, speaker) in sorted(source.files.items()):
         try:
             spoken = sentence(path.stem)[task]
-            label = classes.index(spoken) if spoken in classes else len(classes)
-            start, end = 0.0, None
-            if segment or events:
-                word = _timing(source, name, path.stem, task)
-                said[name] = (Event(label, word.start, word.end),) if label < len(classes) else ()
-            if segment:
-                start, end = _window(word, segment_seconds)
+            word = _timing(source, name, path.stem, task) if segment or events else None
         except DataError as error:
             source.refused[name] = str(error)
             continue
+        label = classes.index(spoken) if spoken in classes else len(classes)
+        start, end = 0.0, None
+        if word is not None:
+            said[name] = (Event(label, word.start, word.end),) if label < len(classes) else ()
+        if word is not None and segment:
+            start, end = _window(word, segment_seconds)
         clips[name] = Clip(name, path, label, "train", speaker, start, end)
     if not clips:
         why = next(iter(source.refused.values()), "there is none")
@@ -144,24 +121,13 @@ def load_grid(
         seed=seed,
         disjoint=disjoint,
     )
-    what = "Input: the whole clip of 3 s; the network is not told where the word is."
-    if segment:
-        what = f"Input: {segment_seconds:g} s around the {task}'s word, from the corpus's word timings."
-    elif events:
-        what += f" Events: the {task}'s word, from the corpus's word timings; all other words are background"
-        what += f", {' and '.join(background)} as well." if background else "."
+    seconds = segment_seconds if segment else _SECONDS
+    what = _what_is_read(task, segment_seconds if segment else None, events, background)
     return ClipTable(
         name=f"grid/{task}" + ("/segment" if segment else "/events" if events else ""),
         classes=classes,
-        clips=tuple(_on_side(clip, drawn.sides[name]) for name, clip in clips.items()),
-        media=MediaSpec(
-            sample_rate=16000,
-            seconds=segment_seconds if segment else _SECONDS,
-            fps=_FPS,
-            size=48,
-            gray=True,
-            crop=source.crop,
-        ),
+        clips=tuple(replace(clip, split=drawn.sides[name]) for name, clip in clips.items()),
+        media=MediaSpec(sample_rate=16000, seconds=seconds, fps=_FPS, size=48, gray=True, crop=source.crop),
         notes=(WHERE + ".", what, *source.notes, *drawn.notes),
         refused=source.refused,
         events=said if events else None,
@@ -169,8 +135,35 @@ def load_grid(
     )
 
 
-def _on_side(clip: Clip, side: str) -> Clip:
-    return Clip(clip.id, clip.path, clip.label, side, clip.group, clip.start, clip.end)
+def _check(segment: bool, segment_seconds: float, events: bool, background: Sequence[str]) -> None:
+    if background and not events:
+        raise ConfigError(f"background is {list(background)}, but without events (task=localise) there is none")
+    if segment and events:
+        raise ConfigError(
+            "segment cuts the word out, and events tell where it is in the whole clip; choose one of them"
+        )
+    if not 0 < segment_seconds <= _SECONDS:
+        raise ConfigError(f"segment_seconds is {segment_seconds!r}; it must be in (0, {_SECONDS:g}]")
+
+
+def _classes(task: str, background: Sequence[str]) -> tuple[str, ...]:
+    classes = tuple(WORDS[task].values())
+    if task == "digit":
+        classes = ("zero", *(word for word in classes if word != "zero"))
+    for other in background:
+        if other not in classes:
+            raise ConfigError(f"background: {other!r} is no {task} of GRID.{did_you_mean(str(other), classes)}")
+    return tuple(word for word in classes if word not in background)
+
+
+def _what_is_read(task: str, segment: float | None, events: bool, background: Sequence[str]) -> str:
+    if segment is not None:
+        return f"Input: {segment:g} s around the {task}'s word, from the corpus's word timings."
+    what = "Input: the whole clip of 3 s; the network is not told where the word is."
+    if events:
+        what += f" Events: the {task}'s word, from the corpus's word timings; all other words are background"
+        what += f", {' and '.join(background)} as well." if background else "."
+    return what
 
 
 def _window(word: Word, seconds: float) -> tuple[float, float]:
@@ -183,6 +176,21 @@ def _timing(source: _Source, clip: str, name: str, task: str) -> Word:
     if clip not in source.words:
         raise DataError(source.refused.get(clip) or f"no word timing of {name}")
     return find_word(source.words[clip], name, task)
+
+
+def _find(root: Path, timed: bool, speakers: Sequence[int | str] | None) -> _Source:
+    if (root / "clips").is_dir():
+        if speakers is not None:
+            raise ConfigError(f"{root} holds prepared face crops of one speaker; the option speakers does not fit it")
+        source = _find_face_crops(root, timed)
+    else:
+        source = _find_corpus(root, timed, speakers)
+    if source is None:
+        raise DatasetNotFoundError(
+            f"GRID is not at {root}. Get it with `counterpoint download grid --speakers 1` "
+            f"or from Zenodo record 3625687 (CC BY 4.0); {_LAYOUT}"
+        )
+    return source
 
 
 def _find_face_crops(root: Path, timed: bool) -> _Source | None:

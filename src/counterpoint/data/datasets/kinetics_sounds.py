@@ -14,15 +14,17 @@ from pathlib import Path
 
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.datasets._kinetics_lists import OGM_GE, find_lists, read_list, read_ogm_ge, split_of_name
-from counterpoint.data.download.zenodo_records import ELSEWHERE
 from counterpoint.data.io.media_files import VIDEOS, cut_names, files_by_name, first_spelling
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import hold_out_validation
+from counterpoint.data.splits.leaks import Entry, LeakReport, compare_lists
+from counterpoint.data.splits.published import published
 from counterpoint.errors import DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
 
 WHERE = "Kinetics-Sounds, a part of Kinetics (Kay et al. 2017), its lists under CC BY 4.0; the videos are their owners'"
+_GET = "Get Kinetics-400, or its classes that can be heard, as github.com/cvdfoundation/kinetics-dataset describes"
 
 _INSTRUMENTS = (
     "accordion",
@@ -85,7 +87,7 @@ class _Found:
         self.videos[name], self.starts[name] = video, start
 
 
-@dataset("kinetics_sounds", tasks=("action",), where=WHERE)
+@dataset("kinetics_sounds", tasks=("action",), where=WHERE, elsewhere=_GET)
 def load_kinetics_sounds(
     root: Path | None, task: str, seed: int, *, strumming: bool = False, lists: str | None = None, val: float = 0.1
 ) -> ClipTable:
@@ -123,9 +125,7 @@ def load_kinetics_sounds(
     found = _listed(root, tables, classes) if tables else _in_folders(root, classes)
     if not found.files:
         listed = f": none of the {len(found.missing)} clips listed of its classes is there" if found.missing else ""
-        raise DatasetNotFoundError(
-            f"Kinetics-Sounds is not at {root}{listed}. {ELSEWHERE['kinetics_sounds']}; {_LAYOUT}"
-        )
+        raise DatasetNotFoundError(f"Kinetics-Sounds is not at {root}{listed}. {_GET}; {_LAYOUT}")
     if chosen is not None:
         found = _choose(found, chosen)
     sides, notes = found.sides, _notes(found, classes)
@@ -215,3 +215,19 @@ def _notes(found: _Found, classes: tuple[str, ...]) -> tuple[str, ...]:
     if absent := [name for name in classes if name not in found.labels.values()]:
         notes.append(f"No clip of {', '.join(absent)} is there.")
     return tuple(notes)
+
+
+@published("kinetics_sounds", "train.csv, val.csv, test.csv of Kinetics, or OGM-GE's my_train.txt, my_test.txt")
+def _compare_lists(folder: Path) -> list[LeakReport]:
+    entries = [
+        Entry(row.id, row.split, row.video)
+        for path, side in find_lists(folder).items()
+        for row in read_list(path, side)
+        if row.label in CLASSES
+    ]
+    chosen = read_ogm_ge(folder) or {}
+    listed = (Entry(f"{video}_{start}", side, video) for (video, start), (side, _) in chosen.items())
+    return [
+        *compare_lists("kinetics_sounds", "source video", entries),
+        *compare_lists("kinetics_sounds, OGM-GE's lists", "source video", listed),
+    ]

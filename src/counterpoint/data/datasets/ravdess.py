@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.folds import Folds, consecutive, draw_fold
-from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
+from counterpoint.errors import DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.registry import check_choice
 
 WHERE = "RAVDESS emotional speech (Livingstone and Russo 2018), Zenodo record 1188976, CC BY-NC-SA 4.0"
 
@@ -60,7 +60,7 @@ def load_ravdess(
     task: str,
     seed: int,
     *,
-    folds: str = "paper",
+    folds: Literal["paper", "six"] = "paper",
     fold: int = 0,
     val: float = 0.1,
     landmarks: str = "auto",
@@ -89,7 +89,6 @@ def load_ravdess(
         DataError: the fold's actors are not there, or nobody else is.
         ConfigError: a value outside its range.
     """
-    check_choice("folds", folds, FOLDS)
     root = default_root("ravdess") if root is None else root
     found = _find(root)
     if not found.clips:
@@ -206,8 +205,6 @@ def _find(root: Path) -> _Found:
 
 def _find_landmarks(root: Path, landmarks: str) -> Callable[[str], Path] | None:
     """Clip name -> its CSV file, which may turn out to be missing; None: no landmarks are used."""
-    if not isinstance(landmarks, (str, Path)):
-        raise ConfigError(f"landmarks is {landmarks!r}; give auto, none, or the folder of the CSV files")
     if landmarks == "none":
         return None
     asked = [] if landmarks == "auto" else [Path(landmarks).expanduser()]

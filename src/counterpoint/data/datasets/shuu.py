@@ -16,17 +16,22 @@ import numpy as np
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.datasets._voxceleb_files import Utterance, VoxFiles, find_voxceleb
 from counterpoint.data.datasets.voxceleb import make_table
-from counterpoint.data.download.zenodo_records import ELSEWHERE
 from counterpoint.data.io.csv_tables import Row, parse_csv, read_text
 from counterpoint.data.io.media_files import find_list
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import hold_out_validation
+from counterpoint.data.splits.leaks import Entry, LeakReport, compare_lists
+from counterpoint.data.splits.published import published
 from counterpoint.data.trials import TrialList
 from counterpoint.errors import DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
 
 WHERE = "Seen-Heard and Unseen-Unheard faces and voices of VoxCeleb1 (Nagrani et al. 2018)"
+_GET = (
+    "Ask for VoxCeleb1 at mm.kaist.ac.kr/datasets/voxceleb. The lists of Learnable PINs are in the "
+    "repository of CMPC (github.com/Cocoxili/CMPC, data/Splits and data/veriflist)"
+)
 TRAINING_SPEAKERS = 901
 
 _SETS = {"1": "train", "2": "val", "4": "unseen-unheard"}
@@ -44,7 +49,7 @@ _LAYOUT = """its folder must look like this, in any folders:
   veriflist_test_random_seenheard.txt, veriflist_test_random_unseenunheard.txt, ..."""
 
 
-@dataset("shuu", tasks=("speaker",), where=WHERE)
+@dataset("shuu", tasks=("speaker",), where=WHERE, elsewhere=_GET)
 def load_shuu(root: Path | None, task: str, seed: int, *, lists: str | None = None, val: float = 0.05) -> ClipTable:
     """List the utterances of the 901 training speakers, each with a face of the same video.
 
@@ -173,14 +178,14 @@ def _find(root: Path | None) -> tuple[Path, VoxFiles]:
     found = find_voxceleb(root)
     if not found.utterances or not found.numbers():
         lacks = "no utterance" if not found.utterances else "no vox1_meta.csv"
-        raise DatasetNotFoundError(f"VoxCeleb1 is not at {root}: there is {lacks}. {ELSEWHERE['shuu']}; {_LAYOUT}")
+        raise DatasetNotFoundError(f"VoxCeleb1 is not at {root}: there is {lacks}. {_GET}; {_LAYOUT}")
     return root, found
 
 
 def _list(root: Path, lists: str | None, name: str) -> Path:
     path = find_list(root, lists, (name,))
     if path is None:
-        raise DatasetNotFoundError(f"There is no {name} in {root if lists is None else lists}. {ELSEWHERE['shuu']}")
+        raise DatasetNotFoundError(f"There is no {name} in {root if lists is None else lists}. {_GET}")
     return path
 
 
@@ -240,3 +245,18 @@ def _face(name: str, found: VoxFiles, numbers: Mapping[str, str]) -> Path | None
     folder = found.faces.get((numbers.get(speaker, ""), video))
     path = None if folder is None else folder / picture
     return path if path is not None and path.is_file() else None
+
+
+@published("shuu", "identity_splits.txt with veriflist_test_random_unseenunheard.txt ...")
+def _compare_lists(folder: Path) -> list[LeakReport]:
+    """The speakers who are trained on against those of each list of Unseen-Unheard pairs."""
+    path = folder / _SPLITS
+    if not path.is_file():
+        return []
+    training = [name for name, side in read_identity_splits(path).items() if side == "train"]
+    reports = []
+    for pairs in sorted(folder.glob("*unseenunheard.txt")):
+        trained = (Entry(f"{path.name}: {name}", "train", name) for name in training)
+        tested = (Entry(name, "test", name.split("/")[0]) for name in read_pairs(pairs).utterances)
+        reports += compare_lists(f"shuu: {pairs.name}", "speaker", (*trained, *tested))
+    return reports

@@ -6,20 +6,24 @@ Van Horn et al.: "Exploring Fine-grained Audiovisual Categorization with the SSW
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from counterpoint.data.clip_table import Clip, ClipTable
-from counterpoint.data.download.zenodo_records import ELSEWHERE
 from counterpoint.data.io.csv_tables import Row, parse_csv, read_text
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import hold_out_validation
+from counterpoint.data.splits.leaks import Entry, LeakReport, compare_lists
+from counterpoint.data.splits.published import published
 from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.registry import check_choice, did_you_mean
+from counterpoint.registry import did_you_mean
 
 WHERE = "SSW60 (Van Horn et al. 2022), for research alone, under the terms of use that come with it"
+_GET = "Get the archive (31 GB) that github.com/visipedia/ssw60 links to, for research alone"
 SPECIES = 60
 
 
@@ -56,7 +60,8 @@ LISTS = {
     "images_nabirds": _Part(".jpg", ("visual",), ("height", "width", "channels", "photographer")),
 }
 """The sets, each a folder with a CSV list of the same name."""
-PARTS = {
+Part = Literal["video", "audio", "images", "images_inat", "images_nabirds"]
+PARTS: dict[Part, tuple[str, ...]] = {
     "video": ("video_ml",),
     "audio": ("audio_ml",),
     "images": ("images_nabirds", "images_inat"),
@@ -83,13 +88,13 @@ _LAYOUT = """its folder must look like this (as the archive unpacks):
   images_nabirds.csv, images_nabirds/0233251e....jpg    for the parts images and images_nabirds"""
 
 
-@dataset("ssw60", tasks=("species",), where=WHERE)
+@dataset("ssw60", tasks=("species",), where=WHERE, elsewhere=_GET)
 def load_ssw60(
     root: Path | None,
     task: str,
     seed: int,
     *,
-    part: str = "video",
+    part: Part = "video",
     reliable_audio: bool = False,
     val: float = 0.1,
 ) -> ClipTable:
@@ -113,69 +118,77 @@ def load_ssw60(
         DataError: a line of a list that does not fit, with its number.
         ConfigError: a value outside its range.
     """
-    check_choice("part", part, PARTS)
     if reliable_audio and part != "video":
         raise ConfigError(f"reliable_audio can be true for videos alone; leave it out for {part}")
     root = default_root("ssw60") if root is None else root
     for name in ("taxa", *PARTS[part]):
         if not (root / f"{name}.csv").is_file():
-            raise DatasetNotFoundError(
-                f"SSW60 is not at {root}: there is no {name}.csv. {ELSEWHERE['ssw60']}; {_LAYOUT}"
-            )
+            raise DatasetNotFoundError(f"SSW60 is not at {root}: there is no {name}.csv. {_GET}; {_LAYOUT}")
     classes = read_taxa(root / "taxa.csv")
-    clips: dict[str, Clip] = {}
-    refused: dict[str, str] = {}
-    missing: Counter[str] = Counter()
-    passed_over = 0
-    for name in PARTS[part]:
-        there = {path.name for path in (root / name).glob(f"*{LISTS[name].suffix}")}
-        for row, clip in read_list(root / f"{name}.csv", len(classes)):
-            if reliable_audio and "reliable_audio" not in row.cells:
-                raise row.error("reliable_audio", "is missing; take reliable_audio=false")
-            if reliable_audio and row["reliable_audio"].lower() not in ("1", "1.0", "true"):
-                passed_over += 1
-            elif clip.path.name not in there:
-                refused[clip.id] = f"{name}.csv lists it for {clip.split}, but {name}/{clip.path.name} is missing"
-                missing[clip.split] += 1
-            else:
-                clips[clip.id] = clip
-    if passed_over and not clips and not refused:
-        raise DataError(
-            f"{root / 'video_ml.csv'}: none of the {passed_over} videos has sound that is marked as reliable"
-        )
-    if not clips:
-        raise DatasetNotFoundError(f"None of the {len(refused)} files listed for {part} is at {root}; {_LAYOUT}")
-    sides = {name: clip.split for name, clip in clips.items()}
+    found = _find(root, part, len(classes), reliable_audio)
+    sides = {name: clip.split for name, clip in found.clips.items()}
     drawn = hold_out_validation(
         "ssw60",
         sides,
-        {name: classes[clip.label] for name, clip in clips.items()},
-        {name: clip.group for name, clip in clips.items()},
+        {name: classes[clip.label] for name, clip in found.clips.items()},
+        {name: clip.group for name, clip in found.clips.items()},
         val=0.0 if "val" in sides.values() else val,
         seed=seed,
         group_word="recording",
     )
-    notes = [WHERE + "."]
-    if alone := [word for word in ("audio", "visual") if word not in LISTS[PARTS[part][0]].modalities]:
-        has = "sound" if alone == ["visual"] else "pictures"
-        notes.append(f"Unpaired {has}, without {alone[0]}: for training one encoder (model.modalities).")
-    if passed_over:
-        notes.append(f"Left out: {passed_over} videos whose sound is not marked as reliable.")
-    if refused:
-        notes.append("Missing files: " + ", ".join(f"{count} {side}" for side, count in missing.items()) + ".")
+    frames = 1 if part.startswith("images") else 8
     return ClipTable(
         name=f"ssw60/{task}" + (f"/{part}" if part != "video" else ""),
         classes=classes,
-        clips=tuple(
-            Clip(clip.id, clip.path, clip.label, drawn.sides[name], clip.group) for name, clip in clips.items()
-        ),
-        media=MediaSpec(
-            sample_rate=16000, seconds=10.0, frames=1 if part.startswith("images") else 8, size=224, gray=False
-        ),
-        notes=(*notes, *drawn.notes),
-        refused=refused,
+        clips=tuple(replace(clip, split=drawn.sides[name]) for name, clip in found.clips.items()),
+        media=MediaSpec(sample_rate=16000, seconds=10.0, frames=frames, size=224, gray=False),
+        notes=(WHERE + ".", *_notes(found, part), *drawn.notes),
+        refused=found.refused,
         group_word="recording",
     )
+
+
+@dataclass
+class _Found:
+    """The clips of a part; those that are listed and are not there; and how many videos were passed over."""
+
+    clips: dict[str, Clip] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    missing: Counter[str] = field(default_factory=Counter)  # per split
+    passed_over: int = 0
+
+
+def _find(root: Path, part: Part, classes: int, reliable_audio: bool) -> _Found:
+    found = _Found()
+    for name in PARTS[part]:
+        there = {path.name for path in (root / name).glob(f"*{LISTS[name].suffix}")}
+        for row, clip in read_list(root / f"{name}.csv", classes):
+            if reliable_audio and "reliable_audio" not in row.cells:
+                raise row.error("reliable_audio", "is missing; take reliable_audio=false")
+            if reliable_audio and row["reliable_audio"].lower() not in ("1", "1.0", "true"):
+                found.passed_over += 1
+            elif clip.path.name not in there:
+                found.refused[clip.id] = f"{name}.csv lists it for {clip.split}, but {name}/{clip.path.name} is missing"
+                found.missing[clip.split] += 1
+            else:
+                found.clips[clip.id] = clip
+    if not found.clips and not found.refused and found.passed_over:
+        raise DataError(
+            f"{root / 'video_ml.csv'}: none of the {found.passed_over} videos has sound that is marked as reliable"
+        )
+    if not found.clips:
+        raise DatasetNotFoundError(f"None of the {len(found.refused)} files listed for {part} is at {root}; {_LAYOUT}")
+    return found
+
+
+def _notes(found: _Found, part: Part) -> Iterator[str]:
+    if alone := [word for word in ("audio", "visual") if word not in LISTS[PARTS[part][0]].modalities]:
+        has = "sound" if alone == ["visual"] else "pictures"
+        yield f"Unpaired {has}, without {alone[0]}: for training one encoder (model.modalities)."
+    if found.passed_over:
+        yield f"Left out: {found.passed_over} videos whose sound is not marked as reliable."
+    if found.refused:
+        yield "Missing files: " + ", ".join(f"{count} {side}" for side, count in found.missing.items()) + "."
 
 
 def read_taxa(path: Path) -> tuple[str, ...]:
@@ -227,3 +240,14 @@ def read_list(path: Path, classes: int = SPECIES) -> list[tuple[Row, Clip]]:
     if not listed:
         raise DataError(f"{path} lists nothing")
     return list(listed.values())
+
+
+@published("ssw60", "video_ml.csv, audio_ml.csv, images_inat.csv, images_nabirds.csv")
+def _compare_lists(folder: Path) -> list[LeakReport]:
+    reports = []
+    for name in LISTS:
+        path = folder / f"{name}.csv"
+        if path.is_file():
+            entries = [Entry(clip.id, clip.split, clip.group) for _, clip in read_list(path)]
+            reports += compare_lists(f"ssw60/{name}", "recording", entries)
+    return reports

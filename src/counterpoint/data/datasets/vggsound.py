@@ -11,17 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from counterpoint.data.clip_table import Clip, ClipTable
-from counterpoint.data.download.zenodo_records import ELSEWHERE
 from counterpoint.data.io.csv_tables import Row, parse_csv, read_text
 from counterpoint.data.io.media_files import VIDEOS, cut_names, files_by_name, find_list, first_spelling
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import hold_out_validation
+from counterpoint.data.splits.leaks import Entry, LeakReport, compare_lists
+from counterpoint.data.splits.published import published
 from counterpoint.errors import DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 
 WHERE = "VGGSound (Chen et al. 2020), the list under CC BY 4.0; the videos are their owners'"
+_GET = (
+    "Its list is at www.robots.ox.ac.uk/~vgg/data/vggsound (CC BY 4.0); the videos are fetched from "
+    "where they are online, and cut to the 10 s that it names"
+)
 CLASSES = 309
 SECONDS = 10
 
@@ -46,7 +51,7 @@ class Listed:
         return f"{self.video}_{self.start:06d}"
 
 
-@dataset("vggsound", tasks=("sound",), where=WHERE)
+@dataset("vggsound", tasks=("sound",), where=WHERE, elsewhere=_GET)
 def load_vggsound(root: Path | None, task: str, seed: int, *, csv: str | None = None, val: float = 0.1) -> ClipTable:
     """List the clips of VGGSound by its ``vggsound.csv``.
 
@@ -69,7 +74,7 @@ def load_vggsound(root: Path | None, task: str, seed: int, *, csv: str | None = 
     path = find_list(root, csv, ("vggsound.csv",))
     if path is None:
         where = f"{root} or a folder in it" if csv is None else csv
-        raise DatasetNotFoundError(f"There is no vggsound.csv in {where}. {ELSEWHERE['vggsound']}; {_LAYOUT}")
+        raise DatasetNotFoundError(f"There is no vggsound.csv in {where}. {_GET}; {_LAYOUT}")
     rows = read_list(path)
     files = _find(root, rows)
     there = {row.id: row for row in rows if row.id in files}
@@ -159,3 +164,10 @@ def _shortfall(rows: Sequence[Listed], there: Mapping[str, Listed]) -> tuple[str
         return ()
     sides = ", ".join(f"{missing[side]} of {sum(r.split == side for r in rows)} {side}" for side in ("train", "test"))
     return (f"Missing videos: {sides} clips; figures are not those of the full dataset.",)
+
+
+@published("vggsound", "vggsound.csv")
+def _compare_lists(folder: Path) -> list[LeakReport]:
+    path = folder / "vggsound.csv"
+    rows = read_list(path) if path.is_file() else []
+    return compare_lists("vggsound", "source video", (Entry(row.id, row.split, row.video) for row in rows))

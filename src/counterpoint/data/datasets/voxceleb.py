@@ -9,13 +9,21 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from counterpoint.data.clip_table import Clip, ClipTable
-from counterpoint.data.datasets._voxceleb_files import Utterance, VoxFiles, find_voxceleb, utterance_name
-from counterpoint.data.download.zenodo_records import ELSEWHERE
-from counterpoint.data.io.csv_tables import parse_csv, read_text
+from counterpoint.data.datasets import _voxceleb_leaks  # noqa: F401  (registers what compares its lists)
+from counterpoint.data.datasets._voxceleb_files import (
+    Utterance,
+    VoxFiles,
+    find_voxceleb,
+    read_iden_split,
+    speaker_of,
+    utterance_name,
+    video_of,
+)
 from counterpoint.data.io.media_files import find_list
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
@@ -23,11 +31,10 @@ from counterpoint.data.splits.draw import Drawn, describe, draw_split, shared_no
 from counterpoint.data.trials import TrialList, read_trials
 from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.registry import check_choice
 
 WHERE = "VoxCeleb (Nagrani et al. 2017, Chung et al. 2018), its lists under CC BY 4.0; the videos are their owners'"
+_GET = "Ask for it at mm.kaist.ac.kr/datasets/voxceleb"
 
-_SIDES = {"1": "train", "2": "val", "3": "test"}
 _MEDIA = MediaSpec(sample_rate=16000, seconds=4.0, frames=1, size=224, gray=False)
 _LAYOUT = """its folder must hold speakers' folders, up to three folders deep, with any of these in them:
   wav/id10001/1zcIwhmdeo4/00001.wav ...       VoxCeleb1; also vox1_dev_wav/wav/, vox1_test_wav/wav/
@@ -38,13 +45,13 @@ _LAYOUT = """its folder must hold speakers' folders, up to three folders deep, w
   vox1_meta.csv, vox2_meta.csv, iden_split.txt                  optional, in any of these folders"""
 
 
-@dataset("voxceleb", tasks=("speaker",), where=WHERE)
+@dataset("voxceleb", tasks=("speaker",), where=WHERE, elsewhere=_GET)
 def load_voxceleb(
     root: Path | None,
     task: str,
     seed: int,
     *,
-    split: str = "videos",
+    split: Literal["videos", "iden"] = "videos",
     lists: str | None = None,
     trials: str | None = None,
     val: float = 0.05,
@@ -73,11 +80,10 @@ def load_voxceleb(
             none of the utterances of a list is there.
         ConfigError: a value outside its range.
     """
-    check_choice("split", split, ("videos", "iden"))
     root = default_root("voxceleb") if root is None else root
     found = find_voxceleb(root)
     if not found.utterances:
-        raise DatasetNotFoundError(f"VoxCeleb is not at {root}. {ELSEWHERE['voxceleb']}; {_LAYOUT}")
+        raise DatasetNotFoundError(f"VoxCeleb is not at {root}. {_GET}; {_LAYOUT}")
     if trials is not None:
         return _table_of_trials(found, Path(trials).expanduser())
     refused: dict[str, str] = {}
@@ -116,10 +122,10 @@ def make_table(name: str, utterances: Mapping[str, Utterance], drawn: Drawn, ref
         drawn: which of them, and on which side.
         refused: of those that are missing, why.
     """
-    speakers = tuple(sorted({name.split("/")[0] for name in drawn.sides}))
+    speakers = tuple(sorted({speaker_of(name) for name in drawn.sides}))
     number = {speaker: k for k, speaker in enumerate(speakers)}
     clips = tuple(
-        make_clip(name, utterances[name], number[name.split("/")[0]], side) for name, side in drawn.sides.items()
+        make_clip(name, utterances[name], number[speaker_of(name)], side) for name, side in drawn.sides.items()
     )
     blind = sum(utterances[name].picture is None for name in drawn.sides)
     return ClipTable(
@@ -144,34 +150,13 @@ def make_clip(name: str, utterance: Utterance, label: int, side: str) -> Clip:
     path = utterance.picture or utterance.sound
     assert path is not None
     sound = utterance.sound if utterance.picture is not None else None
-    return Clip(name, path, label, side, name.rsplit("/", 1)[0], sound=sound)
-
-
-def read_iden_split(path: Path) -> dict[str, str]:
-    """VoxCeleb1's split for identification: utterance -> side. Lines are ``1 id10001/1zcIwhmdeo4/00001.wav``, with 1
-    for training, 2 for validation and 3 for the test.
-
-    Raises:
-        DataError: a line that does not fit, with its number; the file cannot be read.
-    """
-    sides: dict[str, str] = {}
-    for row in parse_csv(read_text(path), str(path), ("set", "utterance"), header=False, delimiter=" "):
-        if row["set"] not in _SIDES:
-            raise row.error("set", f"{row['set']!r} is none of 1, 2 and 3")
-        try:
-            name = utterance_name(row["utterance"])
-        except DataError as error:
-            raise row.error("utterance", str(error)) from None
-        if name in sides:
-            raise row.error("utterance", f"{name} is listed already, for {sides[name]}")
-        sides[name] = _SIDES[row["set"]]
-    return sides
+    return Clip(name, path, label, side, video_of(name), sound=sound)
 
 
 def _hold_out_videos(utterances: Mapping[str, Utterance], val: float, test: float, seed: int) -> Drawn:
     """Of each speaker who is not kept for verification, whole videos; of one with too few, none."""
-    labels = {name: name.split("/")[0] for name, utterance in utterances.items() if not utterance.test}
-    groups = {name: name.rsplit("/", 1)[0] for name in labels}
+    labels = {name: speaker_of(name) for name, utterance in utterances.items() if not utterance.test}
+    groups = {name: video_of(name) for name in labels}
     videos: dict[str, set[str]] = defaultdict(set)
     for name, speaker in labels.items():
         videos[speaker].add(groups[name])
@@ -182,7 +167,7 @@ def _hold_out_videos(utterances: Mapping[str, Utterance], val: float, test: floa
     if rich:
         drawn = draw_split("voxceleb", rich, groups, val=val, test=test, seed=seed, group_word="source video")
         sides.update(drawn.sides)
-    kept = len({name.split("/")[0] for name, utterance in utterances.items() if utterance.test})
+    kept = len({speaker_of(name) for name, utterance in utterances.items() if utterance.test})
     notes = [
         f"Split: {describe(sides)}, drawn with seed {seed} by whole source videos of each speaker.",
         *_shared(sides),
@@ -195,7 +180,7 @@ def _hold_out_videos(utterances: Mapping[str, Utterance], val: float, test: floa
 
 
 def _shared(sides: Mapping[str, str]) -> tuple[str, ...]:
-    return shared_note(sides, {name: name.rsplit("/", 1)[0] for name in sides}, "source video")
+    return shared_note(sides, {name: video_of(name) for name in sides}, "source video")
 
 
 def _table_of_trials(found: VoxFiles, path: Path) -> ClipTable:
@@ -204,7 +189,7 @@ def _table_of_trials(found: VoxFiles, path: Path) -> ClipTable:
         names = {listed: utterance_name(listed) for listed in trials.utterances}
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
-    _check_labels(trials, [name.split("/")[0] for name in names.values()])
+    _check_labels(trials, [speaker_of(name) for name in names.values()])
     there = [listed for listed in trials.utterances if names[listed] in found.utterances]
     if not there:
         raise DataError(f"None of the {len(names)} utterances of {path} is there, e.g. {trials.utterances[0]}")

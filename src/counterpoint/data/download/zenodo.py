@@ -10,8 +10,9 @@ from typing import Any
 
 from counterpoint._atomic import write_text
 from counterpoint.data.download.http import Progress, fetch_file, fetch_json
-from counterpoint.data.download.zenodo_records import ELSEWHERE, ZENODO_RECORDS, Part, ZenodoRecord
+from counterpoint.data.download.zenodo_records import ZENODO_RECORDS, Part, ZenodoRecord
 from counterpoint.data.io.paths import default_root
+from counterpoint.data.registry import DATASETS
 from counterpoint.errors import DownloadError, UnknownNameError
 from counterpoint.registry import did_you_mean
 
@@ -116,8 +117,8 @@ def _fetch(record: ZenodoRecord, file: _Listed, root: Path, parts: Sequence[Part
 
 
 def _find(name: str) -> ZenodoRecord:
-    if name in ELSEWHERE:
-        raise DownloadError(f"{name} cannot be downloaded by this command. {ELSEWHERE[name]}")
+    if name in DATASETS and (elsewhere := DATASETS.get(name).elsewhere):
+        raise DownloadError(f"{name} cannot be downloaded by this command. {elsewhere}")
     try:
         return ZENODO_RECORDS[name]
     except KeyError:

@@ -187,19 +187,3 @@ ZENODO_RECORDS: dict[str, ZenodoRecord] = {
     ),
 }
 """Name -> record."""
-
-ELSEWHERE = {
-    "cremad": "Get it from its repository, github.com/CheyneyComputerScience/CREMA-D (Open Database Licence), with "
-    "Git LFS: `git lfs install`, then `git clone`; without Git LFS the clips are pointers of a few bytes",
-    "ave": "Get it from its repository, github.com/YapengTian/AVE-ECCV18: the annotations and the split lie in its "
-    "folder data, its README links the archive of the videos and the features (visual: 7.7 GB)",
-    "vggsound": "Its list is at www.robots.ox.ac.uk/~vgg/data/vggsound (CC BY 4.0); the videos are fetched from where "
-    "they are online, and cut to the 10 s that it names",
-    "kinetics_sounds": "Get Kinetics-400, or its classes that can be heard, as "
-    "github.com/cvdfoundation/kinetics-dataset describes",
-    "ssw60": "Get the archive (31 GB) that github.com/visipedia/ssw60 links to, for research alone",
-    "voxceleb": "Ask for it at mm.kaist.ac.kr/datasets/voxceleb",
-    "shuu": "Ask for VoxCeleb1 at mm.kaist.ac.kr/datasets/voxceleb. The lists of Learnable PINs are in the repository "
-    "of CMPC (github.com/Cocoxili/CMPC, data/Splits and data/veriflist)",
-}
-"""Datasets that cannot be downloaded by this library -> where they are to be had."""

@@ -95,6 +95,12 @@ class LeakReport:
         return tuple(overlap for overlap in self.overlaps if overlap.shared)
 
 
+def compare_lists(name: str, group_word: str, entries: Iterable[Entry]) -> list[LeakReport]:
+    """The report on a split that is given out as lists; none where they list nothing."""
+    listed = tuple(entries)
+    return [find_leaks(Split(name, group_word, listed))] if listed else []
+
+
 def split_of(table: ClipTable) -> Split:
     """The split of a listed dataset, with its media; features are not compared by content."""
     entries = []

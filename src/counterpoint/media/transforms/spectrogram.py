@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +14,6 @@ from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms.registry import TRANSFORMS
 from counterpoint.media.transforms.sound import SoundTransform, needs_positive
 from counterpoint.media.transforms.stft import hann, magnitude, per_clip, power_spectrogram, tukey
-from counterpoint.registry import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,9 @@ class SpectrogramPreset:
     sample_rate: int | None = None
 
 
-PRESETS = {
+Preset = Literal["ogm_ge", "ogm_ge_vggsound", "mmcosine"]
+
+PRESETS: dict[Preset, SpectrogramPreset] = {
     # As released for CREMA-D: librosa's stft with hop 353, where the paper (and MMCosine) have overlap 353.
     "ogm_ge": SpectrogramPreset(hop_length=353, normalize=False, tile=3.0, sample_rate=22050),
     # As released for VGGSound; there the 5 s are drawn in the test as well.
@@ -79,7 +80,7 @@ class LogSpectrogram(SoundTransform):
         spec: MediaSpec,
         *,
         augment: bool = False,
-        preset: str | None = None,
+        preset: Preset | None = None,
         n_fft: int | None = None,
         hop_length: int | None = None,
         normalize: bool | None = None,
@@ -89,8 +90,6 @@ class LogSpectrogram(SoundTransform):
         time_mask: float = 0.1,
         crop_seconds: float | None = None,
     ) -> None:
-        if preset is not None and preset not in PRESETS:
-            raise ConfigError(f"log_spectrogram has no preset {preset!r}.{did_you_mean(preset, PRESETS)}")
         chosen = SpectrogramPreset() if preset is None else PRESETS[preset]
         super().__init__(
             spec,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from counterpoint.data.datasets.videos import list_videos
+from counterpoint.data.videos import list_videos
 from counterpoint.errors import DatasetNotFoundError
 from counterpoint.media.encode import write_clip
 from counterpoint.media.spec import MediaSpec
