@@ -1,12 +1,15 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import jinja2
 import numpy as np
 import pytest
 
 from counterpoint.report.figures import accuracy_over_epochs, balance_over_steps
 from counterpoint.report.history import History
-from counterpoint.report.plotting import INK, PALETTE, panel, thin
+from counterpoint.report.html import environment, write_page
+from counterpoint.report.plotting import INK, PALETTE, Figure, panel, thin
 from counterpoint.report.report import write_report
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
@@ -101,14 +104,29 @@ def test_ids_are_unique_and_every_reference_has_one(page: str):
     assert set(references) <= set(ids)
 
 
+EVIL = ("<script>alert(1)</script>", '"><b onmouseover=x>', "$x_1$", "a&b", "{{ 7 * 7 }}{% for %}", "it's </style>")
+
+
 def test_names_are_shown_and_not_obeyed(make_comparison):
-    evil = ("<script>alert(1)</script>", '"><b onmouseover=x>', "$x_1$", "a&b")
-    comparison = make_comparison(classes=evil, methods={"concat": 0.7, "<i>": 0.6})
-    structure = parse(write_report(comparison).read_text(encoding="utf-8"))
+    comparison = make_comparison(classes=EVIL, methods={"concat": 0.7, "<i>": 0.6, "{{ 7 * 7 }}": 0.6})
+    comparison.protocol.update(skipped={f"{name}.mp4": f"cannot read {name}" for name in EVIL}, notes=list(EVIL))
+    comparison.protocol["environment"]["command"] = ["/x/counterpoint", "train", *EVIL]
+    title = "<script> 'of' \"{{ 7 * 7 }}\""
+    structure = parse(write_report(replace(comparison, dataset=title)).read_text(encoding="utf-8"))
     assert not {"script", "b", "i"} & {tag for tag, _ in structure.tags}
+    assert not any("onmouseover" in attributes for _, attributes in structure.tags)
     text = " ".join(structure.text)
-    assert "<i>" in text
-    assert "$x_1$" in text and "a&b" in text
+    for name in (*EVIL, "<i>", "{{ 7 * 7 }}", f"Comparison on {title}", "cannot read {{ 7 * 7 }}{% for %}"):
+        assert name in text, name
+    assert "49" not in [part.strip() for part in structure.text]
+    labels = [attributes["aria-label"] for _, attributes in structure.tags if "aria-label" in attributes]
+    assert f"Test results on {title}" in labels and any("{{ 7 * 7 }}" in label for label in labels)
+
+
+def test_nothing_that_a_template_asks_for_may_be_missing(tmp_path):
+    with pytest.raises(jinja2.UndefinedError, match="comparison"):
+        write_page(tmp_path / "page.html", "comparison.html.jinja")
+    assert not list(tmp_path.iterdir())
 
 
 def test_many_classes_and_methods_stay_small(make_comparison):
@@ -119,7 +137,7 @@ def test_many_classes_and_methods_stay_small(make_comparison):
     parse(page)
 
 
-def test_long_series_are_averaged_over_stretches():
+def test_long_series_are_averaged_over_segments():
     positions, means = thin(np.arange(10_000.0).tolist(), 100)
     assert len(means) == 100
     np.testing.assert_allclose(means, positions)
@@ -131,8 +149,11 @@ def test_a_panel_is_an_svg_with_text():
     with panel('a "quoted" <alt>') as drawn:
         drawn.axes.plot([0, 1], [0, 1])
         drawn.axes.set_xlabel("steps <b>")
-    structure = parse(drawn.svg)
-    assert structure.tags[0][1]["aria-label"] == 'a "quoted" <alt>'
+    figure = Figure("One <b>", "Two", [("name <b>", drawn)])
+    parts = environment().get_template("parts.html.jinja").module
+    structure = parse(parts.figure(figure))
+    assert [attributes["aria-label"] for tag, attributes in structure.tags if tag == "svg"] == ['a "quoted" <alt>']
+    assert "b" not in [tag for tag, _ in structure.tags]
     assert any("steps <b>" in text for text in structure.text)
 
 
@@ -143,5 +164,6 @@ def test_a_single_epoch_or_step_is_a_dot(count):
     steps = {"ratio_audio": np.full(count, 2.0), "coefficient_audio": np.full(count, 0.5)}
     histories = {"concat": [History(columns, steps)]}
     for drawn in (accuracy_over_epochs(histories, ["audio"]), balance_over_steps(histories, ["audio"])):
-        dots = re.findall(rf"fill: {PALETTE[0]}; stroke: {PALETTE[0]}", drawn)
+        elements = "".join(each.elements for _, each in drawn.panels)
+        dots = re.findall(rf"fill: {PALETTE[0]}; stroke: {PALETTE[0]}", elements)
         assert bool(dots) == (count == 1)

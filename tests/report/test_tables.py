@@ -9,16 +9,15 @@ from counterpoint.analysis.results import Comparison
 from counterpoint.analysis.statistics import Estimate
 from counterpoint.report.report import write_report
 from counterpoint.report.results_csv import write_csv
+from counterpoint.report.table import Column, Table, percent, with_interval
 from counterpoint.report.tables import (
     dependence_table,
     methods_table,
     modalities_table,
     p_value,
-    percent,
     summary,
     to_rich,
     training_clips,
-    with_interval,
 )
 
 
@@ -26,8 +25,9 @@ def test_figures_as_text():
     assert percent(0.81349) == "81.3"
     assert percent(-0.02, sign=True) == "-2.0"
     assert with_interval(Estimate(0.5, 0.021, (0.4, 0.6))) == "50.0 ± 2.1"
-    assert with_interval(Estimate(0.5, None, (0.5,))) == "50.0 ± n/a"
-    assert with_interval(None) == "n/a"
+    assert with_interval(Estimate(0.5, None, (0.5,))) == "50.0 (n=1)"
+    assert with_interval(Estimate(1.084, 0.25, (1, 1.1)), digits=2, scale=1) == "1.08 ± 0.25"
+    assert with_interval(None) == with_interval(Estimate(None, None)) == "n/a"
     assert (p_value(0.0001), p_value(0.0312), p_value(None)) == ("< 0.001", "0.031", "n/a")
 
 
@@ -84,8 +84,8 @@ def test_methods_that_hold_clips_out_are_said_to(make_comparison):
 
 def test_one_seed_reads_as_such(make_comparison):
     comparison = make_comparison(seeds=(4,))
-    assert methods_table(comparison).rows[0][1].endswith("± n/a")
-    assert "With one seed, nothing is known" in " ".join(summary(comparison))
+    assert methods_table(comparison).rows[0][1].endswith(" (n=1)")
+    assert "One seed (n=1) has no interval: nothing is known" in " ".join(summary(comparison))
 
 
 def test_a_terminal_of_80_columns_cuts_nothing_off(make_comparison):
@@ -108,6 +108,21 @@ def test_wide_figures_break_before_the_interval_and_lose_no_digit(make_compariso
         text = console.export_text()
         assert text.count("30.3") == text.count("±74.1") == 12
         assert text.count("30.3 ±74.1") == together
+
+
+def test_one_table_for_the_terminal_and_for_markdown():
+    columns = (Column("method"), Column("paper", "As printed.", "top-1"), Column("measured", "Here.", "top-1"))
+    table = Table("On [/x]", (*columns, Column("remark", words=True)), (("a|b [red]", "1.0", "2.0 ± 3.0", "none"),))
+    assert table.groups == [("", 1), ("top-1", 2), ("", 1)]
+    assert table.to_markdown().splitlines() == [
+        "| method | top-1 paper | top-1 measured | remark |",
+        "| --- | --- | --- | --- |",
+        "| a\\|b [red] | 1.0 | 2.0 ± 3.0 | none |",
+    ]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table)
+    text = console.export_text()
+    assert "On [/x]" in text and "a|b [red]" in text and text.count("top-1") == 1 and "2.0 ±3.0" in text
 
 
 def test_failures_are_told_with_their_traceback(make_comparison):

@@ -10,7 +10,7 @@ from counterpoint import _atomic
 from counterpoint.analysis.results import Failure
 from counterpoint.analysis.statistics import Estimate
 from counterpoint.recipes import PaperTable
-from counterpoint.report.tables import NONE, Column, Table
+from counterpoint.report.table import Column, Table, with_interval
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -102,7 +102,7 @@ def tables_of(made: Reproduction) -> list[Table]:
             ]
         remarks = {name: _remark(rows) for name, rows in by_method.items()}
         if any(remarks.values()):
-            columns.append(Column("remark", "Why there is no number to compare with."))
+            columns.append(Column("remark", "Why there is no number to compare with.", words=True))
         lines = tuple(
             (name, *(cell for row in rows.values() for cell in _cells(row)), remarks[name])[: len(columns)]
             for name, rows in by_method.items()
@@ -113,12 +113,9 @@ def tables_of(made: Reproduction) -> list[Table]:
 
 def _cells(row: Row) -> tuple[str, str, str]:
     digits = _DIGITS.get(row.metric, 2)
-    measured = NONE
-    if row.measured.mean is not None:
+    measured = with_interval(row.measured, digits=digits, scale=1)
+    if row.metric == "params" and row.measured.mean is not None:  # no seed changes it
         measured = f"{row.measured.mean:.{digits}f}"
-        if row.metric != "params":
-            half = row.measured.half_width
-            measured += f" ± {NONE if half is None else f'{half:.{digits}f}'}"
     paper = "" if row.paper is None else f"{row.paper:.{digits}f}"
     return paper, measured, "" if row.difference is None else f"{row.difference:+.{digits}f}"
 
@@ -129,24 +126,10 @@ def _remark(rows: dict[str, Row]) -> str:
 
 def to_rich(made: Reproduction) -> RenderableType:
     """The tables with their notes, for the terminal."""
-    from rich.box import SIMPLE
     from rich.console import Group
-    from rich.table import Table as RichTable
     from rich.text import Text
 
-    parts: list[RenderableType] = []
-    for table in tables_of(made):
-        drawn = RichTable(title=table.title, title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False)
-        group = ""
-        for k, column in enumerate(table.columns):
-            above = "" if column.group == group else column.group
-            group = column.group
-            drawn.add_column(
-                Text(f"{above}\n{column.heading}"), justify="right" if column.group else "left", no_wrap=not k
-            )
-        for row in table.rows:
-            drawn.add_row(*map(Text, row))
-        parts.append(drawn)
+    parts: list[RenderableType] = [*tables_of(made)]
     parts += [Text(f"Note: {note}") for note in made.notes]
     parts += [Text(f"failed: {failure.run}: {failure.error}", style="red") for failure in made.failures]
     return Group(*parts)
@@ -157,17 +140,11 @@ def to_markdown(made: Reproduction) -> str:
     seeds = ", ".join(map(str, made.seeds))
     lines = [f"# {made.table.title}", "", f"Seeds {seeds}; mean and 95 % interval over them.", ""]
     for table in tables_of(made):
-        headings = [f"{column.group} {column.heading}".strip() for column in table.columns]
-        lines += [f"## {table.title}", "", _line(headings), _line(["---"] * len(headings))]
-        lines += [*map(_line, table.rows), ""]
+        lines += [f"## {table.title}", "", table.to_markdown(), ""]
     lines += ["## What to know", "", *(f"- {note}" for note in made.notes), ""]
     if made.failures:
         lines += ["## Failed", "", *(f"- {failure.run}: {failure.error}" for failure in made.failures), ""]
     return "\n".join(lines)
-
-
-def _line(cells: list[str] | tuple[str, ...]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def write_reproduction(made: Reproduction) -> None:

@@ -1,4 +1,4 @@
-"""The figures of a report: each function draws one, as a block of the page; empty where there is nothing to draw."""
+"""The figures of a report: each function draws one; None where there is nothing to draw."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ from counterpoint.analysis.metrics import METRICS
 from counterpoint.analysis.results import Comparison
 from counterpoint.analysis.traces import ZETA_EDGES, Trace
 from counterpoint.report.history import History, mean_over_runs
-from counterpoint.report.html import figure, legend
-from counterpoint.report.plotting import DASHES, INK, JOINT, draw_line, modality_colour, panel, thin
+from counterpoint.report.plotting import (
+    DASHES,
+    INK,
+    JOINT,
+    Figure,
+    Mark,
+    draw_line,
+    modality_colour,
+    panel,
+    thin,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +33,7 @@ _ABILITIES = (("joint", "D"), ("decoupled", "o"), ("ablated", "s"), ("probe", "^
 _MOST_NAMED_CLASSES = 12  # more names than these would overlap below a panel
 
 
-def abilities(comparison: Comparison) -> str:
+def abilities(comparison: Comparison) -> Figure:
     """What each modality can do, beside the joint model and the modality trained alone."""
     from matplotlib.ticker import MaxNLocator
 
@@ -59,23 +68,24 @@ def abilities(comparison: Comparison) -> str:
             axes.set_xlim(min(shown) - margin, max(shown) + margin)
             axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
             axes.set_xlabel(f"test {METRICS[comparison.task]['accuracy'].heading.lower()}, %")
-        panels.append((modality, drawn.svg))
+        panels.append((modality, drawn))
     drawn_kinds = {kind for n in names for m in comparison.modalities for kind, _ in _ability(comparison, n, m)}
     guess = "always background" if comparison.task == "localise" else "chance"
-    marks = [(kind, INK, marker) for kind, marker in _ABILITIES if kind in drawn_kinds]
-    marks += [("trained alone", INK, "|"), (guess, INK, ":")] if comparison.alone else [(guess, INK, ":")]
-    return figure(
+    marks = [Mark(kind, INK, marker) for kind, marker in _ABILITIES if kind in drawn_kinds]
+    marks += [Mark("trained alone", INK, "|")] if comparison.alone else []
+    marks += [Mark(guess, INK, ":")]
+    return Figure(
         "Was each modality learnt?",
         "Diamonds are the joint model; the other marks are what one modality of it can do alone: by its share of the "
         "logits, with the others ablated, and by a linear probe of its encoder. A probe far left of the dashed line "
         "is an encoder that joint training left behind. Means over seeds.",
         panels,
-        legend(marks),
+        marks,
         wide=True,
     )
 
 
-def accuracy_over_epochs(histories: Histories, modalities: Sequence[str], what: str = "top-1") -> str:
+def accuracy_over_epochs(histories: Histories, modalities: Sequence[str], what: str = "top-1") -> Figure | None:
     """Validation accuracy, joint and per modality (Fig. 3, a, of MMCosine); `what` it is the accuracy of."""
     from matplotlib.ticker import MaxNLocator
 
@@ -102,19 +112,19 @@ def accuracy_over_epochs(histories: Histories, modalities: Sequence[str], what: 
             drawn.axes.set_ylabel(f"{what}, %")
             drawn.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             drawn.axes.set_ylim(0, top + 1)
-        panels.append((name, drawn.svg))
+        panels.append((name, drawn))
     if not panels:
-        return ""
-    return figure(
+        return None
+    return Figure(
         "Accuracy over epochs",
         f"Validation accuracy ({what}) of the joint logits and of each modality's own share of them, where there is "
         "one. Lines are means over runs, bands reach from the lowest to the highest run.",
         panels,
-        legend((label, colour, dash) for label, _, colour, dash in lines),
+        [Mark(label, colour, dash) for label, _, colour, dash in lines],
     )
 
 
-def balance_over_steps(histories: Histories, modalities: Sequence[str]) -> str:
+def balance_over_steps(histories: Histories, modalities: Sequence[str]) -> Figure | None:
     """The discrepancy ratio and the coefficients that follow from it (OGM-GE; Eq. (11) of SimAM²)."""
     panels = []
     for name, runs in histories.items():
@@ -136,10 +146,10 @@ def balance_over_steps(histories: Histories, modalities: Sequence[str]) -> str:
                     _plain_log_labels(drawn.axes)
                 else:
                     drawn.axes.set_ylim(-0.03, 1.05)
-            panels.append((f"{name}: {label}", drawn.svg))
+            panels.append((f"{name}: {label}", drawn))
     if not panels:
-        return ""
-    return figure(
+        return None
+    return Figure(
         "Discrepancy ratio and coefficients over steps",
         "A ratio above one means that the modality runs ahead of the others; the coefficient is what its gradient is "
         "multiplied by (under G-Blending, what the loss of its own head is; the joint head has the rest). Means over "
@@ -149,7 +159,7 @@ def balance_over_steps(histories: Histories, modalities: Sequence[str]) -> str:
     )
 
 
-def class_norms(traces: Traces, modalities: Sequence[str], classes: Sequence[str]) -> str:
+def class_norms(traces: Traces, modalities: Sequence[str], classes: Sequence[str]) -> Figure | None:
     """Length of the weight vector of each class, per modality (Fig. 3, c-d, of MMCosine)."""
     panels = []
     for name, runs in traces.items():
@@ -178,10 +188,10 @@ def class_norms(traces: Traces, modalities: Sequence[str], classes: Sequence[str
                 drawn.axes.set_xlabel("class")
             drawn.axes.grid(False, axis="x")
             drawn.axes.set_ylabel("norm of weights")
-        panels.append((name, drawn.svg))
+        panels.append((name, drawn))
     if not panels:
-        return ""
-    return figure(
+        return None
+    return Figure(
         "Weight norms per class and modality",
         "How long the head's weight vector of each class is in each modality, at the chosen epoch. Under a linear "
         "head, the modality with the longer weights rules the joint logits; under cosine logits (MMCosine) the length "
@@ -191,7 +201,7 @@ def class_norms(traces: Traces, modalities: Sequence[str], classes: Sequence[str
     )
 
 
-def angle_distributions(traces: Traces, modalities: Sequence[str]) -> str:
+def angle_distributions(traces: Traces, modalities: Sequence[str]) -> Figure | None:
     """Angles between test features and the weights of their true class (Fig. 4 of MMCosine)."""
     panels = []
     edges = np.linspace(0, 180, 73)
@@ -228,10 +238,10 @@ def angle_distributions(traces: Traces, modalities: Sequence[str]) -> str:
             shown = np.flatnonzero(sum(densities.values()) > 1e-4)
             drawn.axes.set_xlim(max(0, edges[shown[0]] - 5), min(180, edges[shown[-1] + 1] + 5))
             drawn.axes.set_xlabel("angle to the true class, degrees")
-        panels.append((modality, drawn.svg))
+        panels.append((modality, drawn))
     if not panels:
-        return ""
-    return figure(
+        return None
+    return Figure(
         "Angles to the class centres",
         "Distribution over test clips and runs of the angle between a modality's features and the head's weight "
         "vector of the true class; the upright line is the median. Smaller and narrower is more distinct; 90 "
@@ -241,7 +251,7 @@ def angle_distributions(traces: Traces, modalities: Sequence[str]) -> str:
     )
 
 
-def zeta_distributions(traces: Traces, modalities: Sequence[str]) -> str:
+def zeta_distributions(traces: Traces, modalities: Sequence[str]) -> Figure | None:
     """Superposition weights zeta of Eq. (4) of SimAM², where they are learned."""
     panels = []
     centres = (ZETA_EDGES[1:] + ZETA_EDGES[:-1]) / 2
@@ -261,11 +271,11 @@ def zeta_distributions(traces: Traces, modalities: Sequence[str]) -> str:
             drawn.axes.set_xlim(0, 1)
             drawn.axes.set_xlabel("zeta")
             drawn.axes.set_ylabel("% of weights")
-        panels.append((name, drawn.svg))
+        panels.append((name, drawn))
     if not panels:
-        return ""
+        return None
     other = f" ({modalities[1]} has one minus it)" if len(modalities) == 2 else ""
-    return figure(
+    return Figure(
         "Distribution of zeta",
         f"The learned weight of {' and '.join(shown)} in the superposition{other}, over test clips, channels and "
         "runs. The dotted line is an even share.",
@@ -288,8 +298,8 @@ def _has(runs: Iterable[Trace], kind: str, modality: str) -> bool:
     return any(modality in getattr(trace, kind) for trace in runs)
 
 
-def _modalities_legend(modalities: Sequence[str], *, solid: bool = False) -> str:
-    return legend((m, modality_colour(i), "s" if solid else DASHES[i % 2]) for i, m in enumerate(modalities))
+def _modalities_legend(modalities: Sequence[str], *, solid: bool = False) -> list[Mark]:
+    return [Mark(m, modality_colour(i), "s" if solid else DASHES[i % 2]) for i, m in enumerate(modalities)]
 
 
 def _short(name: str, most: int = 26) -> str:

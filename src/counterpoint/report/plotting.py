@@ -11,7 +11,7 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,11 +52,56 @@ def modality_colour(position: int) -> str:
 
 
 class Panel:
-    """One small figure: draw on `axes`, then read `svg`."""
+    """One small figure: draw on `axes`; the rest is there when that is done.
 
-    def __init__(self) -> None:
-        self.svg = ""
-        self.axes: Axes
+    Attributes:
+        alt: what it shows, for those who do not see it.
+        axes: to draw on.
+        view_box: of the SVG.
+        width: pixels that it takes at most.
+        elements: what is inside the ``<svg>``; its text is escaped.
+    """
+
+    axes: Axes
+    view_box: str
+    width: int
+    elements: str
+
+    def __init__(self, alt: str) -> None:
+        self.alt = alt
+
+
+class Mark(NamedTuple):
+    """An entry of a legend.
+
+    Attributes:
+        label: what is marked so.
+        colour: of the mark.
+        mark: a dash (``"-"``, ``"--"``, ``":"``, ``"-."``) or a marker (``"o"``, ``"s"``, ``"^"``, ``"D"``, or ``"|"``
+            for a dashed upright line).
+    """
+
+    label: str
+    colour: str
+    mark: str
+
+
+class Figure(NamedTuple):
+    """A figure of several panels.
+
+    Attributes:
+        title: its heading.
+        caption: what it shows and how to read it.
+        panels: title and drawing of each.
+        legend: may be empty.
+        wide: panels need more room than usual.
+    """
+
+    title: str
+    caption: str
+    panels: Sequence[tuple[str, Panel]]
+    legend: Sequence[Mark] = ()
+    wide: bool = False
 
 
 @contextmanager
@@ -65,21 +110,23 @@ def panel(alt: str, *, width: float = 3.6, height: float = 2.3) -> Iterator[Pane
 
     Args:
         alt: what the picture shows, for those who do not see it.
-        width, height: inches at 96 pixels each, before the page scales it.
+        width: inches, at 96 pixels each before the page scales it.
+        height: inches.
     """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Drawing
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Drawing(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
-        made = Panel()
+        made = Panel(alt)
         made.axes = figure.add_subplot()
         yield made
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True)
-        made.svg = _inline(file.getvalue(), alt)
+        made.view_box, made.elements = _inline(file.getvalue())
+        made.width = round(float(made.view_box.split()[2]) * 4 / 3)
 
 
 def draw_line(axes: Axes, x: Sequence[float], y: Sequence[float], **style: Any) -> None:
@@ -87,10 +134,8 @@ def draw_line(axes: Axes, x: Sequence[float], y: Sequence[float], **style: Any) 
     axes.plot(x, y, marker="o" if len(x) == 1 else None, markersize=4, **style)
 
 
-def _inline(svg: str, alt: str) -> str:
-    """An SVG file as part of an HTML page: no prolog, no metadata, no addresses, ids of its own, named for readers."""
-    from html import escape
-
+def _inline(svg: str) -> tuple[str, str]:
+    """The view box of an SVG file, and its elements for an HTML page: no metadata, no addresses, ids of its own."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
@@ -106,16 +151,11 @@ def _inline(svg: str, alt: str) -> str:
     assert head is not None
     size = re.search(r'viewBox="([^"]*)"', head[0])
     assert size is not None
-    width = size[1].split()[2]
-    label = escape(alt, quote=True)
-    opening = (
-        f'<svg viewBox="{size[1]}" style="max-width:{float(width) * 4 / 3:.0f}px" role="img" aria-label="{label}">'
-    )
-    return opening + re.sub(r"\n\s*", "\n", svg[head.end() :]).strip()
+    return size[1], re.sub(r"\n\s*", "\n", svg[head.end() :]).strip()
 
 
 def thin(values: Sequence[float], most: int = 150) -> tuple[list[float], list[float]]:
-    """Positions and means of at most `most` equal stretches of a long series; NaN is left out of the means."""
+    """Positions and means of at most `most` equal segments of a long series; NaN is left out of the means."""
     import numpy as np
 
     array = np.asarray(values, dtype=np.float64)

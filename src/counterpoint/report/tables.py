@@ -1,57 +1,23 @@
-"""The tables of a comparison, once: for the terminal and for the report."""
+"""The tables of a comparison, and its finding in words: for the terminal and for the report."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from counterpoint.analysis.metrics import METRICS, NOUN
 from counterpoint.analysis.results import Comparison, MethodResult
 from counterpoint.analysis.statistics import UNCLEAR, Difference, Estimate, mean_interval
+from counterpoint.report.table import NONE, Column, Table, counted, percent, with_interval
 
 if TYPE_CHECKING:
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-    from rich.table import Table as RichTable
+    from rich.console import RenderableType
 
-NONE = "n/a"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: its heading, one sentence on what stands in it, and a heading that it shares with its neighbours."""
-
-    heading: str
-    explanation: str
-    group: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns and rows of text; the first cell of a row is its heading."""
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-def percent(value: float | None, *, sign: bool = False) -> str:
-    """``0.8134`` as ``"81.3"``; with `sign`, ``"+81.3"``."""
-    return NONE if value is None else f"{100 * value:{'+' if sign else ''}.1f}"
-
-
-def with_interval(estimate: Estimate | None) -> str:
-    """``"81.3 ± 2.1"``; with one seed ``"81.3 ± n/a"``."""
-    if estimate is None or estimate.mean is None:
-        return NONE
-    return f"{percent(estimate.mean)} ± {percent(estimate.half_width)}"
-
-
-def figure_with_interval(estimate: Estimate | None) -> str:
-    """``"0.81 ± 0.02"``: of what is no share, and so no percentage."""
-    if estimate is None or estimate.mean is None:
-        return NONE
-    half = estimate.half_width
-    return f"{estimate.mean:.2f} ± {NONE if half is None else f'{half:.2f}'}"
+ABILITIES = {
+    "decoupled": "of the modality's own share of the joint logits, in percent.",
+    "ablated": "of the joint logits with the features of every other modality set to zero, in percent.",
+    "probe": "of a linear classifier on the frozen encoder's features.",
+}
+"""What one modality of a joint model is measured by -> what that is."""
 
 
 def p_value(p: float | None) -> str:
@@ -69,10 +35,12 @@ def difference_cell(difference: Difference | None) -> str:
 
 def methods_table(comparison: Comparison) -> Table:
     """Which method helps."""
-    metrics = METRICS[comparison.task]
-    interval = f"mean over {_seeds(comparison)} and 95 % interval of that mean (Student's t; n/a with one seed)." + (
-        f" The test clips of all {len(comparison.folds)} folds count together." if comparison.folds else ""
-    )
+    metrics, folds = METRICS[comparison.task], len(comparison.folds)
+    counts = {len(method.seeds) for method in comparison.methods.values()}
+    seeds = counted(counts.pop(), "seed") if len(counts) == 1 else "the seeds that finished"
+    interval = f"mean over {seeds} and 95 % interval of that mean (Student's t; n=1: one seed, which has none)."
+    if folds:
+        interval += f" The test clips of all {folds} folds count together."
     columns = (
         Column("Method", "The recipe; below the methods, each modality trained alone under the same protocol."),
         *(Column(metric.heading, f"{metric.meaning}: {interval}") for metric in metrics.values()),
@@ -82,26 +50,26 @@ def methods_table(comparison: Comparison) -> Table:
             "a 95 % bootstrap interval over clips and seeds.",
         ),
         Column(
-            "p",
-            "Two-sided sign-flip permutation test over test clips, corrected for the number of methods (Holm).",
+            "p", "Two-sided sign-flip permutation test over test clips, corrected for the number of methods (Holm)."
         ),
         Column("Verdict", "Better or worse only where p is below 0.05 and the interval leaves out zero; else unclear."),
     )
     rows = []
-    for name, method in comparison.methods.items():
-        d = method.difference
-        last = (difference_cell(d), p_value(d.p_holm if d else None), d.verdict if d else NONE)
-        if name == comparison.baseline:
-            last = ("baseline", "", "")
-        elif d is not None and d.verdict == UNCLEAR:
-            last = (*last[:2], "unclear")
+    for name, method in everything(comparison).items():
+        last = _beside_baseline(comparison, name, method) if name in comparison.methods else ("", "", "")
         rows.append((name, *(with_interval(method.scores.get(metric)) for metric in metrics), *last))
-    for name, alone in comparison.alone.items():
-        rows.append((f"{name} alone", *(with_interval(alone.scores.get(metric)) for metric in metrics), "", "", ""))
     if (share := comparison.protocol.get("background")) is not None:
         rows.append(("always background", percent(share), "0.0", *[""] * (len(columns) - 3)))
-    pooled = f", {len(comparison.folds)} folds pooled" if comparison.folds else ""
+    pooled = f", {folds} folds pooled" if folds else ""
     return Table(f"Test results on {comparison.dataset}{pooled}", columns, tuple(rows))
+
+
+def _beside_baseline(comparison: Comparison, name: str, method: MethodResult) -> tuple[str, str, str]:
+    if name == comparison.baseline:
+        return "baseline", "", ""
+    if (d := method.difference) is None:
+        return NONE, NONE, NONE
+    return difference_cell(d), p_value(d.p_holm), "unclear" if d.verdict == UNCLEAR else d.verdict
 
 
 def folds_table(comparison: Comparison) -> Table:
@@ -119,36 +87,26 @@ def folds_table(comparison: Comparison) -> Table:
         by_fold = [
             mean_interval([r.test["accuracy"] for r in result.runs if r.fold == fold]) for fold in comparison.folds
         ]
-        cells = (*by_fold, result.fold_accuracy, result.accuracy)
-        rows.append((name, *(with_interval(cell) for cell in cells)))
+        rows.append((name, *map(with_interval, (*by_fold, result.fold_accuracy, result.accuracy))))
     return Table("Test top-1, fold by fold", columns, tuple(rows))
 
 
 def modalities_table(comparison: Comparison) -> Table:
     """Whether each modality was learnt."""
-    heading, noun = METRICS[comparison.task]["accuracy"].heading, NOUN[comparison.task]
-    keys = {
-        "decoupled": f"{heading} of the modality's own share of the joint logits, in percent.",
-        "ablated": f"{heading} of the joint logits with the features of every other modality set to zero, in percent.",
-        "probe": f"{heading} of a linear classifier on the frozen encoder's features.",
-    }
-    keys = {
-        key: text
-        for key, text in keys.items()
-        if any(
-            key in by and by[key].mean is not None for m in comparison.methods.values() for by in m.modalities.values()
-        )
-    }
+    heading, methods = METRICS[comparison.task]["accuracy"].heading, comparison.methods
+    found = [(key, by[key]) for m in methods.values() for by in m.modalities.values() for key in by]
+    measured = {key for key, estimate in found if estimate.mean is not None}
+    keys = [key for key in ABILITIES if key in measured]
     columns = [Column("Method", "The recipe.")]
     for modality in comparison.modalities:
         alone = comparison.alone.get(modality)
         group = modality if alone is None else f"{modality} (alone {with_interval(alone.accuracy)})"
-        columns += [Column(key, text, group) for key, text in keys.items()]
+        columns += [Column(key, f"{heading} {ABILITIES[key]}", group) for key in keys]
     rows = tuple(
         (name, *(with_interval(method.modalities.get(m, {}).get(key)) for m in comparison.modalities for key in keys))
-        for name, method in comparison.methods.items()
+        for name, method in methods.items()
     )
-    return Table(f"What each modality can do alone, {noun}", tuple(columns), rows)
+    return Table(f"What each modality can do alone, {NOUN[comparison.task]}", tuple(columns), rows)
 
 
 def dependence_table(comparison: Comparison) -> Table | None:
@@ -165,7 +123,7 @@ def dependence_table(comparison: Comparison) -> Table | None:
     )
     columns = (Column("Method", "The recipe."), *(Column(pair, explanation) for pair in pairs))
     rows = tuple(
-        (name, *(figure_with_interval(method.dependence.get(pair)) for pair in pairs))
+        (name, *(with_interval(method.dependence.get(pair), digits=2, scale=1) for pair in pairs))
         for name, method in comparison.methods.items()
     )
     return Table(f"Dependence, 0 to {most:g}", columns, rows)
@@ -187,52 +145,57 @@ def pairs_of(comparison: Comparison) -> list[str]:
     return list(dict.fromkeys(pair for method in comparison.methods.values() for pair in method.dependence))
 
 
+def everything(comparison: Comparison) -> dict[str, MethodResult]:
+    """Methods, and below them each modality alone, as the tables call them."""
+    return {**comparison.methods, **{f"{m} alone": r for m, r in comparison.alone.items()}}
+
+
 def summary(comparison: Comparison) -> list[str]:
     """The finding in plain sentences; what does not help is said to not help."""
-    sentences = []
-    baseline = comparison.methods.get(comparison.baseline)
-    by_verdict: dict[str, list[str]] = {}
-    for name, method in comparison.methods.items():
-        if method.difference is not None:
-            by_verdict.setdefault(method.difference.verdict, []).append(name)
-    if baseline is None:
-        sentences.append(f"The baseline {comparison.baseline} did not finish, so nothing is compared with it.")
-    else:
-        sentences.append(
-            f"The baseline {comparison.baseline} reaches {with_interval(baseline.accuracy)} % {NOUN[comparison.task]}."
-        )
-    for verdict, words in (
-        ("better", "Better than it"),
-        ("worse", "Worse than it"),
-        (UNCLEAR, "Not clearly different from it"),
-    ):
-        if names := by_verdict.get(verdict):
-            sentences.append(f"{words}: {', '.join(names)}.")
-    same = [n for n, m in comparison.methods.items() if m.difference is not None and m.difference.identical]
-    if same:
-        sentences.append(f"Right and wrong on the very same clips as it: {', '.join(same)}.")
-    if comparison.alone and baseline is not None and baseline.accuracy.mean is not None:
-        name, best = max(comparison.alone.items(), key=lambda item: item[1].accuracy.mean or 0.0)
-        if best.accuracy.mean is not None:
-            relation = "above" if best.accuracy.mean > baseline.accuracy.mean else "not above"
-            sentences.append(
-                f"The best modality trained alone, {name}, reaches {with_interval(best.accuracy)} %, "
-                f"{relation} the joint baseline."
-            )
-    fewer = [
-        f"{name} ({training_clips(m)})" for name, m in comparison.methods.items() if any(r.held_out for r in m.runs)
-    ]
+    methods = comparison.methods
+    sentences = [_baseline(comparison), *_verdicts(comparison), *_best_alone(comparison)]
+    fewer = [f"{name} ({training_clips(m)})" for name, m in methods.items() if any(r.held_out for r in m.runs)]
     if fewer:
         sentences.append(f"Trained on a part of the training clips, to weigh losses by the rest: {', '.join(fewer)}.")
-    if any(len(m.seeds) == 1 for m in comparison.methods.values()):
-        sentences.append("With one seed, nothing is known of how much another seed would change.")
-    if comparison.failures:
-        count = len(comparison.failures)
-        sentences.append(
-            f"{count} run{'s' if count > 1 else ''} failed and {'are' if count > 1 else 'is'} missing here"
-            + (", with the other folds of the same seed." if comparison.folds else ".")
-        )
+    if any(len(m.seeds) == 1 for m in methods.values()):
+        sentences.append("One seed (n=1) has no interval: nothing is known of how much another seed would change.")
+    if count := len(comparison.failures):
+        missing = f"{counted(count, 'run')} failed and {'are' if count > 1 else 'is'} missing here"
+        sentences.append(missing + (", with the other folds of the same seed." if comparison.folds else "."))
     return sentences
+
+
+def _baseline(comparison: Comparison) -> str:
+    baseline = comparison.methods.get(comparison.baseline)
+    if baseline is None:
+        return f"The baseline {comparison.baseline} did not finish, so nothing is compared with it."
+    return f"The baseline {comparison.baseline} reaches {_said(baseline.accuracy)} {NOUN[comparison.task]}."
+
+
+def _verdicts(comparison: Comparison) -> list[str]:
+    found = {name: m.difference for name, m in comparison.methods.items() if m.difference is not None}
+    groups = {
+        "Better than it": [name for name, d in found.items() if d.verdict == "better"],
+        "Worse than it": [name for name, d in found.items() if d.verdict == "worse"],
+        "Not clearly different from it": [name for name, d in found.items() if d.verdict == UNCLEAR],
+        "Right and wrong on the very same clips as it": [name for name, d in found.items() if d.identical],
+    }
+    return [f"{words}: {', '.join(names)}." for words, names in groups.items() if names]
+
+
+def _best_alone(comparison: Comparison) -> list[str]:
+    baseline = comparison.methods.get(comparison.baseline)
+    means = {m: alone.accuracy.mean for m, alone in comparison.alone.items() if alone.accuracy.mean is not None}
+    if baseline is None or baseline.accuracy.mean is None or not means:
+        return []
+    best = max(means, key=means.__getitem__)
+    relation = "above" if means[best] > baseline.accuracy.mean else "not above"
+    reaches = _said(comparison.alone[best].accuracy)
+    return [f"The best modality trained alone, {best}, reaches {reaches}, {relation} the joint baseline."]
+
+
+def _said(estimate: Estimate) -> str:
+    return f"{with_interval(estimate)} %".replace(" (n=1) %", " % (n=1)")
 
 
 def to_rich(comparison: Comparison) -> RenderableType:
@@ -241,61 +204,9 @@ def to_rich(comparison: Comparison) -> RenderableType:
     from rich.text import Text
 
     tables = (methods_table(comparison), modalities_table(comparison), dependence_table(comparison))
-    parts: list[RenderableType] = [_Drawn(table) for table in tables if table is not None]
+    parts: list[RenderableType] = [table for table in tables if table is not None]
     parts.append(Text(" ".join(summary(comparison))))
     for failure in comparison.failures:
         where = comparison.folder / failure.folder / "error.txt"
         parts.append(Text(f"failed: {failure.run}: {failure.error} (see {where})", style="red"))
     return Group(*parts)
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """A table that has intervals on a line of their own where the terminal is too narrow for it."""
-
-    table: Table
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.measure import Measurement
-
-        wide = self._draw(" ±")
-        fits = Measurement.get(console, options.update(width=10_000), wide).maximum <= options.max_width
-        yield wide if fits else self._draw("\n±")
-
-    def _draw(self, interval: str) -> RichTable:
-        from rich.box import SIMPLE
-        from rich.table import Table as RichTable
-        from rich.text import Text
-
-        table = self.table
-        drawn = RichTable(title=table.title, title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False)
-        drawn.collapse_padding = True
-        group = ""
-        for i, column in enumerate(table.columns):
-            above = "" if column.group == group else column.group.partition(" (")[0]
-            group = column.group
-            heading = f"{above}\n{column.heading}" if any(c.group for c in table.columns) else column.heading
-            drawn.add_column(
-                Text(heading),
-                justify="left" if i == 0 else "right",
-                no_wrap=i == 0,
-                overflow="fold",
-                min_width=max(map(len, heading.split())),
-            )
-        for row in table.rows:
-            style = {"better": "green", "worse": "red"}.get(row[-1], "")
-            drawn.add_row(*(Text(cell.replace(" ± ", interval)) for cell in row), style=style)
-        return drawn
-
-
-def everything(comparison: Comparison) -> dict[str, MethodResult]:
-    """Methods, and below them each modality alone, as the tables call them."""
-    return {**comparison.methods, **{f"{m} alone": r for m, r in comparison.alone.items()}}
-
-
-def _seeds(comparison: Comparison) -> str:
-    counts = {len(m.seeds) for m in comparison.methods.values()}
-    if len(counts) != 1:
-        return "the seeds that finished"
-    count = counts.pop()
-    return f"{count} seed{'s' if count != 1 else ''}"

@@ -7,18 +7,17 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from counterpoint.analysis.traces import Trace
-from counterpoint.report.html import figure, legend
-from counterpoint.report.plotting import panel
+from counterpoint.report.plotting import Figure, Mark, panel
 
 _CLIPS = 6
 # White text stands on them, on light pages and on dark ones.
 _TRUE, _FOUND = "#5b6472", {True: "#1b7f5c", False: "#b3443c"}
 
 
-def timelines(traces: Mapping[str, Sequence[Trace]], classes: Sequence[str]) -> str:
+def timelines(traces: Mapping[str, Sequence[Trace]], classes: Sequence[str]) -> Figure | None:
     """Strips of segments, a panel per clip: the true events above, and below what each method's first run found.
 
-    The clips are spread evenly over the test split, so that nobody has chosen them. Empty where nothing is localised.
+    The clips are spread evenly over the test split, so that nobody has chosen them. None where nothing is localised.
 
     Args:
         traces: method -> its runs.
@@ -26,7 +25,7 @@ def timelines(traces: Mapping[str, Sequence[Trace]], classes: Sequence[str]) -> 
     """
     first = {name: runs[0] for name, runs in traces.items() if runs and runs[0].target.ndim == 2}
     if not first:
-        return ""
+        return None
     clips, background = next(iter(first.values())), len(classes)
     names = [*classes, "background"]
     panels = []
@@ -47,12 +46,12 @@ def timelines(traces: Mapping[str, Sequence[Trace]], classes: Sequence[str]) -> 
             axes.set_xlim(0, len(rows["truth"]))
             axes.set_ylim(len(rows) - 0.5, -0.5)
             axes.set_xlabel("segment")
-        panels.append((str(clips.ids[k]), drawn.svg))
-    return figure(
+        panels.append((str(clips.ids[k]), drawn))
+    return Figure(
         "What was found when",
         f"{len(panels)} test clips, spread evenly over the split. Above what happens, below what each method's first "
         "run finds; empty is background.",
         panels,
-        legend([("true", _TRUE, "s"), ("found, right", _FOUND[True], "s"), ("found, wrong", _FOUND[False], "s")]),
+        [Mark("true", _TRUE, "s"), Mark("found, right", _FOUND[True], "s"), Mark("found, wrong", _FOUND[False], "s")],
         wide=True,
     )
