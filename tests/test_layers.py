@@ -10,7 +10,7 @@ import pytest
 import counterpoint
 
 SOURCE = Path(counterpoint.__file__).parent
-GROUND = {"errors", "_version", "_moved", "_typecheck", "_eval_mode", "_atomic", "_cpu"}
+GROUND = {"errors", "_version", "_moved", "_typecheck", "_eval_mode", "_atomic", "_cpu", "_features"}
 GROUND |= {"_progress", "guests", "registry", "distributed", "allocator"}
 PARTS = GROUND | {
     "functional",
@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "_typecheck": set(),
     "_eval_mode": set(),
     "_cpu": set(),
+    "_features": {"errors", "registry", "_typecheck"},
     "_progress": set(),
     "_atomic": {"errors"},
     "allocator": {"errors"},

@@ -4,81 +4,40 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
-from counterpoint._typecheck import fits
-from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
+from counterpoint._features import check_dims, check_features
+from counterpoint._moved import former_names
+from counterpoint.errors import ConfigError
 from counterpoint.functional import cosine_logits, mmcosine_scale_bound
-from counterpoint.registry import Registry, check_options, did_you_mean
+from counterpoint.registry import Part, Registry, check_options
+
+__getattr__ = former_names(__name__, dict.fromkeys(("check_dims", "check_modalities", "check_features"), "_features"))
 
 
-def check_dims(owner: str, dims: Mapping[str, int], num_classes: int | None = None) -> None:
-    """Raise a ConfigError for sizes other than 1, 2, ..., or a modality after which torch cannot name a module."""
-    sizes = list(dims.values()) if isinstance(dims, Mapping) else []
-    classes = [] if num_classes is None else [num_classes]
-    if not sizes or not all(fits(size, int) and size >= 1 for size in sizes + classes):
-        told = f" and {num_classes} classes" if classes else ""
-        raise ConfigError(f"{owner} needs modalities with whole sizes of 1 or more, got {dims}{told}")
-    modules, parameters = nn.ModuleDict(), nn.ParameterDict()
-    for name in dims:
-        if not isinstance(name, str) or not name or "." in name or hasattr(modules, name) or hasattr(parameters, name):
-            raise ConfigError(
-                f"a modality cannot be called {name!r}: a name is a word, has no dot, and is no attribute of torch's "
-                "modules"
-            )
+class HeadOptions(TypedDict, total=False):
+    """Which head a fusion has.
 
-
-def check_modalities(owner: str, given: Collection[str], declared: Collection[str]) -> None:
-    """Raise an UnknownNameError unless exactly the declared modalities are given, in whatever order."""
-    for name in given:
-        if name not in declared:
-            raise UnknownNameError(f"{owner} was not declared with a modality {name!r}.{did_you_mean(name, declared)}")
-    missing = [name for name in declared if name not in given]
-    if missing:
-        raise UnknownNameError(
-            f"{owner} needs the modality {missing[0]!r} too, but was given {', '.join(given) or 'none'}"
-        )
-
-
-def check_features(owner: str, features: Mapping[str, Tensor], dims: Mapping[str, int]) -> dict[str, Tensor]:
-    """`features` in the order of `dims`, checked against it.
-
-    Args:
-        owner: who asks, for the message.
-        features: per modality ``(B, ..., D_m)``; the axes before the last are the same for all.
-        dims: per modality the D_m that is needed.
-
-    Raises:
-        UnknownNameError: a modality is missing, or one is there that was not declared.
-        ShapeError: no tensor of floating point numbers, or one with another last axis than declared, or other leading
-            axes than the first.
+    Attributes:
+        head: registered, ``"linear"`` by default; in late fusion every modality gets one.
+        head_options: its keyword options.
     """
-    check_modalities(owner, features, dims)
-    ordered = {name: features[name] for name in dims}
-    first = next(iter(ordered))
-    for name, tensor in ordered.items():
-        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-            kind = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
-            raise ShapeError(f"the feature {name!r} is of {kind}, but {owner} needs a tensor of floating point numbers")
-        if tensor.ndim < 2 or tensor.shape[-1] != dims[name]:
-            raise ShapeError(
-                f"the feature {name!r} has shape {tuple(tensor.shape)}, but {owner} needs (B, ..., {dims[name]})"
-            )
-        if tensor.shape[:-1] != ordered[first].shape[:-1]:
-            raise ShapeError(
-                f"the feature {name!r} has shape {tuple(tensor.shape)}, but {first!r} has "
-                f"{tuple(ordered[first].shape)}; {owner} needs the same axes before the last"
-            )
-    return ordered
+
+    head: str
+    head_options: Mapping[str, Any] | None
 
 
-class Head(nn.Module, ABC):
+class Head(Part, nn.Module, ABC):
     """Features per modality in, logits per modality out; the joint logits are their sum.
+
+    A head of one's own overrides `forward` and `weights`; one whose weights are a block per modality derives from
+    `Blocks`, which has them, and overrides `forward` alone.
 
     Args:
         dims: per modality the width D_m of its features; one modality or more.
@@ -86,7 +45,20 @@ class Head(nn.Module, ABC):
 
     Raises:
         ConfigError: no modality, a size below 1, or an unusable name.
+
+    Example:
+        >>> class Dot(Blocks):
+        ...     def forward(self, features):
+        ...         return {m: x @ self.weight[m].T for m, x in features.items()}
+        >>> weights = Dot({"audio": 8, "visual": 16}, num_classes=5).weights()
+        >>> {modality: tuple(weight.shape) for modality, weight in weights.items()}
+        {'audio': (5, 8), 'visual': (5, 16)}
     """
+
+    if TYPE_CHECKING:
+
+        @override
+        def __call__(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]: ...
 
     def __init__(self, dims: Mapping[str, int], num_classes: int) -> None:
         super().__init__()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
 
 from counterpoint import _typecheck, guests
 from counterpoint.errors import ConfigError, UnknownNameError
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
 
 ROW = "__counterpoint_row__"
 """Attribute of a function that a decorator has registered: what the registry holds for it."""
@@ -38,25 +40,72 @@ def check_options(what: str, part: Callable[..., Any], options: Mapping[str, Any
         options: name to value.
         given: how many arguments come before them by position, and so cannot be options as well.
     """
-    parameters = _parameters(part)[given:]
+    parameters = parameters_of(part)[given:]
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return
     known = {p.name: p.annotation for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     for option, value in options.items():
         if option not in known:
             raise ConfigError(f"{what} has no option {option!r}.{did_you_mean(option, known)}")
-        wanted = known[option]
-        if not _typecheck.fits(value, wanted):
-            near = nearest(value, _typecheck.choices(wanted))
-            end = f".{near}" if near else ""
-            raise ConfigError(f"{what}: {option} is {value!r}; it must be {_typecheck.in_words(wanted)}{end}")
+        _check_type(f"{what}: {option}", value, known[option])
 
 
-def _parameters(part: Callable[..., Any]) -> list[inspect.Parameter]:
+def _check_type(option: str, value: object, wanted: Any) -> None:
+    if not _typecheck.fits(value, wanted):
+        near = nearest(value, _typecheck.choices(wanted))
+        end = f".{near}" if near else ""
+        raise ConfigError(f"{option} is {value!r}; it must be {_typecheck.in_words(wanted)}{end}")
+
+
+def parameters_of(part: Callable[..., Any]) -> list[inspect.Parameter]:
+    """What `part` takes; the options that ``**options: Unpack[SomeTypedDict]`` stands for come one by one."""
     try:
-        return list(inspect.signature(part, eval_str=True).parameters.values())
+        signature = inspect.signature(part, eval_str=True)
     except NameError:  # annotated with what only type checkers import
-        return list(inspect.signature(part).parameters.values())
+        signature = inspect.signature(part)
+    found: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        declared = get_args(parameter.annotation)[:1] if parameter.kind is parameter.VAR_KEYWORD else ()
+        if declared and is_typeddict(declared[0]):
+            options = get_type_hints(declared[0]).items()
+            found += [inspect.Parameter(name, parameter.KEYWORD_ONLY, annotation=hint) for name, hint in options]
+        else:
+            found.append(parameter)
+    return found
+
+
+def check_choices(function: F) -> F:
+    """Decorator: raise a ConfigError for an option, given by name, that its ``Literal`` annotation does not list."""
+    restricted = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        annotation = parameter.annotation
+        try:
+            annotation = eval(annotation, function.__globals__) if isinstance(annotation, str) else annotation
+        except NameError:  # what only type checkers import, and what is defined further down, lists nothing
+            continue
+        literals = [one for one in (annotation, *get_args(annotation)) if get_origin(one) is Literal]
+        if literals:
+            restricted[name] = annotation, [value for one in literals for value in get_args(one)]
+    if not restricted:
+        return function
+
+    @functools.wraps(function)
+    def checked(*args: Any, **options: Any) -> Any:
+        for name, (annotation, listed) in restricted.items():
+            if name in options and options[name] not in listed:
+                _check_type(name, options[name], annotation)
+        return function(*args, **options)
+
+    return checked  # type: ignore[return-value]
+
+
+class Part:
+    """What every part that is chosen by name derives from: `check_choices` holds for its constructor."""
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            setattr(cls, "__init__", check_choices(vars(cls)["__init__"]))  # noqa: B010
 
 
 def check_choice(option: str, value: object, choices: Any) -> None:

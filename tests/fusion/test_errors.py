@@ -102,7 +102,7 @@ def test_unknown_fusion():
         (lambda: Sum(DIMS, 0), "sizes of 1 or more"),
         (lambda: Sum(DIMS, 2.5), "sizes of 1 or more, got .* and 2.5 classes"),
         (lambda: Sum({"audio": 6, "visual": "6"}, 5), "sizes of 1 or more, got .*'6'"),
-        (lambda: Sum(["audio", "visual"], 5), "modalities with whole sizes"),
+        (lambda: Sum(["audio", "visual"], 5), "modalities with int sizes"),
         (lambda: Sum(DIMS, 5, sum_at="features"), "use sum_at='logits'"),
         (lambda: Sum(DIMS, 5, sum_at="feature"), "Did you mean 'features'"),
         (lambda: Concat({"audio": 6}, 5, attention="simam2"), "'audio' is alone"),

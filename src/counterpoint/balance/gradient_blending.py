@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from counterpoint._features import check_modalities
 from counterpoint.balance.base import BALANCERS, Balancer
 from counterpoint.errors import ConfigError
 from counterpoint.functional import blending_weights
 from counterpoint.fusion.base import Fusion
 from counterpoint.fusion.output import FusionOutput
-from counterpoint.heads import Cosine, Separate, check_modalities
+from counterpoint.heads import Cosine, Separate
 from counterpoint.registry import check_choice
 
 JOINT = "joint"

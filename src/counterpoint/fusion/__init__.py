@@ -1,7 +1,7 @@
 """Fusions: a mapping of modality features in, one `FusionOutput` out."""
 
 from counterpoint.fusion.average import Average
-from counterpoint.fusion.base import FUSIONS, Fusion, create_fusion
+from counterpoint.fusion.base import FUSIONS, Fusion, Joined, create_fusion
 from counterpoint.fusion.concat import Concat
 from counterpoint.fusion.film import FiLM
 from counterpoint.fusion.fop import FOP
@@ -17,18 +17,21 @@ from counterpoint.fusion.product import Product
 from counterpoint.fusion.qmf import QMF
 from counterpoint.fusion.simam2 import SimAM2
 from counterpoint.fusion.sum import Sum
+from counterpoint.fusion.superposition import AttentionOptions, SuperpositionOptions
 
 __all__ = [
     "FOP",
     "FUSIONS",
     "MCB",
     "QMF",
+    "AttentionOptions",
     "Average",
     "Concat",
     "FiLM",
     "Fusion",
     "FusionOutput",
     "Gated",
+    "Joined",
     "Late",
     "MMTMFusion",
     "MSAFFusion",
@@ -36,6 +39,7 @@ __all__ = [
     "Product",
     "SimAM2",
     "Sum",
+    "SuperpositionOptions",
     "ZetaGate",
     "create_fusion",
 ]

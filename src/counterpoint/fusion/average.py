@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack, override
 
 from counterpoint.fusion.base import FUSIONS, total
 from counterpoint.fusion.late import Late
-from counterpoint.registry import check_choice
+from counterpoint.heads import HeadOptions
 
 
 @FUSIONS.register("average")
@@ -24,9 +25,8 @@ class Average(Late):
     Args:
         dims: per modality the width of its features; M >= 2.
         num_classes: C.
-        head: registered head; every modality gets one.
-        head_options: its keyword options.
         of: ``"probabilities"``; or ``"logits"`` for ``mean_m z_m``, with which MMTM's code ends.
+        head: see `HeadOptions`.
 
     Raises:
         ConfigError: an option outside its range.
@@ -37,15 +37,14 @@ class Average(Late):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        head: str = "linear",
-        head_options: Mapping[str, Any] | None = None,
-        of: str = "probabilities",
+        of: Literal["probabilities", "logits"] = "probabilities",
+        **head: Unpack[HeadOptions],
     ) -> None:
-        super().__init__(dims, num_classes, head=head, head_options=head_options)
-        check_choice("of", of, ("probabilities", "logits"))
+        super().__init__(dims, num_classes, **head)
         self.of = of
 
-    def _combine(self, logits: Mapping[str, Tensor]) -> Tensor:
+    @override
+    def combine(self, logits: Mapping[str, Tensor]) -> Tensor:
         if self.of == "logits":
             return total(logits) / len(logits)
         each = torch.stack([one.log_softmax(-1) for one in logits.values()])

@@ -4,37 +4,48 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
+from counterpoint._features import ablate, check_dims, check_features
 from counterpoint._moved import former_method
-from counterpoint.errors import ConfigError, UnknownNameError
+from counterpoint.errors import ConfigError
 from counterpoint.fusion.output import FusionOutput
 from counterpoint.fusion.superposition import Superposition
-from counterpoint.heads import Head, Linear, check_dims, check_features
-from counterpoint.registry import Registry, check_options, did_you_mean
+from counterpoint.heads import Head, Linear
+from counterpoint.registry import Part, Registry, check_options
 
 FUSED = "fused"  # what the head calls a feature in which all modalities are one
 
 
 class Joined(NamedTuple):
-    """What a fusion makes of its features: a FusionOutput whose unimodal logits may still be missing."""
+    """What `Fusion.join` makes of its features.
+
+    Attributes:
+        logits: joint logits, ``(B, ..., C)``.
+        fused: the fused representation before the head, ``(B, ..., D)``.
+        weights: per modality its weight in `fused`; None where there are none.
+        extras: what else is worth recording.
+        unimodal: logits per modality, where the joint ones come apart into them; None: `Fusion` ablates the others.
+    """
 
     logits: Tensor
     fused: Tensor
-    weights: dict[str, Tensor] | None
-    extras: dict[str, Tensor]
+    weights: dict[str, Tensor] | None = None
+    extras: dict[str, Tensor] = {}  # noqa: RUF012
     unimodal: dict[str, Tensor] | None = None
 
 
-class Fusion(nn.Module, ABC):
+class Fusion(Part, nn.Module, ABC):
     """Features of M modalities in, one `FusionOutput` out.
 
-    Subclasses set `head` and say in `_join` how features become joint logits. Where these do not come apart
-    into one term per modality, the unimodal logits are those that the fusion gives with every other modality's
-    features at zero: without gradient, and without touching any state.
+    A fusion of one's own takes `dims` and `num_classes` first and its options by name, sets `head`, and overrides
+    `join`, which gets checked features in declared order. Unless `join` says what each modality contributes, the
+    unimodal logits are those that the fusion gives with every other modality's features at zero: without gradient, and
+    without touching any state.
 
     Args:
         dims: per modality the width D_m of its features, in the order in which modalities are declared.
@@ -43,6 +54,19 @@ class Fusion(nn.Module, ABC):
 
     Raises:
         ConfigError: too few modalities, a size below 1, or an unusable name.
+
+    Example:
+        >>> class Maximum(Fusion):
+        ...     def __init__(self, dims, num_classes):
+        ...         super().__init__(dims, num_classes)
+        ...         self.head = Linear({"fused": max(dims.values())}, num_classes)
+        ...
+        ...     def join(self, features, *, update):
+        ...         fused = torch.stack(list(features.values())).amax(0)
+        ...         return Joined(self.head({"fused": fused})["fused"], fused)
+        >>> output = Maximum({"audio": 8, "visual": 8}, 5)({"audio": torch.ones(2, 8), "visual": torch.zeros(2, 8)})
+        >>> output.logits.shape, sorted(output.unimodal_logits)
+        (torch.Size([2, 5]), ['audio', 'visual'])
     """
 
     head: Head
@@ -59,6 +83,11 @@ class Fusion(nn.Module, ABC):
         self.modalities = tuple(dims)
         self.num_classes = num_classes
 
+    if TYPE_CHECKING:
+
+        @override
+        def __call__(self, *features: Mapping[str, Tensor] | Tensor) -> FusionOutput: ...
+
     def forward(self, *features: Mapping[str, Tensor] | Tensor) -> FusionOutput:
         """Fuse.
 
@@ -71,7 +100,7 @@ class Fusion(nn.Module, ABC):
             ShapeError: a tensor has another shape than declared.
         """
         named = self._named(features)
-        joined = self._join(named, update=self.training)
+        joined = self.join(named, update=self.training)
         unimodal = self._alone(named) if joined.unimodal is None else joined.unimodal
         return FusionOutput(joined.logits, unimodal, joined.fused, joined.weights, joined.extras, named)
 
@@ -88,27 +117,26 @@ class Fusion(nn.Module, ABC):
         Raises:
             UnknownNameError: `keep` names a modality that was not declared.
         """
-        kept = {keep} if isinstance(keep, str) else set(keep)
-        for name in sorted(kept):
-            self._check_modality(name)
-        named = self._named((features,))
-        quiet = {name: x if name in kept else torch.zeros_like(x) for name, x in named.items()}
-        return self._join(quiet, update=False).logits
+        return self.join(ablate(type(self).__name__, self._named((features,)), keep), update=False).logits
 
     silenced = former_method("Fusion", "silenced", "ablated")
 
     @abstractmethod
-    def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
-        """Joint logits of checked features; changes state only where `update` is true."""
+    def join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
+        """Join checked features; overridden by every fusion.
+
+        Args:
+            features: per modality ``(B, ..., D_m)``, in declared order.
+            update: whether the batch may change state, such as a running statistic: true for a training batch, false
+                in evaluation and where modalities are ablated.
+        """
 
     def _alone(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
         """Logits per modality with the others ablated: one pass over M copies of the batch."""
         with torch.no_grad():
-            copies = {
-                name: torch.cat([x if name == kept else torch.zeros_like(x) for kept in self.modalities])
-                for name, x in features.items()
-            }
-            logits = self._join(copies, update=False).logits
+            each_alone = [ablate(type(self).__name__, features, kept) for kept in self.modalities]
+            copies = {name: torch.cat([alone[name] for alone in each_alone]) for name in features}
+            logits = self.join(copies, update=False).logits
             # Not chunk(): that rounds, which torch.export cannot follow for a batch of any size.
             each = logits.reshape(len(self.modalities), *next(iter(features.values())).shape[:-1], self.num_classes)
             return dict(zip(self.modalities, each.unbind(), strict=True))
@@ -123,11 +151,6 @@ class Fusion(nn.Module, ABC):
                 f"{', '.join(self.modalities)}; got {len(features)} arguments"
             )
         return check_features(type(self).__name__, dict(zip(self.modalities, tensors, strict=True)), self.dims)
-
-    def _check_modality(self, name: str) -> None:
-        if name not in self.dims:
-            known = did_you_mean(name, self.dims)
-            raise UnknownNameError(f"{type(self).__name__} has no modality {name!r}.{known}")
 
     def _classify_sum(
         self, streams: Mapping[str, Tensor], superposition: Superposition, context: Sequence[Tensor], *, update: bool

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from typing_extensions import Unpack, override
 
 from counterpoint.errors import ConfigError
 from counterpoint.fusion.base import FUSED, FUSIONS, Fusion, Joined, total
-from counterpoint.fusion.superposition import Superposition
+from counterpoint.fusion.superposition import Superposition, SuperpositionOptions, is_plain, side_by_side
 from counterpoint.heads import create_head
 
 
@@ -31,16 +31,13 @@ class Concat(Fusion):
         num_classes: C.
         head: registered head.
         head_options: its keyword options.
-        attention: None, or ``"simam2"``; needs M >= 2.
-        attention_options: keyword options of `SimAM2`.
-        zeta: None concatenates plainly (with attention: equal weights); else the weights of the padded streams, a
-            number or ``"learned"`` as in `Sum`; needs M >= 2.
-        gate_hidden: width of the hidden layer behind a learned zeta; None for a single linear layer.
         hidden: width of a fully connected layer with ReLU between concatenation and head, or widths of several; None
             for none. The last one's output is `fused` then.
         dropout: share of the hidden layers' outputs that training sets to zero, from 0 to below 1.
         report_weights: whether `weights` are the padded streams' zeta, so that Eq. (11) of SimAM² can be taken all the
             same, as in the last concatenation of its Table 1; needs zeta or attention, and no hidden layers.
+        superposition: see `SuperpositionOptions`; the streams are the padded features; without zeta and
+            attention, which need M >= 2, features are plainly concatenated.
 
     Raises:
         ConfigError: an option outside its range, or zeta or attention for one modality.
@@ -53,22 +50,20 @@ class Concat(Fusion):
         *,
         head: str = "linear",
         head_options: Mapping[str, Any] | None = None,
-        attention: str | None = None,
-        attention_options: Mapping[str, Any] | None = None,
-        zeta: float | str | None = None,
-        gate_hidden: int | None = 128,
         hidden: int | Sequence[int] | None = None,
         dropout: float = 0.0,
         report_weights: bool = False,
+        **superposition: Unpack[SuperpositionOptions],
     ) -> None:
         super().__init__(dims, num_classes, minimum=1)
-        if len(dims) == 1 and (attention is not None or zeta is not None):
+        plain = is_plain(superposition)
+        if len(dims) == 1 and not plain:
             raise ConfigError(
                 f"attention and zeta weigh modalities against each other, but {next(iter(dims))!r} is alone"
             )
         width = sum(dims.values())
         widths = [] if hidden is None else [hidden] if isinstance(hidden, int) else list(hidden)
-        if report_weights and (widths or zeta is attention is None):
+        if report_weights and (widths or plain):
             raise ConfigError(
                 "report_weights=True needs zeta or attention, which make the weights, and no hidden layers"
             )
@@ -76,39 +71,23 @@ class Concat(Fusion):
         self.hidden = _fully_connected(width, widths, dropout)
         head_dims = {FUSED: widths[-1]} if widths else dims
         self.head = create_head(head, head_dims, num_classes, **(head_options or {}))
-        self.superposition = Superposition(
-            len(dims),
-            width,
-            width,
-            zeta=zeta,
-            gate_hidden=gate_hidden,
-            attention=attention,
-            attention_options=attention_options,
-        )
+        self.superposition = Superposition(len(dims), width, width, **superposition)
 
-    def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
+    @override
+    def join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
         extras: dict[str, Tensor] = {}
         named: dict[str, Tensor] | None = None
         parts = list(features.values())
         fused = torch.cat(parts, -1)
         if not self.superposition.plain:
-            fused, weights, extras = self.superposition(self._padded(parts), parts, update=update)
+            fused, weights, extras = self.superposition(side_by_side(parts), parts, update=update)
             named = dict(zip(self.modalities, weights or (), strict=True)) if self.report_weights else None
-            parts = list(fused.split(list(self.dims.values()), -1))
+            parts = list(torch.split(fused, list(self.dims.values()), -1))
         if len(self.hidden):
             fused = self.hidden(fused)
             return Joined(self.head({FUSED: fused})[FUSED], fused, None, extras)
         logits: dict[str, Tensor] = self.head(dict(zip(self.modalities, parts, strict=True)))
         return Joined(total(logits), fused, named, extras, logits)
-
-    def _padded(self, parts: list[Tensor]) -> list[Tensor]:
-        width = sum(self.dims.values())
-        padded, before = [], 0
-        for part in parts:
-            size = part.shape[-1]
-            padded.append(F.pad(part, (before, width - before - size)))
-            before += size
-        return padded
 
 
 def _fully_connected(width: int, widths: Sequence[int], dropout: float) -> nn.Sequential:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack, override
 
 from counterpoint._eval_mode import evaluating
 from counterpoint.fusion.base import Joined
 from counterpoint.fusion.late import Late
+from counterpoint.heads import HeadOptions
 from counterpoint.intermediate import Intermediate
 
 
@@ -24,8 +25,7 @@ class Exchange(Late):
         dims: per modality the width of its features; M >= 2.
         num_classes: C.
         part: acts between vectors ``(N, D_m)``.
-        head: registered head; every modality gets one.
-        head_options: its keyword options.
+        head: see `HeadOptions`.
     """
 
     def __init__(
@@ -33,15 +33,14 @@ class Exchange(Late):
         dims: Mapping[str, int],
         num_classes: int,
         part: Intermediate,
-        *,
-        head: str = "linear",
-        head_options: Mapping[str, Any] | None = None,
+        **head: Unpack[HeadOptions],
     ) -> None:
-        super().__init__(dims, num_classes, head=head, head_options=head_options)
+        super().__init__(dims, num_classes, **head)
         self.part = part
 
-    def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
+    @override
+    def join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
         vectors = {name: x.flatten(0, -2) for name, x in features.items()}
         with nullcontext() if update else evaluating(self.part):
             acted = self.part(vectors)
-        return super()._join({name: acted[name].reshape(x.shape) for name, x in features.items()}, update=update)
+        return super().join({name: acted[name].reshape(x.shape) for name, x in features.items()}, update=update)

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack, override
 
 from counterpoint.fusion.base import FUSIONS, Joined
 from counterpoint.fusion.major import MajorFusion
-from counterpoint.fusion.superposition import Superposition
+from counterpoint.fusion.superposition import Superposition, SuperpositionOptions
 from counterpoint.heads import create_head
 
 
@@ -33,14 +34,11 @@ class FiLM(MajorFusion):
         num_classes: C.
         head: registered head.
         head_options: its keyword options.
-        attention: None, or ``"simam2"`` on γ F and β.
-        attention_options: keyword options of `SimAM2`.
-        zeta: None for Eq. (9) (with attention: 0.5); a number in (0, 1), the weight of the term with the major
-            modality; or ``"learned"``, see `ZetaGate`.
-        gate_hidden: width of the hidden layer behind a learned zeta; None for a single linear layer.
         major: which modality is modulated; None for the last (OGM-GE lets audio modulate visual features). Without
             effect on ``two_stream``.
         two_stream: whether every modality is modulated.
+        superposition: see `SuperpositionOptions`; the streams are γ F, whose weight zeta is, and β; None of them is
+            Eq. (9).
 
     Raises:
         ConfigError: an option outside its range.
@@ -54,33 +52,18 @@ class FiLM(MajorFusion):
         *,
         head: str = "linear",
         head_options: Mapping[str, Any] | None = None,
-        attention: str | None = None,
-        attention_options: Mapping[str, Any] | None = None,
-        zeta: float | str | None = None,
-        gate_hidden: int | None = 128,
         major: str | None = None,
         two_stream: bool = False,
+        **superposition: Unpack[SuperpositionOptions],
     ) -> None:
         super().__init__(dims, num_classes, major=major, two_stream=two_stream)
         width = sum(dims.values())
         self.affine = nn.ModuleDict({m: nn.Linear(width - dims[m], 2 * dims[m]) for m in self.majors})
-        self.superposition = nn.ModuleDict(
-            {
-                m: Superposition(
-                    2,
-                    dims[m],
-                    width,
-                    zeta=zeta,
-                    gate_hidden=gate_hidden,
-                    attention=attention,
-                    attention_options=attention_options,
-                )
-                for m in self.majors
-            }
-        )
+        self.superposition = nn.ModuleDict({m: Superposition(2, dims[m], width, **superposition) for m in self.majors})
         self.head = create_head(head, self._head_dims(dims), num_classes, **(head_options or {}))
 
-    def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
+    @override
+    def join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
         context = list(features.values())
         streams = {}
         for major in self.majors:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack, override
 
 from counterpoint._eval_mode import evaluating
+from counterpoint._features import check_features, check_known
 from counterpoint.errors import ConfigError
 from counterpoint.functional import unit_rows
-from counterpoint.fusion.base import FUSIONS, Fusion, Joined
-from counterpoint.fusion.superposition import Superposition
-from counterpoint.heads import check_features, create_head
+from counterpoint.fusion.base import FUSED, FUSIONS, Fusion, Joined
+from counterpoint.fusion.superposition import AttentionOptions, Superposition
+from counterpoint.heads import create_head
 from counterpoint.intermediate.norm import BatchNorm
-from counterpoint.registry import check_choice
 
 
 class Branch(nn.Module):
@@ -57,13 +58,11 @@ class FOP(Fusion):
         fusion: ``"gated"``: U = g ⊙ tanh(e_1) + (1 - g) ⊙ tanh(e_2), Eq. (4) of SimAM² with zeta = g, a gate of both
             embeddings, for M > 2 a softmax; the published gate has a batch norm inside, which `ZetaGate` leaves
             out. ``"linear"``: U = w_1 e_1 + w_2 e_2 with two learned numbers that start between 0 and 1.
-        attention: None; or ``"simam2"``, "FOP + SimAM²" in Table 3 of SimAM², whose footnote says that zeta was learned
-            before already: that is the gate. With ``fusion="linear"`` the weighted embeddings are the streams.
-        attention_options: keyword options of `SimAM2`.
         width: of the embeddings.
         dropout: of the embeddings, 0 to below 1.
-        gate_hidden: width of the gate's hidden layer; None for a single linear layer. Without effect on
-            ``fusion="linear"``.
+        attention: see `AttentionOptions`. ``"simam2"`` is "FOP + SimAM²" in Table 3 of SimAM², whose footnote says that
+            zeta was learned before already: that is the gate, of the width `gate_hidden`. With ``fusion="linear"`` the
+            weighted embeddings are the streams.
 
     Raises:
         ConfigError: an option outside its range.
@@ -76,15 +75,12 @@ class FOP(Fusion):
         *,
         head: str = "linear",
         head_options: Mapping[str, Any] | None = None,
-        fusion: str = "gated",
-        attention: str | None = None,
-        attention_options: Mapping[str, Any] | None = None,
+        fusion: Literal["gated", "linear"] = "gated",
         width: int = 128,
         dropout: float = 0.5,
-        gate_hidden: int | None = 128,
+        **attention: Unpack[AttentionOptions],
     ) -> None:
         super().__init__(dims, num_classes)
-        check_choice("fusion", fusion, ("gated", "linear"))
         if width < 1 or not 0 <= dropout < 1:
             raise ConfigError(f"FOP needs a width of 1 or more and a dropout in [0, 1), got {width} and {dropout}")
         self.fusion = fusion
@@ -97,11 +93,9 @@ class FOP(Fusion):
             width,
             len(dims) * width,
             zeta="learned" if fusion == "gated" else None,
-            gate_hidden=gate_hidden,
-            attention=attention,
-            attention_options=attention_options,
+            **attention,
         )
-        self.head = create_head(head, {"fused": width}, num_classes, **(head_options or {}))
+        self.head = create_head(head, {FUSED: width}, num_classes, **(head_options or {}))
 
     def embed(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What matching compares: per modality ``(B, ..., width)``, before it is weighed against the others.
@@ -114,14 +108,15 @@ class FOP(Fusion):
             ShapeError: a tensor has another shape than declared.
         """
         for name, x in features.items():
-            self._check_modality(name)
+            check_known(type(self).__name__, name, self.dims)
             check_features(type(self).__name__, {name: x}, {name: self.dims[name]})
         return {m: self._bounded(self.branch[m](x)) for m, x in features.items()}
 
     def _bounded(self, embedding: Tensor) -> Tensor:
         return torch.tanh(embedding) if self.fusion == "gated" else embedding
 
-    def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
+    @override
+    def join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
         with nullcontext() if update else evaluating(self.branch):
             embeddings = {m: self.branch[m](x) for m, x in features.items()}
         streams = {m: self._bounded(e) for m, e in embeddings.items()}

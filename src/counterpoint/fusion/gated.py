@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack, override
 
 from counterpoint.errors import ConfigError
 from counterpoint.functional import superpose
 from counterpoint.fusion.base import FUSIONS, Joined
 from counterpoint.fusion.major import MajorFusion
-from counterpoint.fusion.superposition import Superposed, Superposition
+from counterpoint.fusion.superposition import Superposed, Superposition, SuperpositionOptions
 from counterpoint.heads import create_head
-from counterpoint.registry import check_choice
 
 
 @FUSIONS.register("gated")
@@ -40,16 +40,13 @@ class Gated(MajorFusion):
         num_classes: C.
         head: registered head.
         head_options: its keyword options.
-        attention: None, or ``"simam2"``.
-        attention_options: keyword options of `SimAM2`.
-        zeta: None for the bare form (``"gate"`` with attention: 0.5); a number in (0, 1), the weight of the gated
-            term or of the first modality's; or ``"learned"``, see `ZetaGate`.
-        gate_hidden: width of the hidden layer behind a learned zeta; None for a single linear layer.
         form: ``"gate"`` or ``"gmu"``.
         major: which modality is let through; None for the last (OGM-GE lets audio gate visual features). Without
             effect on ``two_stream`` and on ``form="gmu"``.
         two_stream: whether every modality is gated in turn; only for ``form="gate"``.
         size: width of the projections; None for that of the widest modality.
+        superposition: see `SuperpositionOptions`; without, the bare form. The streams are the gated term and the gate's
+            projection, or for ``form="gmu"`` the modalities' projections.
 
     Raises:
         ConfigError: an option outside its range.
@@ -63,17 +60,13 @@ class Gated(MajorFusion):
         *,
         head: str = "linear",
         head_options: Mapping[str, Any] | None = None,
-        attention: str | None = None,
-        attention_options: Mapping[str, Any] | None = None,
-        zeta: float | str | None = None,
-        gate_hidden: int | None = 128,
-        form: str = "gate",
+        form: Literal["gate", "gmu"] = "gate",
         major: str | None = None,
         two_stream: bool = False,
         size: int | None = None,
+        **superposition: Unpack[SuperpositionOptions],
     ) -> None:
         super().__init__(dims, num_classes, major=major, two_stream=two_stream)
-        check_choice("form", form, ("gate", "gmu"))
         if form == "gmu" and two_stream:
             raise ConfigError("two_stream=True needs form='gate'; form='gmu' treats all modalities alike already")
         if size is not None and size < 1:
@@ -81,25 +74,16 @@ class Gated(MajorFusion):
         self.form = form
         width = size or max(dims.values())
         self.project = nn.ModuleDict({m: nn.Linear(d, width) for m, d in dims.items()})
-        if form == "gmu" and zeta is None:
-            zeta, gate_hidden = "learned", None
+        if form == "gmu" and superposition.get("zeta") is None:
+            superposition |= {"zeta": "learned", "gate_hidden": None}
+        streams = len(dims) if form == "gmu" else 2
         self.superposition = nn.ModuleDict(
-            {
-                m: Superposition(
-                    len(dims) if form == "gmu" else 2,
-                    width,
-                    sum(dims.values()),
-                    zeta=zeta,
-                    gate_hidden=gate_hidden,
-                    attention=attention,
-                    attention_options=attention_options,
-                )
-                for m in self.majors
-            }
+            {m: Superposition(streams, width, sum(dims.values()), **superposition) for m in self.majors}
         )
         self.head = create_head(head, self._head_dims(dict.fromkeys(dims, width)), num_classes, **(head_options or {}))
 
-    def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
+    @override
+    def join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
         context = list(features.values())
         projected: dict[str, Tensor] = {m: self.project[m](x) for m, x in features.items()}
         if self.form == "gmu":

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import override
 
 from counterpoint.fusion.base import Fusion, Joined
 from counterpoint.heads import Separate
 
 
 class Late(Fusion):
-    """One head per modality, each with a bias of its own; subclasses say in `_combine` how their logits join.
+    """One head per modality, each with a bias of its own; subclasses say in `combine` how their logits join.
 
     Unimodal logits are those of the heads, with gradient: they say what a modality answers alone, and do not in
     general add up to the joint logits, which are the `fused` of the output as well.
@@ -39,11 +40,12 @@ class Late(Fusion):
         super().__init__(dims, num_classes)
         self.head = Separate(head, dims, num_classes, **(head_options or {}))
 
-    def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
+    @override
+    def join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
         logits: dict[str, Tensor] = self.head(features)
-        joint = self._combine(logits)
+        joint = self.combine(logits)
         return Joined(joint, joint, None, {}, logits)
 
     @abstractmethod
-    def _combine(self, logits: Mapping[str, Tensor]) -> Tensor:
+    def combine(self, logits: Mapping[str, Tensor]) -> Tensor:
         """Joint logits ``(B, ..., C)`` of each modality's."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from counterpoint._features import check_known
 from counterpoint.fusion.base import FUSED, Fusion, Joined, total
 from counterpoint.fusion.superposition import Superposed
 
@@ -24,7 +25,7 @@ class MajorFusion(Fusion):
     def __init__(self, dims: Mapping[str, int], num_classes: int, *, major: str | None, two_stream: bool) -> None:
         super().__init__(dims, num_classes)
         self.major = self.modalities[-1] if major is None else major
-        self._check_modality(self.major)
+        check_known(type(self).__name__, self.major, dims)
         self.two_stream = two_stream
         self.majors = self.modalities if two_stream else (self.major,)
 

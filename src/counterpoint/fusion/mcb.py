@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from counterpoint.errors import ConfigError
 from counterpoint.functional import compact_bilinear, count_sketch, unit_rows
@@ -93,7 +94,8 @@ class MCB(Fusion):
         self.sketches = nn.ModuleDict({m: Sketch(width, size, generator) for m, width in dims.items()})
         self.head = create_head(head, {FUSED: size}, num_classes, **(head_options or {}))
 
-    def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
+    @override
+    def join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
         narrow = next(iter(features.values())).dtype
         sketches = [sketch(unit_rows(widened(features[m]))) for m, sketch in self.sketches.items()]
         product = compact_bilinear(sketches)

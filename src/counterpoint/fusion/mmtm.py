@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
 from torch import Tensor
+from typing_extensions import Unpack, override
 
 from counterpoint.fusion.base import FUSIONS, total
 from counterpoint.fusion.exchange import Exchange
+from counterpoint.heads import HeadOptions
 from counterpoint.intermediate import MMTM
 
 
@@ -19,9 +21,9 @@ class MMTMFusion(Exchange):
     Args:
         dims: per modality the width of its features; M >= 2.
         num_classes: C.
-        head: registered head; every modality gets one.
-        head_options: its keyword options.
-        ratio, variant: see `MMTM`.
+        ratio: see `MMTM`.
+        variant: see `MMTM`.
+        head: see `HeadOptions`.
 
     Raises:
         ConfigError: an option outside its range.
@@ -32,13 +34,13 @@ class MMTMFusion(Exchange):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        head: str = "linear",
-        head_options: Mapping[str, Any] | None = None,
         ratio: float = 4.0,
-        variant: str = "paper",
+        variant: Literal["paper", "released"] = "paper",
+        **head: Unpack[HeadOptions],
     ) -> None:
         part = MMTM(dims, ratio=ratio, variant=variant)
-        super().__init__(dims, num_classes, part, head=head, head_options=head_options)
+        super().__init__(dims, num_classes, part, **head)
 
-    def _combine(self, logits: Mapping[str, Tensor]) -> Tensor:
+    @override
+    def combine(self, logits: Mapping[str, Tensor]) -> Tensor:
         return total(logits) / len(logits)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack, override
 
 from counterpoint.fusion.base import FUSIONS, total
 from counterpoint.fusion.exchange import Exchange
+from counterpoint.heads import HeadOptions
 from counterpoint.intermediate import MSAF
 
 
@@ -19,9 +20,11 @@ class MSAFFusion(Exchange):
     Args:
         dims: per modality the width of its features; M >= 2.
         num_classes: C.
-        head: registered head; every modality gets one.
-        head_options: its keyword options.
-        block_channels, block_dropout, reduction, lowest: see `MSAF`.
+        block_channels: see `MSAF`.
+        block_dropout: see `MSAF`.
+        reduction: see `MSAF`.
+        lowest: see `MSAF`.
+        head: see `HeadOptions`.
 
     Raises:
         ConfigError: an option outside its range.
@@ -32,17 +35,17 @@ class MSAFFusion(Exchange):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        head: str = "linear",
-        head_options: Mapping[str, Any] | None = None,
         block_channels: int | None = None,
         block_dropout: float = 0.2,
         reduction: int = 4,
         lowest: float = 0.0,
+        **head: Unpack[HeadOptions],
     ) -> None:
         part = MSAF(
             dims, block_channels=block_channels, block_dropout=block_dropout, reduction=reduction, lowest=lowest
         )
-        super().__init__(dims, num_classes, part, head=head, head_options=head_options)
+        super().__init__(dims, num_classes, part, **head)
 
-    def _combine(self, logits: Mapping[str, Tensor]) -> Tensor:
+    @override
+    def combine(self, logits: Mapping[str, Tensor]) -> Tensor:
         return total(logits)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack, override
 
 from counterpoint.errors import ConfigError
 from counterpoint.functional import multiplicative_scores
 from counterpoint.fusion.base import FUSIONS
 from counterpoint.fusion.late import Late
+from counterpoint.heads import HeadOptions
 
 
 @FUSIONS.register("multiplicative")
@@ -23,9 +24,8 @@ class Multiplicative(Late):
     Args:
         dims: per modality the width of its features; M >= 2.
         num_classes: C, at least 2.
-        head: registered head; every modality gets one.
-        head_options: its keyword options.
         beta: how strongly a modality gives way to surer ones, at least 0.
+        head: see `HeadOptions`.
 
     Raises:
         ConfigError: an option outside its range.
@@ -36,18 +36,18 @@ class Multiplicative(Late):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        head: str = "linear",
-        head_options: Mapping[str, Any] | None = None,
         beta: float = 0.3,
+        **head: Unpack[HeadOptions],
     ) -> None:
-        super().__init__(dims, num_classes, head=head, head_options=head_options)
+        super().__init__(dims, num_classes, **head)
         if not beta >= 0:  # nor NaN
             raise ConfigError(f"beta must be 0 or more, got {beta}")
         if num_classes < 2:
             raise ConfigError("Multiplicative weighs a class against all others, and needs two or more")
         self.beta = beta
 
-    def _combine(self, logits: Mapping[str, Tensor]) -> Tensor:
+    @override
+    def combine(self, logits: Mapping[str, Tensor]) -> Tensor:
         return multiplicative_scores(list(logits.values()), self.beta)
 
     def extra_repr(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Tensor
+from typing_extensions import override
 
 from counterpoint.fusion.base import FUSIONS, total
 from counterpoint.fusion.late import Late
@@ -18,5 +19,6 @@ class Product(Late):
     all classes, that is the log-softmax of the sum of the modalities' logits.
     """
 
-    def _combine(self, logits: Mapping[str, Tensor]) -> Tensor:
+    @override
+    def combine(self, logits: Mapping[str, Tensor]) -> Tensor:
         return total(logits).log_softmax(-1)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack, override
 
 from counterpoint.errors import ConfigError
 from counterpoint.functional import energy_fusion
 from counterpoint.fusion.base import FUSIONS
 from counterpoint.fusion.late import Late
+from counterpoint.heads import HeadOptions
 
 
 @FUSIONS.register("qmf")
@@ -23,11 +24,10 @@ class QMF(Late):
     Args:
         dims: per modality the width of its features; M >= 2.
         num_classes: C.
-        head: registered head; every modality gets one.
-        head_options: its keyword options.
         scale: of the confidence, above 0; see `functional.energy_confidence`.
         detach_weights: whether confidences are constants for the gradient; QMF's two releases differ in it, see
             `functional.energy_fusion`.
+        head: see `HeadOptions`.
 
     Raises:
         ConfigError: an option outside its range.
@@ -38,18 +38,18 @@ class QMF(Late):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        head: str = "linear",
-        head_options: Mapping[str, Any] | None = None,
         scale: float = 0.1,
         detach_weights: bool = False,
+        **head: Unpack[HeadOptions],
     ) -> None:
-        super().__init__(dims, num_classes, head=head, head_options=head_options)
+        super().__init__(dims, num_classes, **head)
         if not scale > 0:
             raise ConfigError(f"scale must be above 0, got {scale}")
         self.scale = scale
         self.detach_weights = detach_weights
 
-    def _combine(self, logits: Mapping[str, Tensor]) -> Tensor:
+    @override
+    def combine(self, logits: Mapping[str, Tensor]) -> Tensor:
         return energy_fusion(list(logits.values()), self.scale, detach_weights=self.detach_weights)
 
     def extra_repr(self) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
+from typing_extensions import Unpack, override
 
 from counterpoint.errors import ConfigError
 from counterpoint.fusion.base import FUSED, FUSIONS, Fusion, Joined
-from counterpoint.fusion.superposition import Superposition
+from counterpoint.fusion.superposition import Superposition, SuperpositionOptions
 from counterpoint.heads import create_head
-from counterpoint.registry import check_choice
 
 
 @FUSIONS.register("sum")
@@ -30,13 +30,9 @@ class Sum(Fusion):
         num_classes: C.
         head: registered head.
         head_options: its keyword options.
-        attention: None, or ``"simam2"`` for Eq. (8); its population is C logits or D channels.
-        attention_options: keyword options of `SimAM2`.
-        zeta: None adds plainly, x_1 + x_2 (with attention: equal weights, 0.5 as the paper has it); a number in (0,
-            1) is the first modality's weight, of which the others share the rest evenly; ``"learned"`` is a gate per
-            sample and channel, `ZetaGate`, of all modalities' features.
-        gate_hidden: width of the hidden layer behind a learned zeta; None for a single linear layer.
         sum_at: ``"logits"`` or ``"features"``.
+        superposition: see `SuperpositionOptions`; the streams are the modalities' logits or features, and the
+            population of attention is their C logits or D channels.
 
     Raises:
         ConfigError: an option outside its range, or features of different widths that are to be added.
@@ -49,14 +45,10 @@ class Sum(Fusion):
         *,
         head: str = "linear",
         head_options: Mapping[str, Any] | None = None,
-        attention: str | None = None,
-        attention_options: Mapping[str, Any] | None = None,
-        zeta: float | str | None = None,
-        gate_hidden: int | None = 128,
-        sum_at: str = "logits",
+        sum_at: Literal["logits", "features"] = "logits",
+        **superposition: Unpack[SuperpositionOptions],
     ) -> None:
         super().__init__(dims, num_classes)
-        check_choice("sum_at", sum_at, ("logits", "features"))
         if sum_at == "features" and len(set(dims.values())) > 1:
             raise ConfigError(f"features of different widths cannot be added: {dict(dims)}; use sum_at='logits'")
         self.sum_at = sum_at
@@ -67,13 +59,11 @@ class Sum(Fusion):
             len(dims),
             num_classes if sum_at == "logits" else width,
             sum(dims.values()),
-            zeta=zeta,
-            gate_hidden=gate_hidden,
-            attention=attention,
-            attention_options=attention_options,
+            **superposition,
         )
 
-    def _join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
+    @override
+    def join(self, features: dict[str, Tensor], *, update: bool) -> Joined:
         context = list(features.values())
         if self.sum_at == "features":
             return self._classify_sum(features, self.superposition, context, update=update)

@@ -3,16 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from typing_extensions import override
 
 from counterpoint.errors import ConfigError
 from counterpoint.functional import superpose
 from counterpoint.fusion.gate import ZetaGate
 from counterpoint.fusion.simam2 import SimAM2
-from counterpoint.registry import check_options, did_you_mean
+from counterpoint.registry import Part, check_options
+
+
+class AttentionOptions(TypedDict, total=False):
+    """How streams are attended to; options of every fusion that superposes.
+
+    Attributes:
+        attention: None (default), or ``"simam2"`` for Eq. (8) of SimAM²: every neuron of U is weighted by its energy.
+        attention_options: keyword options of `SimAM2`.
+        gate_hidden: width of the hidden layer behind a learned zeta, 128 by default; None for a single linear layer.
+    """
+
+    attention: Literal["simam2"] | None
+    attention_options: Mapping[str, Any] | None
+    gate_hidden: int | None
+
+
+class SuperpositionOptions(AttentionOptions, total=False):
+    """How streams are weighted and attended to: Eqs. (4) and (8) of SimAM², as `AttentionOptions` and zeta.
+
+    Attributes:
+        zeta: None (default) adds plainly, x_1 + x_2, and with attention takes equal weights, 0.5 for two streams as
+            the paper has it. A number in (0, 1) is the first stream's weight, of which the others share the rest
+            evenly. ``"learned"`` is a gate per sample and channel, `ZetaGate`, of all modalities' features.
+    """
+
+    zeta: float | Literal["learned"] | None
 
 
 class Superposed(NamedTuple):
@@ -23,19 +51,17 @@ class Superposed(NamedTuple):
     extras: dict[str, Tensor]
 
 
-class Superposition(nn.Module):
+class Superposition(Part, nn.Module):
     """Eq. (4) of SimAM², and Eq. (8) on top of it with ``attention="simam2"``.
 
     Args:
         num_streams: M.
         channels: width of the streams.
         context: summed width of the features that a learned zeta is computed from.
-        zeta: None for the plain sum (with attention: equal weights, 0.5 for two streams as the paper has it); a
-            number in (0, 1), the first stream's weight, of which the others share the rest evenly; ``"learned"``:
-            `ZetaGate`.
-        gate_hidden: width of the hidden layer of a learned zeta; None for a single linear layer.
-        attention: None or ``"simam2"``.
-        attention_options: keyword options of `SimAM2`.
+        zeta: see `SuperpositionOptions`.
+        gate_hidden: see `SuperpositionOptions`.
+        attention: see `SuperpositionOptions`.
+        attention_options: see `SuperpositionOptions`.
 
     Raises:
         ConfigError: a value outside its range, an unknown attention, or options without attention.
@@ -49,23 +75,19 @@ class Superposition(nn.Module):
         channels: int,
         context: int,
         *,
-        zeta: float | str | None,
-        gate_hidden: int | None,
-        attention: str | None,
-        attention_options: Mapping[str, Any] | None,
+        zeta: float | Literal["learned"] | None = None,
+        gate_hidden: int | None = 128,
+        attention: Literal["simam2"] | None = None,
+        attention_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         options = dict(attention_options or {})
-        if attention not in (None, "simam2"):
-            raise ConfigError(f"No attention is called {attention!r}.{did_you_mean(attention, ['simam2'])}")
         if attention is None and options:
             raise ConfigError(f"attention_options={options} need an attention; choose attention='simam2'")
         check_options("Attention 'simam2'", SimAM2, options, given=2)
         self.gate: ZetaGate | None = None
         self.constants: list[float] | None = None
         if isinstance(zeta, str):
-            if zeta != "learned":
-                raise ConfigError(f"zeta={zeta!r} is neither a number nor 'learned'.{did_you_mean(zeta, ['learned'])}")
             if gate_hidden is not None and gate_hidden < 1:
                 raise ConfigError(f"gate_hidden must be 1 or more, or None, got {gate_hidden}")
             self.gate = ZetaGate(context, channels, num_streams, hidden=gate_hidden)
@@ -91,6 +113,11 @@ class Superposition(nn.Module):
     def separable(self) -> bool:
         """Whether U is a sum of terms of which each depends on one stream alone."""
         return self.gate is None and self.attention is None
+
+    if TYPE_CHECKING:
+
+        @override
+        def __call__(self, streams: Sequence[Tensor], context: Sequence[Tensor], *, update: bool) -> Superposed: ...
 
     def forward(self, streams: Sequence[Tensor], context: Sequence[Tensor], *, update: bool) -> Superposed:
         """Add up M streams ``(B, ..., channels)``.
@@ -121,3 +148,14 @@ class Superposition(nn.Module):
     def extra_repr(self) -> str:
         """What is not a child module, for ``print(model)``."""
         return f"zeta={self.zeta!r}" if self.gate is None else ""
+
+
+def is_plain(options: SuperpositionOptions) -> bool:
+    """Whether these options leave streams as they are: no zeta, and no attention."""
+    return options.get("zeta") is None and options.get("attention") is None
+
+
+def side_by_side(parts: Sequence[Tensor]) -> list[Tensor]:
+    """Streams whose sum is the concatenation of `parts`: each padded with zeros, [x_1; 0] and [0; x_2] (Sec. 2.2)."""
+    widths = [part.shape[-1] for part in parts]
+    return [F.pad(part, (sum(widths[:n]), sum(widths[n + 1 :]))) for n, part in enumerate(parts)]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor, nn
+from typing_extensions import override
 
+from counterpoint._features import check_dims, check_floating, check_modalities
 from counterpoint.errors import ConfigError, ShapeError
-from counterpoint.heads import check_dims, check_modalities
-from counterpoint.registry import Registry, check_options
+from counterpoint.registry import Part, Registry, check_options
 
 
-class Intermediate(nn.Module, ABC):
+class Intermediate(Part, nn.Module, ABC):
     """Maps of M modalities act on each other: ``(B, C_m, ...)`` each in, the same shapes out.
+
+    One of one's own takes `channels` first and its options by name, and overrides `exchange`, which gets checked maps
+    in declared order; `default_layers` says where it acts unless told otherwise.
 
     What follows C may be any number of axes, also none, and need not be the same for all: time, or time, height and
     width. Statistics over a batch, where a part has them, are of one process, as those of the encoders are.
@@ -24,6 +28,16 @@ class Intermediate(nn.Module, ABC):
 
     Raises:
         ConfigError: one modality, a size below 1, or an unusable name.
+
+    Example:
+        >>> class Swap(Intermediate):
+        ...     def exchange(self, maps):
+        ...         means = {m: x.flatten(1).mean(1) for m, x in maps.items()}
+        ...         total = sum(means.values())
+        ...         return {m: x + (total - means[m]).reshape(-1, *[1] * (x.ndim - 1)) for m, x in maps.items()}
+        >>> maps = Swap({"audio": 4, "visual": 8})({"audio": torch.ones(2, 4, 9), "visual": torch.ones(2, 8, 3, 7, 7)})
+        >>> maps["visual"].shape
+        torch.Size([2, 8, 3, 7, 7])
     """
 
     default_layers: ClassVar[tuple[str, ...]] = ("late",)
@@ -38,6 +52,11 @@ class Intermediate(nn.Module, ABC):
         self.channels = dict(channels)
         self.modalities = tuple(channels)
 
+    if TYPE_CHECKING:
+
+        @override
+        def __call__(self, maps: Mapping[str, Tensor]) -> dict[str, Tensor]: ...
+
     def forward(self, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Exchange what the modalities know.
 
@@ -51,20 +70,18 @@ class Intermediate(nn.Module, ABC):
             UnknownNameError: a modality is missing or was never declared.
             ShapeError: a tensor has another shape than declared.
         """
-        return self._exchange(self._named(maps))
+        return self.exchange(self._named(maps))
 
     @abstractmethod
-    def _exchange(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The same for checked maps in declared order."""
+    def exchange(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The same for checked maps in declared order; overridden by every part."""
 
     def _named(self, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
         owner = type(self).__name__
         check_modalities(owner, maps, self.channels)
         named = {name: maps[name] for name in self.channels}
         for name, x in named.items():
-            if not isinstance(x, Tensor) or not x.is_floating_point():
-                kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-                raise ShapeError(f"the {name} maps are of {kind}, but {owner} needs a tensor of floating point numbers")
+            check_floating(owner, f"the map of {name!r}", x)
         batch = named[self.modalities[0]].shape[:1]
         for name, x in named.items():
             if x.ndim < 2 or x.shape[1] != self.channels[name] or x.shape[:1] != batch or 0 in x.shape[2:]:
@@ -109,6 +126,6 @@ def squeeze(maps: Tensor) -> Tensor:
     return maps.flatten(2).mean(-1) if maps.ndim > 2 else maps
 
 
-def stretch(gate: Tensor, maps: Tensor) -> Tensor:
+def gate_like(gate: Tensor, maps: Tensor) -> Tensor:
     """A gate ``(B, C)`` with as many axes as `maps`, and of its kind of number."""
     return gate.to(maps.dtype).reshape(*gate.shape, *[1] * (maps.ndim - 2))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
-from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
+from counterpoint._features import check_known
+from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.intermediate.base import INTERMEDIATES, Intermediate, squeeze
 from counterpoint.intermediate.tokens import TokenEncoder
-from counterpoint.registry import check_choice, check_options, did_you_mean
+from counterpoint.registry import check_options
 
 
 @INTERMEDIATES.register("cross_modal")
@@ -56,12 +58,11 @@ class CrossModal(Intermediate):
         hidden: int = 64,
         self_attention: bool = True,
         residual: bool = True,
-        variant: str = "paper",
+        variant: Literal["paper", "released"] = "paper",
         gain: float | None = None,
         attention_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(channels)
-        check_choice("variant", variant, ("paper", "released"))
         options = dict(attention_options or {})
         if options and not self_attention:
             raise ConfigError(f"attention_options={options} need self_attention")
@@ -93,22 +94,23 @@ class CrossModal(Intermediate):
                 f"the {self.target} maps are of shape {tuple(x.shape)}: CrossModal needs positions to weigh"
             )
         summary = squeeze(maps[self.source]) if self.tokens is None else self.tokens(maps[self.source])
-        told = self.project_source(summary)
-        joined = torch.tanh(self.project_target(x) + told.reshape(told.shape[0], *[1] * (x.ndim - 2), told.shape[1]))
+        asking = self.project_source(summary).unflatten(1, (*[1] * (x.ndim - 2), -1))
+        joined = torch.tanh(self.project_target(x) + asking)
         scores: Tensor = self.score(joined)[..., 0]
         first = 2 if self.by_frame and scores.ndim == 4 else 1
         weights = self.gain * scores.flatten(first).softmax(-1)
         return weights.reshape(scores.shape)
 
-    def _exchange(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+    @override
+    def exchange(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
         x = maps[self.target]
         out = x * self._attention(maps).to(x.dtype)[:, None]
         return {**maps, self.target: out + x if self.residual else out}
 
     def _pair(self, source: str | None, target: str | None) -> tuple[str, str]:
         for name in (source, target):
-            if name is not None and name not in self.channels:
-                raise UnknownNameError(f"CrossModal has no modality {name!r}.{did_you_mean(name, self.channels)}")
+            if name is not None:
+                check_known("CrossModal", name, self.channels)
         if source is None:
             source = next(name for name in self.modalities if name != target)
         if target is None:

@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from counterpoint._features import check_modalities
 from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
-from counterpoint.heads import check_modalities
 from counterpoint.intermediate.base import Intermediate
 from counterpoint.intermediate.suspend import Suspended
 from counterpoint.registry import did_you_mean

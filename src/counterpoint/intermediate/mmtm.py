@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from counterpoint.errors import ConfigError
-from counterpoint.intermediate.base import INTERMEDIATES, Intermediate, squeeze, stretch
-from counterpoint.registry import check_choice
+from counterpoint.intermediate.base import INTERMEDIATES, Intermediate, gate_like, squeeze
 
 
 @INTERMEDIATES.register("mmtm")
@@ -32,9 +32,14 @@ class MMTM(Intermediate):
 
     default_layers: ClassVar[tuple[str, ...]] = ("mid", "late")
 
-    def __init__(self, channels: Mapping[str, int], *, ratio: float = 4.0, variant: str = "paper") -> None:
+    def __init__(
+        self,
+        channels: Mapping[str, int],
+        *,
+        ratio: float = 4.0,
+        variant: Literal["paper", "released"] = "paper",
+    ) -> None:
         super().__init__(channels)
-        check_choice("variant", variant, ("paper", "released"))
         if not ratio > 0:
             raise ConfigError(f"MMTM: ratio is {ratio}; it must be above 0")
         width = int(2 * sum(channels.values()) / ratio)
@@ -44,10 +49,11 @@ class MMTM(Intermediate):
         self.excite = nn.ModuleDict({name: nn.Linear(width, c) for name, c in channels.items()})
         self.gain = 2.0 if variant == "paper" else 1.0
 
-    def _exchange(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+    @override
+    def exchange(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
         joint = torch.relu(self.squeeze(torch.cat([squeeze(x) for x in maps.values()], 1)))
         gates = {name: self.gain * torch.sigmoid(self.excite[name](joint)) for name in maps}
-        return {name: x * stretch(gates[name], x) for name, x in maps.items()}
+        return {name: x * gate_like(gates[name], x) for name, x in maps.items()}
 
     def extra_repr(self) -> str:
         """Sizes, for ``print(model)``."""

@@ -8,9 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from counterpoint.errors import ConfigError
-from counterpoint.intermediate.base import INTERMEDIATES, Intermediate, squeeze, stretch
+from counterpoint.intermediate.base import INTERMEDIATES, Intermediate, gate_like, squeeze
 from counterpoint.intermediate.norm import BatchNorm
 
 
@@ -65,7 +66,8 @@ class MSAF(Intermediate):
         self.norm = BatchNorm(width)
         self.score = nn.ModuleDict({name: nn.Linear(width, n * size) for name, n in self.blocks.items()})
 
-    def _exchange(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+    @override
+    def exchange(self, maps: dict[str, Tensor]) -> dict[str, Tensor]:
         kept = {name: self._dropped(x, self.blocks[name]) for name, x in maps.items()}
         z = self._joint(kept)
         size = self.block_channels
@@ -73,7 +75,8 @@ class MSAF(Intermediate):
         weights = self.lowest + (1 - self.lowest) * scores.softmax(1)
         each = torch.split(weights, list(self.blocks.values()), 1)
         return {
-            name: x * stretch(w.flatten(1)[:, : x.shape[1]], x) for (name, x), w in zip(kept.items(), each, strict=True)
+            name: x * gate_like(w.flatten(1)[:, : x.shape[1]], x)
+            for (name, x), w in zip(kept.items(), each, strict=True)
         }
 
     def _joint(self, maps: dict[str, Tensor]) -> Tensor:
@@ -90,7 +93,7 @@ class MSAF(Intermediate):
         if not (self.training and self.block_dropout):
             return x
         mask = F.dropout(x.new_ones(x.shape[0], blocks), self.block_dropout)
-        return x * stretch(mask.repeat_interleave(self.block_channels, 1)[:, : x.shape[1]], x)
+        return x * gate_like(mask.repeat_interleave(self.block_channels, 1)[:, : x.shape[1]], x)
 
     def extra_repr(self) -> str:
         """Sizes, for ``print(model)``."""

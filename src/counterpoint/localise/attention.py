@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +11,7 @@ from torch.nn import functional as F
 
 from counterpoint.errors import ConfigError
 from counterpoint.localise.dropout import Dropout, dropout
-from counterpoint.registry import check_choice
-
-VARIANTS = ("paper", "released")
+from counterpoint.registry import Part
 
 
 class Attention(nn.Module):
@@ -51,7 +50,7 @@ class Attention(nn.Module):
         return F.scaled_dot_product_attention(query, key, value, dropout_p=self.dropout if self.training else 0.0)
 
 
-class ExpansionAttention(Attention):
+class ExpansionAttention(Part, Attention):
     """Attention whose maps pass through more heads and back, Eq. (4) of BMFN: ``B = (Âtt + Att) V̂``.
 
     The expansion W_7 and reduction W_8 and both batch norms are parameters of the module. (The released code makes
@@ -68,10 +67,15 @@ class ExpansionAttention(Attention):
     """
 
     def __init__(
-        self, width: int, heads: int = 4, dropout: float = 0.1, *, ratio: int = 2, variant: str = "paper"
+        self,
+        width: int,
+        heads: int = 4,
+        dropout: float = 0.1,
+        *,
+        ratio: int = 2,
+        variant: Literal["paper", "released"] = "paper",
     ) -> None:
         super().__init__(width, heads, dropout)
-        check_choice("variant", variant, VARIANTS)
         expanded = heads * ratio
         self.refine = nn.Sequential(
             nn.Conv2d(heads, expanded, 1, bias=False),
@@ -91,7 +95,7 @@ class ExpansionAttention(Attention):
         return (refined + maps) @ value
 
 
-class AttentionLayer(nn.Module):
+class AttentionLayer(Part, nn.Module):
     """A Transformer layer around an attention, normalised after each sum.
 
     Args:
@@ -105,10 +109,15 @@ class AttentionLayer(nn.Module):
     """
 
     def __init__(
-        self, attention: Attention, width: int, ffn: int = 2048, dropout: float = 0.1, *, variant: str = "released"
+        self,
+        attention: Attention,
+        width: int,
+        ffn: int = 2048,
+        dropout: float = 0.1,
+        *,
+        variant: Literal["paper", "released"] = "released",
     ) -> None:
         super().__init__()
-        check_choice("variant", variant, VARIANTS)
         self.attention = attention
         self.norm1 = nn.LayerNorm(width)
         self.drop = Dropout(dropout)

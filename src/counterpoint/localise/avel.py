@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import Unpack, override
 
 from counterpoint.errors import ConfigError
+from counterpoint.fusion.superposition import SuperpositionOptions, is_plain
 from counterpoint.localise.base import AUDIO, BOTH, LOCALISERS, VISUAL, Localiser
 from counterpoint.localise.guided import GuidedAttention
 from counterpoint.localise.heads import SegmentHead
@@ -36,15 +37,13 @@ class AVEL(Localiser):
     Args:
         dims: widths of one modality or both.
         num_classes: C.
-        supervision: ``"fully"`` or ``"weakly"``.
-        loss: see `Localiser`.
+        supervision: see `LocaliserOptions`.
+        loss: see `LocaliserOptions`.
         guided: False for positions' mean instead of attention.
         hidden: width of the recurrent networks, per direction.
         inner: of `GuidedAttention`.
-        attention: None or ``"simam2"``.
-        attention_options: keyword options of `SimAM2`.
-        zeta: None, a number in (0, 1) or ``"learned"``.
-        gate_hidden: width of the hidden layer behind a learned zeta.
+        superposition: see `SuperpositionOptions`; the streams are the modalities' segments, and a learned zeta is a
+            gate per segment and channel.
 
     Raises:
         ConfigError: an option outside its range, or fusion options for one modality.
@@ -58,15 +57,12 @@ class AVEL(Localiser):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        supervision: str = "fully",
+        supervision: Literal["fully", "weakly"] = "fully",
         loss: str | None = None,
         guided: bool = True,
         hidden: int = 128,
         inner: int = 49,
-        attention: str | None = None,
-        attention_options: Mapping[str, Any] | None = None,
-        zeta: float | str | None = None,
-        gate_hidden: int | None = 128,
+        **superposition: Unpack[SuperpositionOptions],
     ) -> None:
         super().__init__(dims, num_classes, supervision=supervision, loss=loss)
         self.recurrent = nn.ModuleDict({name: BiLSTM(width, hidden) for name, width in dims.items()})
@@ -75,22 +71,15 @@ class AVEL(Localiser):
         if len(dims) > 1:
             if guided:
                 self.guide = GuidedAttention(dims[VISUAL], dims[AUDIO], inner=inner)
-            self.join = LateJoin(
-                self.modalities,
-                2 * hidden,
-                how="concat",
-                attention=attention,
-                attention_options=attention_options,
-                zeta=zeta,
-                gate_hidden=gate_hidden,
-            )
-        elif attention is not None or zeta is not None:
+            self.join = LateJoin(self.modalities, 2 * hidden, how="concat", **superposition)
+        elif not is_plain(superposition):
             raise ConfigError(
                 f"attention and zeta weigh modalities against each other, but {self.modalities[0]!r} is alone"
             )
         self.head = SegmentHead(2 * hidden * len(dims), num_classes, supervision=supervision)
 
-    def _locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
+    @override
+    def locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
         extras: dict[str, Tensor] = {}
         pooled = dict(features)
         if self.guide is not None:
@@ -102,21 +91,13 @@ class AVEL(Localiser):
         if self.join is None:
             (alone,) = streams.values()
             return replace(self._classified(alone), extras=extras)
-        fused, zetas, recorded = self.join(streams, update=self.training)
-        output = self._classified(fused)
-        with torch.no_grad():
-            each = {name: self._classified(x) for name, x in self.join.alone(streams).items()}
-        return replace(
-            output,
-            unimodal_logits={name: self._trained(one) for name, one in each.items()},
-            weights=None if zetas is None else dict(zip(self.modalities, zetas, strict=True)),
-            extras={**extras, **recorded},
-        )
+        output = self.join.classified(streams, self._classified, self._trained, update=self.training)
+        return replace(output, extras={**extras, **output.extras})
 
     def _classified(self, fused: Tensor) -> LocaliserOutput:
-        output: LocaliserOutput = self.head(F.relu(fused))
-        return output
+        return self.head(F.relu(fused))
 
+    @override
     def encoders(self) -> dict[str, nn.Module]:
         """Each modality's recurrent network, and its side of the attention."""
         sides = {} if self.guide is None else {AUDIO: self.guide.audio, VISUAL: self.guide.visual_part()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,7 +11,7 @@ from torch.nn import functional as F
 from counterpoint.functional.mfb import folded_sum_pool, power_normalise, sum_pool
 from counterpoint.localise.dropout import dropout
 from counterpoint.localise.guided import gather
-from counterpoint.registry import check_choice
+from counterpoint.registry import Part
 
 WORTH_FOLDING = 4  # positions per factor, from which on a folded step was faster
 
@@ -66,7 +68,7 @@ class PositionwiseMFB(nn.Module):
         return power_normalise(pooled)
 
 
-class AVFA(nn.Module):
+class AVFA(Part, nn.Module):
     """Sound and sight in one feature per segment.
 
     Two bilinear poolings: the first tells which channels and positions matter, Eq. (3) of BMFN, the second is what they
@@ -91,11 +93,10 @@ class AVFA(nn.Module):
         *,
         factors: int = 5,
         dropout: float = 0.1,
-        variant: str = "paper",
+        variant: Literal["paper", "released"] = "paper",
         fold: bool | None = None,
     ) -> None:
         super().__init__()
-        check_choice("variant", variant, ("paper", "released"))
         released = variant == "released"
         self.asking = PositionwiseMFB(
             visual, audio, visual, factors=factors, dropout=dropout, drop_before=released, fold=fold

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack, override
 
 from counterpoint.localise.attention import Attention, AttentionLayer
-from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser
+from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser, LocaliserOptions
 from counterpoint.localise.guided import GuidedAttention
 from counterpoint.localise.heads import SegmentHead
 from counterpoint.localise.output import LocaliserOutput
@@ -28,12 +29,11 @@ class AVIN(Localiser):
     Args:
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
-        supervision: ``"fully"`` or ``"weakly"``.
-        loss: see `Localiser`.
         hidden: width of the recurrent networks, per direction.
         heads: of all attention over segments.
         ffn: width of the feed forward networks.
         dropout: of the attention.
+        training: see `LocaliserOptions`.
     """
 
     def __init__(
@@ -41,14 +41,13 @@ class AVIN(Localiser):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        supervision: str = "fully",
-        loss: str | None = None,
         hidden: int = 128,
         heads: int = 4,
         ffn: int = 512,
         dropout: float = 0.1,
+        **training: Unpack[LocaliserOptions],
     ) -> None:
-        super().__init__(dims, num_classes, supervision=supervision, loss=loss)
+        super().__init__(dims, num_classes, **training)
         width = 2 * hidden
 
         def layer() -> AttentionLayer:
@@ -58,9 +57,10 @@ class AVIN(Localiser):
         self.recurrent = nn.ModuleDict({name: BiLSTM(inputs, hidden) for name, inputs in dims.items()})
         self.within = nn.ModuleDict({name: layer() for name in dims})
         self.between = nn.ModuleDict({name: layer() for name in dims})
-        self.head = SegmentHead(2 * width, num_classes, supervision=supervision)
+        self.head = SegmentHead(2 * width, num_classes, supervision=self.supervision)
 
-    def _locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
+    @override
+    def locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
         visual, positions = self.guide(features[VISUAL], features[AUDIO])
         pooled = {AUDIO: features[AUDIO], VISUAL: visual}
         own, asked = {}, {}
@@ -69,9 +69,9 @@ class AVIN(Localiser):
             own[name] = self.within[name](local, _with_whole(local))
             asked[name] = _with_whole(own[name])
         joint = [self.between[AUDIO](own[AUDIO], asked[VISUAL]), self.between[VISUAL](own[VISUAL], asked[AUDIO])]
-        output: LocaliserOutput = self.head(torch.cat(joint, -1))
-        return replace(output, extras={"attention": positions.detach()})
+        return replace(self.head(torch.cat(joint, -1)), extras={"attention": positions.detach()})
 
+    @override
     def encoders(self) -> dict[str, nn.Module]:
         """Each modality's side of the spatial attention, its recurrent network and its self-attention."""
         sides = {AUDIO: self.guide.audio, VISUAL: self.guide.visual_part()}

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack, override
 
 from counterpoint.localise.avfa import PositionwiseMFB
-from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser
+from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser, LocaliserOptions
 from counterpoint.localise.guided import gather
 from counterpoint.localise.heads import SegmentHead
 from counterpoint.localise.output import LocaliserOutput
@@ -28,12 +29,11 @@ class AVRB(Localiser):
     Args:
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
-        supervision: ``"fully"`` or ``"weakly"``.
-        loss: see `Localiser`.
         width: of the fused features.
         factors: p of the bilinear pooling.
         dropout: in it.
         hidden: width of the recurrent network, per direction.
+        training: see `LocaliserOptions`.
     """
 
     def __init__(
@@ -41,14 +41,13 @@ class AVRB(Localiser):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        supervision: str = "fully",
-        loss: str | None = None,
         width: int = 256,
         factors: int = 5,
         dropout: float = 0.1,
         hidden: int = 128,
+        **training: Unpack[LocaliserOptions],
     ) -> None:
-        super().__init__(dims, num_classes, supervision=supervision, loss=loss)
+        super().__init__(dims, num_classes, **training)
         visual, audio = dims[VISUAL], dims[AUDIO]
         self.matching = PositionwiseMFB(visual, audio, width, factors=factors, dropout=dropout)
         self.score = nn.Linear(width, 1)
@@ -56,9 +55,10 @@ class AVRB(Localiser):
         self.residual = nn.ModuleDict({name: nn.Linear(inputs, width) for name, inputs in dims.items()})
         self.importance = nn.Linear(width, 1)
         self.recurrent = BiLSTM(width, hidden)
-        self.head = SegmentHead(2 * hidden, num_classes, supervision=supervision)
+        self.head = SegmentHead(2 * hidden, num_classes, supervision=self.supervision)
 
-    def _locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
+    @override
+    def locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
         clips = features[AUDIO].shape[:2]
         maps, audio = features[VISUAL].flatten(0, 1), features[AUDIO].flatten(0, 1)
         positions = self.score(self.matching(maps, audio)).squeeze(-1).softmax(-1)
@@ -66,9 +66,9 @@ class AVRB(Localiser):
         fused = self.bilinear(visual.unsqueeze(-2), audio).squeeze(-2)
         fused = (fused + self.residual[VISUAL](visual) + self.residual[AUDIO](audio)).unflatten(0, clips)
         fused = fused * (1 + torch.sigmoid(self.importance(fused)))
-        output: LocaliserOutput = self.head(self.recurrent(fused))
-        return replace(output, extras={"attention": positions.detach().unflatten(0, clips)})
+        return replace(self.head(self.recurrent(fused)), extras={"attention": positions.detach().unflatten(0, clips)})
 
+    @override
     def encoders(self) -> dict[str, nn.Module]:
         """Each modality's projections for the bilinear poolings, and its residual."""
         return {

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack, override
 
-from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser
+from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser, LocaliserOptions
 from counterpoint.localise.heads import SegmentHead
 from counterpoint.localise.output import LocaliserOutput
 
@@ -25,9 +26,8 @@ class AVSDN(Localiser):
     Args:
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
-        supervision: ``"fully"`` or ``"weakly"``.
-        loss: see `Localiser`.
         hidden: width of the recurrent networks.
+        training: see `LocaliserOptions`.
     """
 
     def __init__(
@@ -35,17 +35,17 @@ class AVSDN(Localiser):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        supervision: str = "fully",
-        loss: str | None = None,
         hidden: int = 256,
+        **training: Unpack[LocaliserOptions],
     ) -> None:
-        super().__init__(dims, num_classes, supervision=supervision, loss=loss)
+        super().__init__(dims, num_classes, **training)
         self.encode = nn.ModuleDict({name: nn.LSTM(width, hidden, batch_first=True) for name, width in dims.items()})
         self.decode = nn.ModuleDict({name: nn.LSTM(hidden, hidden, batch_first=True) for name in dims})
         self.start = nn.Linear(2 * 2 * hidden, 2 * hidden)
-        self.head = SegmentHead(hidden, num_classes, supervision=supervision)
+        self.head = SegmentHead(hidden, num_classes, supervision=self.supervision)
 
-    def _locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
+    @override
+    def locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
         pooled = {AUDIO: features[AUDIO], VISUAL: features[VISUAL].mean(-2)}
         states, ends = {}, []
         for name in (AUDIO, VISUAL):
@@ -54,9 +54,9 @@ class AVSDN(Localiser):
         hidden, cell = torch.tanh(self.start(torch.cat(ends, -1))).chunk(2, -1)
         start = (hidden.contiguous(), cell.contiguous())
         decoded = [self.decode[name](states[name], start)[0] for name in (AUDIO, VISUAL)]
-        output: LocaliserOutput = self.head(decoded[0] + decoded[1])
-        return output
+        return self.head(decoded[0] + decoded[1])
 
+    @override
     def encoders(self) -> dict[str, nn.Module]:
         """The encoding recurrent networks."""
         return {name: self.encode[name] for name in self.modalities}

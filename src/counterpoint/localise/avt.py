@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack, override
 
 from counterpoint.localise.attention import Attention, AttentionLayer
-from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser
+from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser, LocaliserOptions
 from counterpoint.localise.heads import SegmentHead
 from counterpoint.localise.output import LocaliserOutput
 
@@ -26,13 +27,12 @@ class AVT(Localiser):
     Args:
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
-        supervision: ``"fully"`` or ``"weakly"``.
-        loss: see `Localiser`.
         width: of all attention.
         heads: of it.
         ffn: width of the feed forward networks.
         layers: of co-attention.
         dropout: of the attention.
+        training: see `LocaliserOptions`.
     """
 
     def __init__(
@@ -40,15 +40,14 @@ class AVT(Localiser):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        supervision: str = "fully",
-        loss: str | None = None,
         width: int = 256,
         heads: int = 4,
         ffn: int = 1024,
         layers: int = 2,
         dropout: float = 0.1,
+        **training: Unpack[LocaliserOptions],
     ) -> None:
-        super().__init__(dims, num_classes, supervision=supervision, loss=loss)
+        super().__init__(dims, num_classes, **training)
 
         def layer() -> AttentionLayer:
             return AttentionLayer(Attention(width, heads, dropout), width, ffn, dropout)
@@ -58,9 +57,10 @@ class AVT(Localiser):
         self.over_time = layer()
         self.kind = nn.Parameter(0.02 * torch.randn(3, 1, width))
         self.joint = nn.ModuleList([layer() for _ in range(layers)])
-        self.head = SegmentHead(3 * width, num_classes, supervision=supervision)
+        self.head = SegmentHead(3 * width, num_classes, supervision=self.supervision)
 
-    def _locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
+    @override
+    def locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
         audio, maps = self.embed[AUDIO](features[AUDIO]), self.embed[VISUAL](features[VISUAL])
         clips = audio.shape[:2]
         seen = self.instance(audio.flatten(0, 1).unsqueeze(1), maps.flatten(0, 1)).squeeze(1).unflatten(0, clips)
@@ -69,9 +69,9 @@ class AVT(Localiser):
         for layer in self.joint:
             tokens = layer(tokens)
         joint = torch.unflatten(tokens, 1, (3, -1)).transpose(1, 2).flatten(2)
-        output: LocaliserOutput = self.head(joint)
-        return output
+        return self.head(joint)
 
+    @override
     def encoders(self) -> dict[str, nn.Module]:
         """Each modality's linear layer, and the picture's attention over time."""
         own = {AUDIO: nn.ModuleList([self.embed[AUDIO]]), VISUAL: nn.ModuleList([self.embed[VISUAL], self.over_time])}

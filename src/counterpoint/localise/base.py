@@ -4,36 +4,72 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from counterpoint._eval_mode import evaluating
+from counterpoint._features import ablate, check_dims, check_floating, check_modalities
 from counterpoint._moved import former_method
 from counterpoint.errors import ConfigError, ShapeError
-from counterpoint.heads import check_dims, check_modalities
 from counterpoint.localise.losses import LOCALISER_LOSSES
 from counterpoint.localise.output import LocaliserOutput
-from counterpoint.registry import Registry, check_choice, check_options
+from counterpoint.registry import Part, Registry, check_choice, check_options
 
 AUDIO, VISUAL = "audio", "visual"
 BOTH = frozenset({AUDIO, VISUAL})
 
 
-class Localiser(nn.Module, ABC):
+class LocaliserOptions(TypedDict, total=False):
+    """What every localiser is trained with.
+
+    Attributes:
+        supervision: ``"fully"`` (default): a class for every segment is known; ``"weakly"``: one for the clip.
+        loss: a name of `LOCALISER_LOSSES`; None (default) for the network's own.
+    """
+
+    supervision: Literal["fully", "weakly"]
+    loss: str | None
+
+
+class Localiser(Part, nn.Module, ABC):
     """Features of T segments in, one `LocaliserOutput` out.
+
+    A localiser of one's own takes `dims` and `num_classes` first and its options by name, and hands
+    ``**training: Unpack[LocaliserOptions]`` on. It overrides `locate`, which gets checked features, and `encoders`, for
+    balancers. Where it differs, it says so in `modality_sets`, the modalities that it takes; `decoupled`, whether its
+    output has `unimodal_logits`; and `losses`, the loss that it is trained with under each supervision that it knows.
 
     Args:
         dims: the widths ``{"visual": D_v, "audio": D_a}``.
         num_classes: C, the classes of events, background not counted.
-        supervision: ``"fully"``: a class for every segment is known; ``"weakly"``: one for the clip.
-        loss: a name of `LOCALISER_LOSSES`; None for the network's own, `losses`.
+        supervision: see `LocaliserOptions`.
+        loss: see `LocaliserOptions`.
 
     Raises:
         ConfigError: modalities that the network does not take, a size below 1, a supervision that it does not know, or
             a loss of the other supervision.
         UnknownNameError: no such loss.
+
+    Example:
+        >>> from counterpoint.localise.output import from_segments
+        >>> class SoundOnly(Localiser):
+        ...     modality_sets = (frozenset({"audio"}),)
+        ...
+        ...     def __init__(self, dims, num_classes, **training):
+        ...         super().__init__(dims, num_classes, **training)
+        ...         self.score = nn.Linear(dims["audio"], num_classes + 1)
+        ...
+        ...     def locate(self, features):
+        ...         return from_segments(self.score(features["audio"]))
+        ...
+        ...     def encoders(self):
+        ...         return {"audio": self.score}
+        >>> output = SoundOnly({"audio": 128}, num_classes=28)({"audio": torch.ones(2, 10, 128)})
+        >>> output.segments().shape
+        torch.Size([2, 10])
     """
 
     modality_sets: ClassVar[tuple[frozenset[str], ...]] = (BOTH,)
@@ -43,7 +79,12 @@ class Localiser(nn.Module, ABC):
     losses: ClassVar[Mapping[str, str]] = {"fully": "segments", "weakly": "video"}
 
     def __init__(
-        self, dims: Mapping[str, int], num_classes: int, *, supervision: str = "fully", loss: str | None = None
+        self,
+        dims: Mapping[str, int],
+        num_classes: int,
+        *,
+        supervision: Literal["fully", "weakly"] = "fully",
+        loss: str | None = None,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -62,6 +103,11 @@ class Localiser(nn.Module, ABC):
         self.loss_name = loss or self.losses[supervision]
         self.config: dict[str, Any] = {}
 
+    if TYPE_CHECKING:
+
+        @override
+        def __call__(self, features: Mapping[str, Tensor]) -> LocaliserOutput: ...
+
     def forward(self, features: Mapping[str, Tensor]) -> LocaliserOutput:
         """Localise.
 
@@ -73,11 +119,11 @@ class Localiser(nn.Module, ABC):
             UnknownNameError: a modality is missing or was never declared.
             ShapeError: a tensor has another shape than declared, or the modalities differ in B or T.
         """
-        return self._locate(self._checked(features))
+        return self.locate(self._checked(features))
 
     @abstractmethod
-    def _locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
-        """The output for checked features: visual ``(B, T, L, D_v)``, audio ``(B, T, D_a)``."""
+    def locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
+        """The output for checked features, overridden by every localiser: ``(B, T, L, D_v)`` and ``(B, T, D_a)``."""
 
     @abstractmethod
     def encoders(self) -> dict[str, nn.Module]:
@@ -114,11 +160,9 @@ class Localiser(nn.Module, ABC):
         Raises:
             UnknownNameError: `keep` names a modality that was not declared.
         """
-        kept = {keep} if isinstance(keep, str) else set(keep)
-        named = self._checked(features)
-        check_modalities(type(self).__name__, kept | set(named), self.modalities)
+        kept = ablate(type(self).__name__, self._checked(features), keep)
         with evaluating(self):
-            return self._locate({m: x if m in kept else torch.zeros_like(x) for m, x in named.items()})
+            return self.locate(kept)
 
     silenced = former_method("Localiser", "silenced", "ablated")
 
@@ -128,9 +172,7 @@ class Localiser(nn.Module, ABC):
         ordered = {}
         for modality in self.modalities:
             x, width = features[modality], self.dims[modality]
-            if not isinstance(x, Tensor) or not x.is_floating_point():
-                kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
-                raise ShapeError(f"{name} needs the feature {modality!r} as floating point numbers, got {kind}")
+            check_floating(name, f"the feature {modality!r}", x)
             maps = f"(B, T, L, {width}) or (B, T, H, W, {width})"
             allowed, wanted = ((4, 5), maps) if modality == VISUAL else ((3,), f"(B, T, {width})")
             if x.ndim not in allowed or x.shape[-1] != width or 0 in x.shape[1:]:

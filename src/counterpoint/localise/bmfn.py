@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack, override
 
 from counterpoint.errors import ConfigError
 from counterpoint.localise.attention import (
-    VARIANTS,
     Attention,
     AttentionLayer,
     CrossAttention,
@@ -20,19 +20,41 @@ from counterpoint.localise.attention import (
     SelfAttention,
 )
 from counterpoint.localise.avfa import AVFA
-from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser
+from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser, LocaliserOptions
 from counterpoint.localise.dropout import Dropout
 from counterpoint.localise.guided import ChannelSpatialAttention
 from counterpoint.localise.heads import EventHead
 from counterpoint.localise.output import LocaliserOutput
-from counterpoint.registry import check_choice
 
 # Which features each fusion module joins: BMFN, and its ablation BMFN* (Table 2).
 PAIRINGS = {
     "bidirectional": (("forward_visual", "backward_visual"), ("forward_audio", "backward_audio")),
     "directional": (("forward_visual", "forward_audio"), ("backward_audio", "backward_visual")),
 }
-JOINTS = ("mean", "add", "multiply", "concat")
+
+
+class _Layers(NamedTuple):
+    """Makes the layers of attention, all of one size."""
+
+    width: int
+    heads: int
+    ffn: int
+    depth: int
+    dropout: float
+    variant: Literal["paper", "released"]
+
+    def normal(self, ffn: int) -> AttentionLayer:
+        attention = Attention(self.width, self.heads, self.dropout)
+        return AttentionLayer(attention, self.width, ffn, self.dropout, variant=self.variant)
+
+    def expanded(self) -> AttentionLayer:
+        attention = ExpansionAttention(self.width, self.heads, self.dropout, variant=self.variant)
+        return AttentionLayer(attention, self.width, self.ffn, self.dropout, variant=self.variant)
+
+    def block(self, inputs: int) -> SelfAttention:
+        """ESA layers, then as many NSA."""
+        expanded = [self.expanded() for _ in range(self.depth)]
+        return SelfAttention(inputs, self.width, expanded + [self.normal(self.ffn) for _ in range(self.depth)])
 
 
 @LOCALISERS.register("bmfn")
@@ -57,8 +79,6 @@ class BMFN(Localiser):
     Args:
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
-        supervision: ``"fully"`` or ``"weakly"``.
-        loss: see `Localiser`.
         variant: ``"paper"`` or ``"released"``.
         pairing: ``"bidirectional"``: FBFM_1 joins fa1 and ba1, FBFM_2 fa2 and ba2, Eq. (7); ``"directional"``: BMFN*,
             fa1 with fa2, ba2 with ba1.
@@ -71,6 +91,7 @@ class BMFN(Localiser):
         factors: p of Eq. (2).
         dropout: everywhere but on the maps.
         fold: see `PositionwiseMFB`.
+        training: see `LocaliserOptions`.
 
     Raises:
         ConfigError: an option outside its range, or a joint of one feature.
@@ -83,12 +104,10 @@ class BMFN(Localiser):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        supervision: str = "fully",
-        loss: str | None = None,
-        variant: str = "paper",
-        pairing: str = "bidirectional",
-        without: str | None = None,
-        joint: str = "mean",
+        variant: Literal["paper", "released"] = "paper",
+        pairing: Literal["bidirectional", "directional"] = "bidirectional",
+        without: Literal["fbfm1", "fbfm2"] | None = None,
+        joint: Literal["mean", "add", "multiply", "concat"] = "mean",
         width: int = 256,
         heads: int = 4,
         ffn: int = 2048,
@@ -96,33 +115,20 @@ class BMFN(Localiser):
         factors: int = 5,
         dropout: float = 0.1,
         fold: bool | None = None,
+        **training: Unpack[LocaliserOptions],
     ) -> None:
-        check_choice("variant", variant, VARIANTS)
         released = variant == "released"
-        if loss is None and released and supervision == "weakly":
-            loss = "video_soft_margin"
-        super().__init__(dims, num_classes, supervision=supervision, loss=loss)
-        check_choice("pairing", pairing, PAIRINGS)
-        check_choice("without", without or "nothing", ("nothing", "fbfm1", "fbfm2"))
-        check_choice("joint", joint, JOINTS)
+        weakly = training.get("supervision") == "weakly"
+        if released and weakly and training.get("loss") is None:
+            training["loss"] = "video_soft_margin"
+        super().__init__(dims, num_classes, **training)
         if without is not None and joint != "mean":
             raise ConfigError(f"joint={joint!r} joins F_1 and F_2, but without={without!r} leaves one of them")
-        depth = layers or (2 if released else 1)
+        make = _Layers(width, heads, ffn, layers or (2 if released else 1), dropout, variant)
         visual, audio = dims[VISUAL], dims[AUDIO]
         self.joint = joint
         self.pairs = {f"fbfm{n}": pair for n, pair in enumerate(PAIRINGS[pairing], 1) if f"fbfm{n}" != without}
         needed = {name for pair in self.pairs.values() for name in pair}
-
-        def normal(hidden: int = ffn) -> AttentionLayer:
-            return AttentionLayer(Attention(width, heads, dropout), width, hidden, dropout, variant=variant)
-
-        def expanded() -> AttentionLayer:
-            attention = ExpansionAttention(width, heads, dropout, variant=variant)
-            return AttentionLayer(attention, width, ffn, dropout, variant=variant)
-
-        def block(inputs: int) -> SelfAttention:
-            return SelfAttention(inputs, width, [expanded() for _ in range(depth)] + [normal() for _ in range(depth)])
-
         self.embed: nn.Module = nn.Identity()
         if released:
             self.embed = nn.Sequential(nn.Linear(visual, visual), nn.ReLU(), Dropout(0.2))
@@ -132,20 +138,19 @@ class BMFN(Localiser):
             self.visual_attention = ChannelSpatialAttention(visual, width, variant=variant)
         queries = dict.fromkeys(("forward_visual", "backward_visual", "backward_audio"), visual)
         queries["forward_audio"] = audio
+        queries = {name: inputs for name, inputs in queries.items() if name in needed}
         memories = {"backward_visual": ("visual", visual), "backward_audio": ("audio", audio)}
-        own = [memories.get(name, ("fused", visual)) for name in queries if name in needed]
-        self.self_attention = nn.ModuleDict({name: block(inputs) for name, inputs in dict(own).items()})
+        attended = dict(memories.get(name, ("fused", visual)) for name in queries)
+        self.self_attention = nn.ModuleDict({name: make.block(inputs) for name, inputs in attended.items()})
         self.attention = nn.ModuleDict(
-            {name: CrossAttention(inputs, width, normal()) for name, inputs in queries.items() if name in needed}
+            {name: CrossAttention(inputs, width, make.normal(ffn)) for name, inputs in queries.items()}
         )
-        self.fbfm = nn.ModuleDict({name: PairFusion(normal(0 if released else ffn)) for name in self.pairs})
-        self.head = EventHead(
-            2 * width if joint == "concat" else width,
-            num_classes,
-            background_logit=released and supervision == "weakly",
-        )
+        self.fbfm = nn.ModuleDict({name: PairFusion(make.normal(0 if released else ffn)) for name in self.pairs})
+        features = 2 * width if joint == "concat" else width
+        self.head = EventHead(features, num_classes, background_logit=released and weakly)
 
-    def _locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
+    @override
+    def locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
         audio, maps = features[AUDIO], self.embed(features[VISUAL])
         fused, fused_weights = self.avfa(maps, audio)
         extras = {"fusion_attention": fused_weights.detach()}
@@ -160,8 +165,7 @@ class BMFN(Localiser):
             query, memory = (modality, "fused") if direction == "forward" else ("fused", modality)
             directed[name] = attention(sources[query], attended[memory])
         streams = [self.fbfm[name](directed[one], directed[other]) for name, (one, other) in self.pairs.items()]
-        output: LocaliserOutput = self.head(self._joined(streams))
-        return replace(output, extras=extras)
+        return replace(self.head(self._joined(streams)), extras=extras)
 
     def _joined(self, streams: list[Tensor]) -> Tensor:
         if len(streams) == 1:
@@ -173,6 +177,7 @@ class BMFN(Localiser):
         total = streams[0] + streams[1]
         return total if self.joint == "add" else 0.5 * total
 
+    @override
     def encoders(self) -> dict[str, nn.Module]:
         """Self-attention of the sound; first layer, attention and self-attention of the picture.
 

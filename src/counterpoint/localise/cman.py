@@ -8,9 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import Unpack, override
 
 from counterpoint.localise.attention import Attention
-from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser
+from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser, LocaliserOptions
 from counterpoint.localise.guided import GuidedAttention
 from counterpoint.localise.heads import SegmentHead
 from counterpoint.localise.output import LocaliserOutput
@@ -72,11 +73,10 @@ class CMAN(Localiser):
     Args:
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
-        supervision: ``"fully"`` or ``"weakly"``.
-        loss: see `Localiser`.
         width: of all attention over segments.
         heads: of it.
         dropout: of the attention weights.
+        training: see `LocaliserOptions`.
     """
 
     def __init__(
@@ -84,27 +84,27 @@ class CMAN(Localiser):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        supervision: str = "fully",
-        loss: str | None = None,
         width: int = 256,
         heads: int = 4,
         dropout: float = 0.1,
+        **training: Unpack[LocaliserOptions],
     ) -> None:
-        super().__init__(dims, num_classes, supervision=supervision, loss=loss)
+        super().__init__(dims, num_classes, **training)
         self.where = GuidedAttention(dims[VISUAL], dims[AUDIO])
         self.embed = nn.ModuleDict({name: nn.Linear(inputs, width) for name, inputs in dims.items()})
         self.when = nn.ModuleDict({name: ContextAttention(width, heads, dropout) for name in dims})
         self.which = nn.ModuleDict({name: AdaptiveCoAttention(width, heads, dropout) for name in dims})
-        self.head = SegmentHead(2 * width, num_classes, supervision=supervision)
+        self.head = SegmentHead(2 * width, num_classes, supervision=self.supervision)
 
-    def _locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
+    @override
+    def locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
         visual, positions = self.where(features[VISUAL], features[AUDIO])
         pooled = {AUDIO: features[AUDIO], VISUAL: visual}
         own = {name: self.when[name](F.relu(self.embed[name](x))) for name, x in pooled.items()}
         joint = [self.which[AUDIO](own[AUDIO], own[VISUAL]), self.which[VISUAL](own[VISUAL], own[AUDIO])]
-        output: LocaliserOutput = self.head(torch.cat(joint, -1))
-        return replace(output, extras={"attention": positions.detach()})
+        return replace(self.head(torch.cat(joint, -1)), extras={"attention": positions.detach()})
 
+    @override
     def encoders(self) -> dict[str, nn.Module]:
         """Each modality's side of the spatial attention, its linear layer and its self-attention."""
         sides = {AUDIO: self.where.audio, VISUAL: self.where.visual_part()}

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import ClassVar
 
 from torch import Tensor, nn
+from typing_extensions import Unpack, override
 
 from counterpoint.localise.attention import Attention, AttentionLayer, CrossAttention, PairFusion, SelfAttention
-from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser
+from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser, LocaliserOptions
 from counterpoint.localise.dropout import Dropout
 from counterpoint.localise.guided import ChannelSpatialAttention
 from counterpoint.localise.heads import EventHead
@@ -26,14 +27,13 @@ class CMRAN(Localiser):
     Args:
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
-        supervision: ``"fully"`` or ``"weakly"``.
-        loss: see `Localiser`.
         width: of all attention over segments.
         heads: of all attention but the last.
         pair_heads: of the last; None: 4, and 2 in weak supervision, as the code has it.
         ffn: width of the feed forward networks.
         layers: of self-attention.
         dropout: everywhere but on the maps, which have 0.2.
+        training: see `LocaliserOptions`.
     """
 
     losses: ClassVar[Mapping[str, str]] = {"fully": "event_and_class", "weakly": "video_soft_margin"}
@@ -43,17 +43,16 @@ class CMRAN(Localiser):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        supervision: str = "fully",
-        loss: str | None = None,
         width: int = 256,
         heads: int = 4,
         pair_heads: int | None = None,
         ffn: int = 2048,
         layers: int = 2,
         dropout: float = 0.1,
+        **training: Unpack[LocaliserOptions],
     ) -> None:
-        super().__init__(dims, num_classes, supervision=supervision, loss=loss)
-        weakly = supervision == "weakly"
+        super().__init__(dims, num_classes, **training)
+        weakly = self.supervision == "weakly"
         visual, audio = dims[VISUAL], dims[AUDIO]
 
         def layer() -> AttentionLayer:
@@ -69,14 +68,15 @@ class CMRAN(Localiser):
         self.pair = PairFusion(AttentionLayer(pair, width, 0, dropout))
         self.head = EventHead(width, num_classes, background_logit=weakly)
 
-    def _locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
+    @override
+    def locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
         audio = features[AUDIO]
         visual, weights = self.visual_attention(self.embed(features[VISUAL]), audio)
         asked_by_audio = self.relation[AUDIO](audio, self.self_attention[VISUAL](visual))
         asked_by_visual = self.relation[VISUAL](visual, self.self_attention[AUDIO](audio))
-        output: LocaliserOutput = self.head(self.pair(asked_by_visual, asked_by_audio))
-        return replace(output, extras={"attention": weights.detach()})
+        return replace(self.head(self.pair(asked_by_visual, asked_by_audio)), extras={"attention": weights.detach()})
 
+    @override
     def encoders(self) -> dict[str, nn.Module]:
         """Self-attention of each modality, and what only the picture passes through before it."""
         visual = [self.embed, self.visual_attention.visual_part(), self.self_attention[VISUAL]]

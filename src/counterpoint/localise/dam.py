@@ -10,9 +10,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import Unpack, override
 
 from counterpoint.localise.attention import Attention, AttentionLayer
-from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser
+from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser, LocaliserOptions
 from counterpoint.localise.guided import GuidedAttention, gather
 from counterpoint.localise.output import LocaliserOutput, from_event_and_class
 
@@ -33,12 +34,11 @@ class DAM(Localiser):
     Args:
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
-        supervision: ``"fully"``.
-        loss: see `Localiser`.
         width: of the local and global features.
         heads: of the self-attention.
         ffn: width of the feed forward networks.
         dropout: of the self-attention.
+        training: see `LocaliserOptions`.
     """
 
     losses: ClassVar[Mapping[str, str]] = {"fully": "event_and_class"}
@@ -48,14 +48,13 @@ class DAM(Localiser):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        supervision: str = "fully",
-        loss: str | None = None,
         width: int = 256,
         heads: int = 4,
         ffn: int = 1024,
         dropout: float = 0.1,
+        **training: Unpack[LocaliserOptions],
     ) -> None:
-        super().__init__(dims, num_classes, supervision=supervision, loss=loss)
+        super().__init__(dims, num_classes, **training)
 
         def layer() -> AttentionLayer:
             return AttentionLayer(Attention(width, heads, dropout), width, ffn, dropout)
@@ -67,7 +66,8 @@ class DAM(Localiser):
         self.scale = 1 / math.sqrt(width)
         self.event_class = nn.Linear(2 * width, num_classes)
 
-    def _locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
+    @override
+    def locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
         visual, positions = self.guide(features[VISUAL], features[AUDIO])
         pooled = {AUDIO: features[AUDIO], VISUAL: visual}
         local = {name: F.relu(self.embed[name](x)) for name, x in pooled.items()}
@@ -80,6 +80,7 @@ class DAM(Localiser):
         output = from_event_and_class(event, self.event_class(torch.cat([whole[AUDIO], whole[VISUAL]], -1)))
         return replace(output, extras={"attention": positions.detach()})
 
+    @override
     def encoders(self) -> dict[str, nn.Module]:
         """Each modality's side of the spatial attention, its linear layer and its self-attention."""
         sides = {AUDIO: self.guide.audio, VISUAL: self.guide.visual_part()}

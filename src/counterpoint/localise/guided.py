@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from counterpoint.registry import check_choice
+from counterpoint.registry import Part
 
 
 class GuidedAttention(nn.Module):
@@ -47,7 +49,7 @@ def gather(weights: Tensor, values: Tensor) -> Tensor:
     return (weights.unsqueeze(-2) @ values).squeeze(-2)
 
 
-class ChannelSpatialAttention(nn.Module):
+class ChannelSpatialAttention(Part, nn.Module):
     """Channels first, then positions: Eq. (1) of BMFN without a guide, CMRAN's audio-guided attention with one.
 
     Args:
@@ -59,9 +61,15 @@ class ChannelSpatialAttention(nn.Module):
             ``"released"``'s hidden layer and has it always.
     """
 
-    def __init__(self, visual: int, width: int = 256, *, guide: int | None = None, variant: str = "paper") -> None:
+    def __init__(
+        self,
+        visual: int,
+        width: int = 256,
+        *,
+        guide: int | None = None,
+        variant: Literal["paper", "released"] = "paper",
+    ) -> None:
         super().__init__()
-        check_choice("variant", variant, ("paper", "released"))
         self.project = nn.Linear(visual, visual)  # the paper's capital phi
         self.squeeze = nn.Linear(visual, width)
         self.excite = nn.Linear(width, visual)

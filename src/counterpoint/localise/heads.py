@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from counterpoint.localise.output import LocaliserOutput, from_event_and_class, from_segments
 
 
-class EventHead(nn.Module):
+class Head(nn.Module):
+    """What all of these are called with, ``(B, T, D)``, and give."""
+
+    if TYPE_CHECKING:
+
+        @override
+        def __call__(self, features: Tensor) -> LocaliserOutput: ...
+
+
+class EventHead(Head):
     """An event score per segment and a class per clip, Eq. (8) of BMFN: ``FC(F)`` and ``FC(MP(F))``.
 
     A segment holds an event where ``sigmoid(s) >= 0.5``. In weak training the joint scores are s times the classes',
@@ -42,7 +54,7 @@ class EventHead(nn.Module):
         return LocaliserOutput(torch.minimum(event, foreground), classes, joint, joint.amax(1))
 
 
-class SegmentHead(nn.Module):
+class SegmentHead(Head):
     """C + 1 logits per segment, background last, by one hidden layer.
 
     Args:
@@ -55,7 +67,13 @@ class SegmentHead(nn.Module):
     """
 
     def __init__(
-        self, width: int, num_classes: int, *, hidden: int = 64, bias: bool = True, supervision: str = "fully"
+        self,
+        width: int,
+        num_classes: int,
+        *,
+        hidden: int = 64,
+        bias: bool = True,
+        supervision: Literal["fully", "weakly"] = "fully",
     ) -> None:
         super().__init__()
         self.hidden = nn.Linear(width, hidden, bias=bias)

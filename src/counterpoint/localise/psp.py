@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import Unpack, override
 
+from counterpoint.fusion.superposition import SuperpositionOptions
 from counterpoint.localise.base import AUDIO, LOCALISERS, VISUAL, Localiser
 from counterpoint.localise.dropout import Dropout
 from counterpoint.localise.guided import GuidedAttention
@@ -85,18 +87,16 @@ class PSP(Localiser):
     Args:
         dims: ``{"visual": D_v, "audio": D_a}``.
         num_classes: C.
-        supervision: ``"fully"`` or ``"weakly"``.
-        loss: see `Localiser`; full supervision adds the pair similarity loss, of weight 100.
+        supervision: see `LocaliserOptions`.
+        loss: see `LocaliserOptions`; full supervision adds the pair similarity loss, of weight 100.
         hidden: width of the recurrent networks, per direction.
         embed: width of the hidden layer (without activation) before them.
         inner: of `GuidedAttention`.
         threshold: of propagation, in even shares, 1 / T; None: 0.99, and 0.95 in weak supervision, which for the ten
             segments of AVE are the paper's 0.099 and 0.095. Those would cut off everything in clips of more segments.
         dropout: of propagation.
-        attention: None or ``"simam2"``.
-        attention_options: keyword options of `SimAM2`.
-        zeta: None, a number in (0, 1) or ``"learned"``.
-        gate_hidden: width of the hidden layer behind a learned zeta.
+        superposition: see `SuperpositionOptions`; the streams are the modalities' segments, and a learned zeta is a
+            gate per segment and channel.
     """
 
     decoupled: ClassVar[bool] = True
@@ -107,17 +107,14 @@ class PSP(Localiser):
         dims: Mapping[str, int],
         num_classes: int,
         *,
-        supervision: str = "fully",
+        supervision: Literal["fully", "weakly"] = "fully",
         loss: str | None = None,
         hidden: int = 128,
         embed: int = 256,
         inner: int = 49,
         threshold: float | None = None,
         dropout: float = 0.1,
-        attention: str | None = None,
-        attention_options: Mapping[str, Any] | None = None,
-        zeta: float | str | None = None,
-        gate_hidden: int | None = 128,
+        **superposition: Unpack[SuperpositionOptions],
     ) -> None:
         super().__init__(dims, num_classes, supervision=supervision, loss=loss)
         fully = supervision == "fully"
@@ -138,34 +135,20 @@ class PSP(Localiser):
         self.propagation = Propagation(
             2 * hidden, default if threshold is None else threshold, project=fully, dropout=dropout
         )
-        self.join = LateJoin(
-            self.modalities,
-            2 * hidden,
-            how="mean",
-            attention=attention,
-            attention_options=attention_options,
-            zeta=zeta,
-            gate_hidden=gate_hidden,
-        )
+        self.join = LateJoin(self.modalities, 2 * hidden, how="mean", **superposition)
         self.head = SegmentHead(2 * hidden, num_classes, bias=False, supervision=supervision)
         self.importance = None if fully else nn.Linear(num_classes + 1, 1, bias=False)
 
-    def _locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
+    @override
+    def locate(self, features: dict[str, Tensor]) -> LocaliserOutput:
         audio = self.embed[AUDIO](features[AUDIO])
         visual, positions = self.guide(features[VISUAL], audio)
         states = {AUDIO: self.recurrent[AUDIO](audio), VISUAL: self.recurrent[VISUAL](self.embed[VISUAL](visual))}
         propagated = self.propagation(states)
         streams = {name: propagated[name] for name in self.modalities}
-        fused, zetas, recorded = self.join(streams, update=self.training)
-        with torch.no_grad():
-            each = {name: self._trained(self._classified(x)) for name, x in self.join.alone(streams).items()}
+        output = self.join.classified(streams, self._classified, self._trained, update=self.training)
         similarity = F.cosine_similarity(streams[VISUAL], streams[AUDIO], -1)
-        return replace(
-            self._classified(fused),
-            unimodal_logits=each,
-            weights=None if zetas is None else dict(zip(self.modalities, zetas, strict=True)),
-            extras={"attention": positions.detach(), "similarity": similarity, **recorded},
-        )
+        return replace(output, extras={"attention": positions.detach(), "similarity": similarity, **output.extras})
 
     def _classified(self, fused: Tensor) -> LocaliserOutput:
         logits = self.head.logits(fused)
@@ -174,6 +157,7 @@ class PSP(Localiser):
         logits = logits * torch.sigmoid(F.relu(self.importance(logits)))
         return from_segments(logits, logits.mean(1))
 
+    @override
     def encoders(self) -> dict[str, nn.Module]:
         """What lies before propagation: linear layers, sides of the attention, recurrent networks."""
         sides = {AUDIO: self.guide.audio, VISUAL: self.guide.visual_part()}
