@@ -46,11 +46,11 @@ def check_modalities(owner: str, given: Collection[str], declared: Collection[st
         )
 
 
-def check_floating(owner: str, what: str, value: object) -> None:
+def check_floating(owner: str, what: str, value: object, *, verb: str = "is") -> None:
     """Raise a ShapeError unless `value` is a tensor of floating point numbers."""
     if not isinstance(value, Tensor) or not value.is_floating_point():
         found = value.dtype if isinstance(value, Tensor) else type(value).__name__
-        raise ShapeError(f"{what} is of {found}, but {owner} needs a tensor of floating point numbers")
+        raise ShapeError(f"{what} {verb} of {found}, but {owner} needs a tensor of floating point numbers")
 
 
 def check_features(owner: str, features: Mapping[str, Tensor], dims: Mapping[str, int]) -> dict[str, Tensor]:

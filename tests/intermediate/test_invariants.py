@@ -141,5 +141,5 @@ def test_what_is_no_map_is_told(name, shapes, form):
         (x["audio"][..., :0], "no other axis empty"),
         (x["audio"][:, 1:], r"needs \(B, "),
     ):
-        with pytest.raises(ShapeError, match=f"the (audio|visual|text) maps are of .*{told}"):
+        with pytest.raises(ShapeError, match=f"the .* maps are of .*{told}"):
             part({**x, "audio": bad})

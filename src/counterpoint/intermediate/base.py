@@ -81,7 +81,7 @@ class Intermediate(Part, nn.Module, ABC):
         check_modalities(owner, maps, self.channels)
         named = {name: maps[name] for name in self.channels}
         for name, x in named.items():
-            check_floating(owner, f"the map of {name!r}", x)
+            check_floating(owner, f"the {name} maps", x, verb="are")
         batch = named[self.modalities[0]].shape[:1]
         for name, x in named.items():
             if x.ndim < 2 or x.shape[1] != self.channels[name] or x.shape[:1] != batch or 0 in x.shape[2:]:
