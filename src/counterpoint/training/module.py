@@ -170,10 +170,6 @@ class CounterpointModule(pl.LightningModule):
         self.steps.append(StepRecord(loss.detach(), balance.get("ratio"), balance.get("coefficient")))
         self.train_scores.add(output, batch["target"], batch["index"])
 
-    def on_train_epoch_end(self) -> None:
-        """Count the epoch's training scores."""
-        self.train_metrics = self.train_scores.compute("train_")
-
     # ------------------------------------------------------------------ judging
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
@@ -185,7 +181,8 @@ class CounterpointModule(pl.LightningModule):
         self.val_scores.clear()
 
     def on_validation_epoch_end(self) -> None:
-        """Count this epoch's scores."""
+        """Count this epoch's scores, of training too: callbacks write them before `on_train_epoch_end`."""
+        self.train_metrics = self.train_scores.compute("train_")
         self.val_metrics = self.val_scores.compute("val_")
 
     # ------------------------------------------------------------------ out and back
