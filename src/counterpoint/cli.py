@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif words[0] == "--version":
             print(_version())
         elif words[0] in VERBS:
-            _main_of(words[0])(words[1:])
+            _run(words[0], words[1:])
         else:
             raise ConfigError(f"There is no verb {words[0]!r}.{did_you_mean(words[0], VERBS)}")
     except BrokenPipeError:  # the reader of our output, e.g. `head`, has had enough
@@ -61,6 +61,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # --help and --print_config end like this
         return int(end.code or 0)
     return 0
+
+
+def _run(verb: str, words: list[str]) -> None:
+    if verb == "download":
+        _main_of(verb)(words)
+        return
+    from counterpoint.commands.code import code_of
+
+    with code_of(words) as rest:
+        _main_of(verb)(rest)
 
 
 def _main_of(verb: str) -> Callable[[list[str]], None]:

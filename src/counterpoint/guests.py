@@ -76,7 +76,7 @@ def import_code(name: str) -> ModuleType:
 def import_all(names: Iterable[str]) -> None:
     """Import what a configuration names, but for modules that are there by the user's word: a file may have moved."""
     for name in names:
-        if _module_of(name) not in _allowed & sys.modules.keys():
+        if module_of(name) not in _allowed & sys.modules.keys():
             import_code(name)
 
 
@@ -165,6 +165,17 @@ def trusting(trust: bool = True) -> Iterator[None]:
         _trusted.reset(token)
 
 
+@contextlib.contextmanager
+def for_now() -> Iterator[None]:
+    """A context at whose end everything that was allowed in it is forgotten."""
+    before = set(_allowed)
+    try:
+        yield
+    finally:
+        _allowed.clear()
+        _allowed.update(before)
+
+
 def allow(values: Any) -> None:
     """Take every name in `values`, which the user has given, for the user's word, for as long as this process runs.
 
@@ -172,7 +183,7 @@ def allow(values: Any) -> None:
         values: a text, or nested mappings and lists.
     """
     for path, text in _texts(values):
-        _allowed.update([_module_of(text)] if IMPORTS in path else references_in(text))
+        _allowed.update([module_of(text)] if IMPORTS in path else references_in(text))
 
 
 def require_trust(file: str | Path, values: Any) -> None:
@@ -193,7 +204,7 @@ def require_trust(file: str | Path, values: Any) -> None:
     for path, text in _texts(values):
         if path in _PLAIN_TEXT:
             continue
-        named = [(text, _module_of(text))] if IMPORTS in path else []
+        named = [(text, module_of(text))] if IMPORTS in path else []
         named += [(f"{module}:{part}", module) for module, part in _SUSPECT.findall(text)]
         found.update({name: module for name, module in named if not {name, module} & _allowed})
     if found:
@@ -217,6 +228,6 @@ def _texts(values: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str,
             yield from _texts(value, path)
 
 
-def _module_of(name: str) -> str:
+def module_of(name: str) -> str:
     """The module that `import_code` makes of a name."""
     return Path(name).stem if name.endswith(".py") else name

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from counterpoint import guests
+from counterpoint.commands.code import remembered
 from counterpoint.commands.options import (
     Parser,
     explicit_wins,
@@ -16,7 +18,7 @@ from counterpoint.commands.runs import COMPARISON, allocate_largely, config_to_r
 from counterpoint.commands.terminal import terminal
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.training.config_io import from_dict
+from counterpoint.training.config_io import from_dict, to_dict
 
 
 def main(words: list[str]) -> None:
@@ -36,9 +38,13 @@ def main(words: list[str]) -> None:
     if options["table"] is not None:
         raise ConfigError(f"table: {options['table']} stands in a file; give it as --table {options['table']}")
     folder = Path(options["runs"]) / (options["name"] or table or "compare")
-    if options["resume"]:
-        options = parser.parse(explicit_wins(["--config", str(config_to_resume(folder, COMPARISON)), *words]))
+    begun = config_to_resume(folder, COMPARISON) if options["resume"] else None
+    if begun is not None:
+        options = parser.parse(explicit_wins(["--config", str(begun), *words]))
     config = from_dict(CompareConfig, leave_out_plumbing(options))
+    if begun is not None:
+        guests.require_trust(begun, to_dict(config))  # a text may have been parsed into more
+    config.base = remembered(config.base)
     allocate_largely()
 
     from counterpoint.experiments.compare import compare

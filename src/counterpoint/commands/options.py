@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from jsonargparse import ActionConfigFile, ArgumentParser, Namespace  # type: ignore[attr-defined]
 
+from counterpoint.commands.code import HELP
 from counterpoint.errors import ConfigError
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config_io import read_yaml
@@ -30,7 +31,7 @@ class Parser(ArgumentParser):
     def __init__(self, verb: str, description: str | None) -> None:
         prog = f"counterpoint {verb}"
         self._writes_file = False
-        super().__init__(prog=prog, usage=f"{prog} [options]", description=description, allow_abbrev=False)
+        super().__init__(prog=prog, usage=f"{prog} [options]", description=description, epilog=HELP, allow_abbrev=False)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise, with the nearest name where one is unknown."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from counterpoint.commands.code import remembered
 from counterpoint.commands.options import Parser, explicit_wins, lists_of_words, overrides
 from counterpoint.commands.runs import allocate_largely
 from counterpoint.commands.terminal import plain_table, terminal
@@ -54,7 +55,9 @@ def main(words: list[str]) -> None:
 
     def read(table: PaperTable) -> CompareConfig:
         asked = parser.parse(explicit_wins(["--table", table.name, *words]))
-        return from_dict(CompareConfig, {name: asked[name] for name in to_dict(CompareConfig())})
+        config = from_dict(CompareConfig, {name: asked[name] for name in to_dict(CompareConfig())})
+        config.base = remembered(config.base)
+        return config
 
     reproduce_tables(tables, read, options["data_root"], options["runs"])
 

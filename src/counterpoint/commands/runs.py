@@ -7,11 +7,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+from counterpoint import guests
 from counterpoint.commands.options import Parser
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import DataConfig
-from counterpoint.training.config_io import to_dict
+from counterpoint.training.config_io import read_yaml, to_dict
 
 RUN, COMPARISON = "config.yaml", "compare.yaml"
 """The files that tell that a folder holds one."""
@@ -33,6 +34,7 @@ def parse_with_own_data(parser: Parser, words: list[str]) -> tuple[dict[str, Any
         with_own = parser.parse(["--config", json.dumps({"data": to_dict(own)}), *words])
         if with_own["data"]["name"] == own.name:  # options of one dataset mean nothing to another
             options = with_own
+            guests.require_trust(folder / RUN, options["data"])  # a text may have been parsed into more
     elif (folder / "model.safetensors").is_file() and not any(w.startswith(("--data", "--config")) for w in words):
         raise ConfigError(f"{folder} has a model but no {RUN} to say on which data; give --data.name")
     return options, own
@@ -43,6 +45,7 @@ def config_to_resume(folder: Path, file: str) -> Path:
 
     Raises:
         RunError: there is none; the message proposes the nearest folder that has one.
+        UntrustedCodeError: it names code that the user has not named.
     """
     path = folder / file
     if not path.is_file():
@@ -51,6 +54,7 @@ def config_to_resume(folder: Path, file: str) -> Path:
         raise RunError(
             f"There is nothing to resume at {folder}: it has no {file}. --name says which run goes on.{hint}"
         )
+    guests.require_trust(path, read_yaml(path))
     return path
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from counterpoint import guests
+from counterpoint.commands.code import remembered
 from counterpoint.commands.options import Parser, explicit_wins, last_value, leave_out_plumbing, overrides
 from counterpoint.commands.runs import RUN, allocate_largely, config_to_resume
 from counterpoint.commands.terminal import column, figure, table, terminal
 from counterpoint.errors import ConfigError
 from counterpoint.training.config import TrainConfig
-from counterpoint.training.config_io import from_dict
+from counterpoint.training.config_io import from_dict, to_dict
 
 if TYPE_CHECKING:
     from counterpoint.training.fit import Run
@@ -31,9 +33,12 @@ def main(words: list[str]) -> None:
     config = _train_config(options)
     _require_task(config, recipe)
     folder = Path(options["runs"]) / (options["name"] or _default_name(config, recipe))
-    if options["resume"]:
-        options = parser.parse(explicit_wins(["--config", str(config_to_resume(folder, RUN)), *words]))
+    begun = config_to_resume(folder, RUN) if options["resume"] else None
+    if begun is not None:
+        options = parser.parse(explicit_wins(["--config", str(begun), *words]))
         config = _train_config(options)
+        guests.require_trust(begun, to_dict(config))  # a text may have been parsed into more
+    config = remembered(config)
     config.check()
     allocate_largely()
 
@@ -67,8 +72,9 @@ def _default_name(config: TrainConfig, recipe: str | None) -> str:
         parts = [config.localise.name, config.localise.supervision, config.balance.name]
     if config.head.name != "linear":
         parts.append(config.head.name)
-    method = Path(recipe).stem if recipe else "-".join(part for part in parts if part)
-    return "-".join(str(part) for part in (config.data.name, config.data.task, method, config.seed) if part is not None)
+    method = Path(recipe).stem if recipe else "-".join(part.rpartition(":")[2] for part in parts if part)
+    named = (config.data.name, config.data.task, method, config.seed)
+    return "-".join(str(part).rpartition(":")[2] for part in named if part is not None)  # of package.module:Class
 
 
 def _print(run: Run, report: Path) -> None:
