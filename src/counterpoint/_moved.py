@@ -6,6 +6,7 @@ former names, by :func:`former_names`.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import sys
@@ -14,7 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 REMOVED_IN = "0.3"
 
@@ -166,6 +169,42 @@ def former_method(owner: str, old: str, new: str) -> Any:
 
     call.__doc__ = f"Former name of `{new}`."
     return call
+
+
+def former_keywords(**names: str) -> Callable[[T], T]:
+    """Decorator: a function, or a dataclass, whose keywords were renamed takes the former ones too (former="name").
+
+    A dataclass has its former fields as well, as properties.
+    """
+
+    def accepting(call: Callable[..., Any], owner: str) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def with_former(*args: Any, **values: Any) -> Any:
+            for old, new in names.items():
+                if old in values:
+                    _warn(f"{owner}({old}=...)", f"{owner}({new}=...)", stacklevel=2)
+                    values[new] = values.pop(old)
+            return call(*args, **values)
+
+        return with_former
+
+    def rename(part: Any) -> Any:
+        if not isinstance(part, type):
+            return accepting(part, part.__name__)
+        part.__init__ = accepting(part.__init__, part.__name__)  # type: ignore[misc]
+        for old, new in names.items():
+            setattr(part, old, property(_former_field(part.__name__, old, new)))
+        return part
+
+    return rename
+
+
+def _former_field(owner: str, old: str, new: str) -> Callable[[Any], Any]:
+    def get(self: Any) -> Any:
+        _warn(f"{owner}.{old}", f"{owner}.{new}", stacklevel=2)
+        return getattr(self, new)
+
+    return get
 
 
 def _warn(old: str, new: str, stacklevel: int) -> None:

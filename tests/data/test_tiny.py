@@ -25,7 +25,7 @@ def roots(tmp_path_factory):
 @pytest.mark.parametrize("name", TINY)
 def test_everything_is_read_and_nothing_set_aside(name, roots, tmp_path):
     table = load_table(name, roots[name], **OPTIONS.get(name, {}))
-    assert not table.refused
+    assert not table.rejected
     for split in SPLITS:
         assert len(table.split(split)) >= len(SPLITS)
     trained_on = {clip.label for clip in table.split("train")}
@@ -39,7 +39,7 @@ def test_everything_is_read_and_nothing_set_aside(name, roots, tmp_path):
     prepared = prepare(table, SPEC, cache=tmp_path, jobs=0, max_bad=0)
     assert prepared.decoded == len(table.clips)
     if where := LACK_SIGHT_OR_SOUND.get(name):
-        assert all(where in clip.path.parts and clip.sound is not None for clip in table.clips)
+        assert all(where in clip.path.parts and clip.audio is not None for clip in table.clips)
     data = prepared.split("train")
     batch = data.batch(range(len(data)))
     sound, sight, label = (batch[key].numpy() for key in ("audio", "visual", "target"))
@@ -63,7 +63,7 @@ def test_trials_and_pairs_are_all_there(roots):
         trials = read_trials(root / name)
         assert 0 < trials.target.sum() < len(trials)
         table = load_table("voxceleb", root, trials=str(root / name))
-        assert {clip.id for clip in table.clips} == set(trials.utterances) and not table.refused
+        assert {clip.id for clip in table.clips} == set(trials.utterances) and not table.rejected
     for kind in ("seenheard", "unseenunheard"):
         tables = pair_tables(roots["shuu"] / f"veriflist_test_random_{kind}.txt", roots["shuu"])
         there = {clip.id for table in (tables.voices, tables.faces) for clip in table.clips}

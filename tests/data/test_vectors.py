@@ -46,7 +46,7 @@ def test_bad_rows_and_rows_without_a_class_are_set_aside(tmp_path):
         f"c{k},{'' if k == 1 else 'dog' if k % 2 else 'cat'},{('train', 'val', 'test')[k % 3]}" for k in range(ROWS)
     ]
     table = load_table("features", folder(tmp_path, vectors, rows))
-    assert table.refused == {"c1": "it has no class in clips.csv"}
+    assert table.rejected == {"c1": "it has no class in clips.csv"}
     prepared = PreparedFeatures(table, cache=tmp_path / "cache", max_bad=0.1)
     assert set(prepared.skipped) == {"c1", "c3"}
 

@@ -365,7 +365,7 @@ def test_odd_file_names(tmp_path):
 )
 def test_impossible_stretch(tmp_path, start, end):
     clip = flash_and_click(tmp_path / "a.mp4", seconds=1.0, at=0.5)
-    with pytest.raises(MediaError, match="no stretch"):
+    with pytest.raises(MediaError, match="is no segment"):
         read_clip(clip, MediaSpec(), start=start, end=end)
 
 

@@ -55,7 +55,7 @@ def assert_as_read_clip(path, windows, spec, modalities=("audio", "visual")):
         SPEC,
         MediaSpec(sample_rate=8000, seconds=2.0, fps=25, size=12, gray=False, crop=(0.2, 0.1, 0.9, 1.0)),
         MediaSpec(sample_rate=RATE, seconds=1.5, size=16, frames=4),
-        MediaSpec(sample_rate=RATE, seconds=1.0, fps=5, size=16, sound_start=0.3, sound_seconds=0.4),
+        MediaSpec(sample_rate=RATE, seconds=1.0, fps=5, size=16, audio_start=0.3, audio_seconds=0.4),
     ],
 )
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.15])
@@ -63,8 +63,8 @@ def test_each_window_is_what_read_clip_gives(long, spec, share):
     hop = share * spec.seconds
     windows = list(Windows(long, spec, hop=hop))
     assert [w.start for w in windows] == [k * hop for k in range(len(windows))]
-    assert all(w.lost is None for w in windows[:-1])
-    assert_as_read_clip(long, [w for w in windows if w.lost is None], spec)
+    assert all(w.undecodable is None for w in windows[:-1])
+    assert_as_read_clip(long, [w for w in windows if w.undecodable is None], spec)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
@@ -162,8 +162,8 @@ def test_windows_without_sound_are_told_and_do_not_pile_up(tmp_path, monkeypatch
 
     monkeypatch.setattr(module._Pass, "_close", counting)
     windows = list(Windows(path, SPEC))
-    assert [w.start for w in windows if w.lost is None] == [3, 4, 5]
-    assert "no sound" in windows[10].lost
+    assert [w.start for w in windows if w.undecodable is None] == [3, 4, 5]
+    assert "no sound" in windows[10].undecodable
     assert len(windows) == 24 and most <= 1 + module._PATIENCE + 2
 
 
@@ -202,7 +202,7 @@ def test_a_hole_in_the_middle_is_told_and_what_follows_is_read(long, tmp_path):
     path.write_bytes(data)
     reader = Windows(path, SPEC, hop=0.5)
     windows = list(reader)
-    lost = [w.start for w in windows if w.lost]
+    lost = [w.start for w in windows if w.undecodable]
     assert lost and min(lost) > 1.5 and max(lost) < 8
     assert [w.start for w in windows] == [0.5 * k for k in range(len(windows))]
     assert reader.seconds == pytest.approx(9.3, abs=0.2)

@@ -15,8 +15,8 @@ from counterpoint.media.spec import MediaSpec
         *(("fps", value) for value in (-1, [25])),
         *(("gray", value) for value in (1, "false")),
         *(("frames", value) for value in (0, 1.5, True, "30")),
-        *(("sound_start", value) for value in (-0.1, 3.0, "0", float("nan"), None)),
-        *(("sound_seconds", value) for value in (0, 3.1, "2", float("inf"))),
+        *(("audio_start", value) for value in (-0.1, 3.0, "0", float("nan"), None)),
+        *(("audio_seconds", value) for value in (0, 3.1, "2", float("inf"))),
         *(("face_margin", value) for value in (-0.5, "0", float("inf"), None)),
         *(("crop", value) for value in (3, (0, 0, 1), (0, 0, 0, 1), (0, 0, 1.1, 1), ("0", 0, 1, 1), None)),
     ],
@@ -33,14 +33,14 @@ def test_the_number_of_samples_and_frames():
 
 
 def test_spread_frames_and_a_window_of_sound():
-    spec = MediaSpec(sample_rate=44100, seconds=6.0, frames=30, sound_start=0.5, sound_seconds=2.45)
+    spec = MediaSpec(sample_rate=44100, seconds=6.0, frames=30, audio_start=0.5, audio_seconds=2.45)
     assert (spec.num_samples, spec.num_frames) == (108045, 30)
-    assert spec.sound_span == (0.5, 2.95)
-    late = MediaSpec(sample_rate=1000, seconds=2.0, sound_start=0.5)
-    assert (late.num_samples, late.sound_span) == (1500, (0.5, 2.0))
-    assert MediaSpec(seconds=0.3, sound_start=0.1, sound_seconds=0.2).num_samples == 3200  # 0.1 + 0.2 > 0.3 in float64
+    assert spec.audio_span == (0.5, 2.95)
+    late = MediaSpec(sample_rate=1000, seconds=2.0, audio_start=0.5)
+    assert (late.num_samples, late.audio_span) == (1500, (0.5, 2.0))
+    assert MediaSpec(seconds=0.3, audio_start=0.1, audio_seconds=0.2).num_samples == 3200  # 0.1 + 0.2 > 0.3 in float64
 
 
 def test_a_sound_that_ends_after_the_clip_is_refused():
     with pytest.raises(ConfigError, match="at most 2.5"):
-        MediaSpec(seconds=3.0, sound_start=0.5, sound_seconds=2.6)
+        MediaSpec(seconds=3.0, audio_start=0.5, audio_seconds=2.6)

@@ -38,7 +38,7 @@ def mp4_file(path, count: int, fps: int = 25):
     return path
 
 
-def flv_file(path, *, frames: int, fps: int, sound_seconds: float):
+def flv_file(path, *, frames: int, fps: int, audio_seconds: float):
     """As CREMA-D's: Sorenson video and MP3, whose streams do not say how long they last."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("flv", rate=fps, options={"qscale": "1"})
@@ -50,7 +50,7 @@ def flv_file(path, *, frames: int, fps: int, sound_seconds: float):
             frame.pts, frame.time_base = k, Fraction(1, fps)
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        wave = (9000 * np.sin(np.arange(round(sound_seconds * 44100)) * 0.05)).astype(np.int16)
+        wave = (9000 * np.sin(np.arange(round(audio_seconds * 44100)) * 0.05)).astype(np.int16)
         for at in range(0, len(wave), 1152):
             block = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave[None, at : at + 1152]), "s16p", "mono")
             block.sample_rate, block.pts, block.time_base = 44100, at, Fraction(1, 44100)
@@ -105,7 +105,7 @@ def test_where_the_picture_begins_late_frames_are_spread_over_it(tmp_path):
 
 
 def test_flash_video_is_spread_over_its_picture_not_its_sound(tmp_path):
-    clip = flv_file(tmp_path / "a.flv", frames=60, fps=30, sound_seconds=3.0)
+    clip = flv_file(tmp_path / "a.flv", frames=60, fps=30, audio_seconds=3.0)
     read = read_clip(clip, MediaSpec(sample_rate=22050, seconds=5.0, size=16, frames=6))
     assert numbers(read.visual) == pytest.approx([5, 15, 25, 35, 45, 55], abs=1)
     assert np.abs(read.audio[2000:60000]).max() > 8000 and np.abs(read.audio[70000:]).max() == 0
@@ -123,14 +123,14 @@ def test_a_file_that_is_over_before_the_stretch_is_refused(tmp_path):
 
 
 @in_one_folder
-@given(at=st.floats(0.75, 1.2), sound_start=st.floats(0, 0.7), rate=st.sampled_from([16000, 44100]))
-def test_a_window_of_sound_is_cut_out_exactly(tmp_path, at, sound_start, rate):
+@given(at=st.floats(0.75, 1.2), audio_start=st.floats(0, 0.7), rate=st.sampled_from([16000, 44100]))
+def test_a_window_of_sound_is_cut_out_exactly(tmp_path, at, audio_start, rate):
     clip = flash_and_click(tmp_path / "a.mp4", at=at, seconds=2.0)
-    spec = MediaSpec(sample_rate=rate, seconds=2.0, size=16, sound_start=sound_start, sound_seconds=1.1)
+    spec = MediaSpec(sample_rate=rate, seconds=2.0, size=16, audio_start=audio_start, audio_seconds=1.1)
     read = read_clip(clip, spec)
     assert read.audio.shape == (round(1.1 * rate),)
-    if at < sound_start + 1.05:
-        assert np.abs(read.audio.astype(int)).argmax() / rate + sound_start == pytest.approx(at, abs=0.002)
+    if at < audio_start + 1.05:
+        assert np.abs(read.audio.astype(int)).argmax() / rate + audio_start == pytest.approx(at, abs=0.002)
     plain = MediaSpec(seconds=2.0, size=16)
     assert np.array_equal(read.visual, read_clip(clip, plain, modalities=SIGHT).visual)  # the picture's is untouched
 
@@ -138,7 +138,7 @@ def test_a_window_of_sound_is_cut_out_exactly(tmp_path, at, sound_start, rate):
 def test_the_window_moves_with_the_stretch_and_ends_with_it(tmp_path):
     wave = np.linspace(0, 0.9, 16000 * 5)[None]
     clip = pcm_file(tmp_path / "a.wav", wave, rate=16000)
-    spec = MediaSpec(seconds=2.0, sound_start=0.5, sound_seconds=1.0)
+    spec = MediaSpec(seconds=2.0, audio_start=0.5, audio_seconds=1.0)
     read = read_clip(clip, spec, start=1.0, modalities=SOUND).audio / 32767
     assert np.allclose(read, wave[0, 24000:40000], atol=1e-3)
     read = read_clip(clip, spec, start=1.0, end=2.2, modalities=SOUND).audio / 32767
@@ -155,20 +155,20 @@ def test_sound_from_another_file(tmp_path):
     wave[0, 20000] = 0.9
     sound = pcm_file(tmp_path / "a.wav", wave, rate=16000)
     spec = MediaSpec(seconds=2.0, size=16)
-    read = read_clip(clip, spec, sound=sound)
+    read = read_clip(clip, spec, audio=sound)
     assert np.abs(read.audio.astype(int)).argmax() == pytest.approx(20000, abs=2)
     assert np.array_equal(read.visual, read_clip(clip, spec, modalities=SIGHT).visual)
-    cut = read_clip(clip, spec, sound=sound, start=0.25, end=1.5)
+    cut = read_clip(clip, spec, audio=sound, start=0.25, end=1.5)
     assert np.abs(cut.audio.astype(int)).argmax() == pytest.approx(16000, abs=2)
     # what is not asked for need not be there
-    alone = read_clip(tmp_path / "none.mp4", spec, sound=sound, modalities=SOUND)
+    alone = read_clip(tmp_path / "none.mp4", spec, audio=sound, modalities=SOUND)
     assert alone.visual is None and np.array_equal(alone.audio, read.audio)
-    assert read_clip(clip, spec, sound=tmp_path / "none.wav", modalities=SIGHT).audio is None
+    assert read_clip(clip, spec, audio=tmp_path / "none.wav", modalities=SIGHT).audio is None
     with pytest.raises(MediaError, match=r"none\.wav: no such file"):
-        read_clip(clip, spec, sound=tmp_path / "none.wav")
+        read_clip(clip, spec, audio=tmp_path / "none.wav")
     write_clip(tmp_path / "mute.mp4", None, numbered(5).copy(), fps=25, sample_rate=16000)
     with pytest.raises(MediaError, match=r"mute\.mp4: has no sound"):
-        read_clip(clip, spec, sound=tmp_path / "mute.mp4")
+        read_clip(clip, spec, audio=tmp_path / "mute.mp4")
 
 
 def test_the_sound_of_cfn_sr_is_librosas(tmp_path):
@@ -177,7 +177,7 @@ def test_the_sound_of_cfn_sr_is_librosas(tmp_path):
     t = np.arange(round(3.6 * 44100)) / 44100
     wave = 0.3 * np.sin(2 * np.pi * 180 * t) * np.sin(2 * np.pi * 1.5 * t) ** 2 + 0.01 * rng.standard_normal(len(t))
     path = pcm_file(tmp_path / "a.wav", wave[None], rate=44100)
-    spec = MediaSpec(sample_rate=44100, seconds=6.0, frames=30, sound_start=0.5, sound_seconds=2.45)
+    spec = MediaSpec(sample_rate=44100, seconds=6.0, frames=30, audio_start=0.5, audio_seconds=2.45)
     audio = read_clip(path, spec, modalities=SOUND).audio
     out = create_transform("mfcc", spec=spec, n_mfcc=13)(torch.from_numpy(audio)[None])
     y, rate = soundfile.read(path, start=22050, frames=round(2.45 * 44100), dtype="float32")

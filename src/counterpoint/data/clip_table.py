@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from counterpoint._moved import former_keywords
 from counterpoint.data.events import Event, cut_events, main_class
 from counterpoint.errors import DataError
 from counterpoint.media.spec import MediaSpec
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "val", "test")
 
 
+@former_keywords(sound="audio")
 @dataclass(frozen=True)
 class Clip:
     """One example: a stretch of a media file with its class.
@@ -31,7 +33,7 @@ class Clip:
         split: ``"train"``, ``"val"`` or ``"test"``.
         group: speaker (or source video): what must not stand on both sides of a split; None where unknown.
         start, end: the stretch of the file in seconds; `end` None means to the end.
-        sound: file that the sound is read from, the same stretch of it; None: `path`.
+        audio: file that the sound is read from, the same stretch of it; None: `path`.
         landmarks: CSV file with the points of the face at each moment, as OpenFace writes it
             (`read_landmarks`): frames are cropped to the face. None: to ``media.crop``.
         landmarks_size: width and height, pixels, of the video in which the landmarks were found; None: of `path`'s.
@@ -47,7 +49,7 @@ class Clip:
     group: str | None = None
     start: float = 0.0
     end: float | None = None
-    sound: Path | None = None
+    audio: Path | None = None
     landmarks: Path | None = None
     landmarks_size: tuple[int, int] | None = None
 
@@ -61,6 +63,7 @@ class Clip:
             raise DataError(f"Clip {self.id!r}: landmarks_size is {size!r}; it must be (width, height) in pixels")
 
 
+@former_keywords(refused="rejected")
 @dataclass(frozen=True)
 class ClipTable:
     """All clips of one task of one dataset.
@@ -71,7 +74,7 @@ class ClipTable:
         clips: all of them, every split.
         media: the shape of a decoded clip that suits this dataset.
         notes: what a reader of results must know, e.g. how the split was drawn and that it is synthetic.
-        refused: clips known to be unusable before decoding: id -> reason.
+        rejected: clips known to be unusable before decoding: id -> reason.
         events: clip id -> what happens in it and when; None: the dataset does not say.
         segments: into how many equal parts clips are usually cut to say when; None without events.
         features: clips that are features already, of which nothing is decoded; of `media` only the length counts then.
@@ -83,7 +86,7 @@ class ClipTable:
     clips: tuple[Clip, ...]
     media: MediaSpec
     notes: tuple[str, ...] = ()
-    refused: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
     events: Mapping[str, tuple[Event, ...]] | None = None
     segments: int | None = None
     features: Features | None = None
@@ -107,8 +110,8 @@ class ClipTable:
         """
         if self.events is None:
             return self
-        events, lost = cut_events(self.events, seconds, self.name)
-        if not lost:
+        events, note = cut_events(self.events, seconds, self.name)
+        if not note:
             return self
 
         def left(clip: Clip) -> Clip:
@@ -117,7 +120,7 @@ class ClipTable:
                 return clip
             return replace(clip, label=main_class(happening, self.background))
 
-        return replace(self, clips=tuple(map(left, self.clips)), events=events, notes=(*self.notes, lost))
+        return replace(self, clips=tuple(map(left, self.clips)), events=events, notes=(*self.notes, note))
 
     def split(self, name: str) -> Sequence[Clip]:
         """The clips of one split, in table order.

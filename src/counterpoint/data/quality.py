@@ -39,13 +39,13 @@ def check_usable(table: ClipTable, usable: Container[str], skipped: Mapping[str,
     Args:
         table: as listed.
         usable: ids of the clips that can be read.
-        skipped: clip id -> why it is not used; includes what the table refused.
-        max_bad: share of unusable clips, 0 to 1, above which the table is refused.
+        skipped: clip id -> why it is not used; includes what the table rejected.
+        max_bad: share of unusable clips, 0 to 1, above which the table is rejected.
 
     Raises:
         DataError: more than `max_bad` of the clips, all clips of a split, or all clips of a class in training, are bad.
     """
-    total = len(table.clips) + len(table.refused.keys() - {clip.id for clip in table.clips})
+    total = len(table.clips) + len(table.rejected.keys() - {clip.id for clip in table.clips})
     none = not any(clip.id in usable for clip in table.clips)
     if none or len(skipped) > max_bad * total:
         share = len(skipped) / total if total else 1.0

@@ -42,7 +42,7 @@ REST = {
 
 _LIGHT = 1_000_000  # parameters of an encoder that is kept as it is
 _SMALL = {"audio": "audio_cnn", "visual": "visual_cnn"}
-_MEDIA = {"seconds": 0.5, "size": 32, "frames": 4, "sound_start": 0.0, "sound_seconds": None}
+_MEDIA = {"seconds": 0.5, "size": 32, "frames": 4, "audio_start": 0.0, "audio_seconds": None}
 _SHRUNK = {"width": 16, "ffn": 16, "hidden": 16, "inner": 8}  # options of localisers
 
 

@@ -21,8 +21,7 @@ from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.extraction.config import FeaturesConfig
 from counterpoint.extraction.encode import SegmentEncoder, Stream, TrainedEncoders, make_stream
 from counterpoint.extraction.weights import require_weights
-from counterpoint.media.spec import MediaSpec
-from counterpoint.registry import did_you_mean
+from counterpoint.media.spec import MediaSpec, require_fields
 from counterpoint.training.config import DataConfig
 from counterpoint.training.datamodule import list_clips, media_spec
 from counterpoint.training.precision import require_device
@@ -96,10 +95,7 @@ def write_features(
 
 def _list(config: DataConfig, how: FeaturesConfig, display: ProgressDisplay) -> ClipTable:
     if how.videos is not None:
-        known = [f.name for f in dataclasses.fields(MediaSpec)]
-        for name in config.media:
-            if name not in known:
-                raise ConfigError(f"data.media has no {name!r}.{did_you_mean(name, known)}")
+        require_fields(config.media)
         return list_videos(Path(how.videos).expanduser(), MediaSpec(seconds=config.media.get("seconds", _SECONDS)))
     entry = DATASETS.get(config.name)
     events = bool(entry.event_tasks) and config.task in (None, *entry.event_tasks)
@@ -116,7 +112,7 @@ def _streams(
 ) -> tuple[MediaSpec, dict[str, Stream]]:
     """The shape that clips are decoded to, and what encodes them."""
     seconds = media_spec(table, {k: v for k, v in config.media.items() if k == "seconds"}).seconds
-    whole = {"seconds": seconds, "sound_start": 0.0, "sound_seconds": None}  # sound and picture of every segment
+    whole = {"seconds": seconds, "audio_start": 0.0, "audio_seconds": None}  # sound and picture of every segment
     if run is not None:
         spec = media_spec(dataclasses.replace(table, media=run.spec), {**whole, **config.media})
         return spec, run.streams(spec, segments)
@@ -147,7 +143,7 @@ def _encode_all(
 ) -> None:
     """Decode beside the encoding, in processes of their own, and never more clips than are in hand."""
     pending = writer.pending
-    todo = dataclasses.replace(writer.table, clips=tuple(pending), refused={})
+    todo = dataclasses.replace(writer.table, clips=tuple(pending), rejected={})
     keys, failed = keys_of(todo, modalities)
     for clip, reason in failed.items():
         writer.skipped(clip, reason)
@@ -174,7 +170,7 @@ def _encode_all(
 
 def _finish(writer: FeatureWriter, max_bad: float) -> None:
     good = {clip for clip, reason in writer.done.items() if not reason}
-    bad = {**writer.table.refused, **{clip: reason for clip, reason in writer.done.items() if reason}}
+    bad = {**writer.table.rejected, **{clip: reason for clip, reason in writer.done.items() if reason}}
     if max_bad < 1:
         try:
             check_usable(writer.table, good, bad, max_bad)

@@ -1,4 +1,4 @@
-"""Collect the sound of one stretch of a file: any rate, layout and sample format to mono int16 at one rate."""
+"""Collect the sound of one segment of a file: any rate, layout and sample format to mono int16 at one rate."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 # Time stamps may be rounded (Matroska: 1 ms; MPEG: a packet) without the sound having a hole.
 _JUMP = 0.04
-# Sound in front of the stretch that is resampled along, so that the filter has settled where it counts.
+# Sound in front of the segment that is resampled along, so that the filter has settled where it counts.
 _LEAD = 0.05
 
 
-class Sound:
+class AudioCollector:
     """Sound of ``[start, end)``, put where its time stamps say.
 
     Args:
@@ -26,8 +26,8 @@ class Sound:
     def __init__(self, start: float, end: float, num_samples: int, rate: int, time_base: float) -> None:
         self.start, self.end, self.rate, self.time_base = start, end, rate, time_base
         self.out: NDArray[np.int16] = np.zeros(num_samples, np.int16)
-        self.covered = 0.0  # seconds of the stretch that were found
-        self.first: float | None = None  # time of the first decoded sample, before or within the stretch
+        self.covered = 0.0  # seconds of the segment that were found
+        self.first: float | None = None  # time of the first decoded sample, before or within the segment
         self.done = False
         self._resampler: av.AudioResampler | None = None
         self._setup: tuple[int, str, str] | None = None

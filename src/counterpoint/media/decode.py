@@ -10,22 +10,23 @@ import av
 from av.packet import Packet
 from av.stream import Stream
 
+from counterpoint._moved import former_keywords
 from counterpoint.errors import ConfigError, MediaError
-from counterpoint.media.audio import Sound
+from counterpoint.media.audio import AudioCollector
 from counterpoint.media.clip import MODALITIES, STILLS, DecodedClip, MediaInfo
 from counterpoint.media.faces import FaceTrack, read_landmarks
 from counterpoint.media.read_plan import Plan
-from counterpoint.media.segment import Stretch, decoded, streams_of
+from counterpoint.media.segment import Segment, decoded, streams_of
 from counterpoint.media.source import CLOCKLESS, Source, opened
 from counterpoint.media.spec import MediaSpec
-from counterpoint.media.video import Sight
+from counterpoint.media.video import VideoCollector
 from counterpoint.registry import did_you_mean
 
 # From here on into a file it is cheaper to seek than to decode what comes before, seconds.
 _SEEK_FROM = 3.0
-# How far in front of the stretch to land, seconds: near first, farther where sound and picture lie apart in the file.
+# How far in front of the segment to land, seconds: near first, farther where sound and picture lie apart in the file.
 _SEEK_LEADS = (1.0, 6.0)
-# Packets this far behind the stretch end the search for streams that have nothing left, seconds and packets.
+# Packets this far behind the segment end the search for streams that have nothing left, seconds and packets.
 _BEHIND, _MANY_BEHIND = 5.0, 64
 # A clip that takes longer than this is damaged or no clip, seconds.
 _MAX_SECONDS = 120.0
@@ -54,6 +55,7 @@ def probe(path: str | Path) -> MediaInfo:
         )
 
 
+@former_keywords(sound="audio")
 def read_clip(
     path: str | Path,
     spec: MediaSpec,
@@ -61,14 +63,14 @@ def read_clip(
     start: float = 0.0,
     end: float | None = None,
     modalities: Iterable[str] = MODALITIES,
-    sound: str | Path | None = None,
+    audio: str | Path | None = None,
     landmarks: str | Path | None = None,
     landmarks_size: tuple[int, int] | None = None,
 ) -> DecodedClip:
-    """Read the stretch ``[start, end)`` of a file in the shape that `spec` asks for.
+    """Read the segment ``[start, end)`` of a file in the shape that `spec` asks for.
 
     Sound is mixed to mono and resampled; each frame is the last one at or before its time. Both follow the time
-    stamps of the file, so that they stay aligned where one begins later than the other. A stretch longer than
+    stamps of the file, so that they stay aligned where one begins later than the other. A segment longer than
     `spec.seconds` is cut; a shorter one is filled up with zeros and with its last frame. Rotation metadata is
     applied before `spec.crop`, or before the crop to the face where there are landmarks. Small damage is bridged.
 
@@ -78,14 +80,14 @@ def read_clip(
         start: first moment, seconds from the beginning of the file.
         end: last moment, seconds; None or beyond the end of the file: to its end.
         modalities: ``"audio"``, ``"visual"`` or both; the other one may be missing in the file.
-        sound: another file that the sound is read from, the same stretch of it. A single picture beside it is the same
+        audio: another file that the sound is read from, the same segment of it. A single picture beside it is the same
             at all times.
         landmarks: table of the face's points, see `read_landmarks`; its times count
             from the first frame of the picture.
         landmarks_size: width and height of the video in which the landmarks were found; None: of this one.
 
     Raises:
-        MediaError: a file cannot be read, lacks a modality, or more than half of the stretch is lost.
+        MediaError: a file cannot be read, lacks a modality, or more than half of the segment is lost.
         ConfigError: a modality of another name.
     """
     wanted = tuple(modalities)
@@ -93,8 +95,8 @@ def read_clip(
         if name not in MODALITIES:
             raise ConfigError(f"read_clip knows no modality {name!r}.{did_you_mean(name, MODALITIES)}")
     path = Path(path)
-    if sound is not None and "audio" in wanted:
-        heard = read_clip(sound, spec, start=start, end=end, modalities=("audio",))
+    if audio is not None and "audio" in wanted:
+        heard = read_clip(audio, spec, start=start, end=end, modalities=("audio",))
         if "visual" not in wanted:
             return heard
         wanted = ("visual",)
@@ -125,11 +127,11 @@ class _Reading:
         self.streams = streams_of(source, plan.spans)
         if source.seconds is not None and plan.start >= source.seconds:
             raise MediaError(source.path, f"lasts {source.seconds:.2f} s, the clip would begin at {plan.start:.2f} s")
-        self.stretch = Stretch(source, plan, faces)
+        self.segment = Segment(source, plan, faces)
         self.damaged = 0  # packets that could not be decoded
 
     def run(self, lead: float | None) -> DecodedClip | None:
-        """Decode; with `lead`, seek to so many seconds before the stretch first; None if that landed elsewhere."""
+        """Decode; with `lead`, seek to so many seconds before the segment first; None if that landed elsewhere."""
         source = self.source
         if lead is not None:
             if source.container.format.name in CLOCKLESS:
@@ -139,17 +141,17 @@ class _Reading:
             except (av.error.FFmpegError, OverflowError):
                 return None
         self._decode()
-        if lead is not None and not self.stretch.reached_start():
+        if lead is not None and not self.segment.reached_start():
             return None
-        clip = self.stretch.clip()
-        if lost := self.stretch.lost(self.damaged):
-            raise MediaError(source.path, lost)
+        clip = self.segment.clip()
+        if reason := self.segment.undecodable(self.damaged):
+            raise MediaError(source.path, reason)
         return clip
 
     def _decode(self) -> None:
         """Decode packet by packet until every collector has what it needs, or the file ends or cannot be read on."""
         collectors = {
-            stream.index: (stream, self.stretch.collectors[modality]) for modality, stream in self.streams.items()
+            stream.index: (stream, self.segment.collectors[modality]) for modality, stream in self.streams.items()
         }
         unfinished = set(collectors)
         packets = self.source.container.demux(*self.streams.values())
@@ -182,7 +184,7 @@ class _Reading:
             stream, collector = collectors[index]
             self._feed(collector, stream, None)
 
-    def _feed(self, collector: Sound | Sight, stream: Stream, packet: Packet[Stream] | None) -> None:
+    def _feed(self, collector: AudioCollector | VideoCollector, stream: Stream, packet: Packet[Stream] | None) -> None:
         """Decode a packet, or with None what the stream's decoder still holds."""
         try:
             for frame in decoded(stream, packet):

@@ -1,4 +1,4 @@
-"""What is to be read of a file: which stretch of its sound, and its picture at which times."""
+"""What is to be read of a file: which segment of its sound, and its picture at which times."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Plan:
 
     Attributes:
         spec: shape of the result.
-        spans: modality that is wanted -> the stretch that it is read from; what lies beyond is filled up.
+        spans: modality that is wanted -> the segment that it is read from; what lies beyond is filled up.
         due: times of the frames; empty where no picture is wanted.
     """
 
@@ -35,7 +35,7 @@ class Plan:
         wanted: tuple[str, ...],
         picture: tuple[float, float] | None = None,
     ) -> Plan:
-        """The plan for the stretch ``[start, end)`` of a file.
+        """The plan for the segment ``[start, end)`` of a file.
 
         Args:
             path: of the file.
@@ -45,15 +45,17 @@ class Plan:
             picture: first and last moment of the picture, to spread frames over; None: the file is asked.
 
         Raises:
-            MediaError: the stretch is none, or too short for the sound that is asked for; the file cannot be read.
+            MediaError: the segment is none, or too short for the sound that is asked for; the file cannot be read.
         """
         if not math.isfinite(start) or start < 0 or (end is not None and not end > start):
-            raise MediaError(path, f"no stretch goes from {start} s to {end} s")
+            raise MediaError(
+                path, f"from {start} s to {end} s is no segment; it must start at 0 or later, and end after"
+            )
         stop = start + spec.seconds if end is None else min(end, start + spec.seconds)
         spans: dict[str, tuple[float, float]] = {}
         due: list[float] = []
         if "audio" in wanted:
-            low, high = (start + moment for moment in spec.sound_span)
+            low, high = (start + moment for moment in spec.audio_span)
             if low >= stop:
                 raise MediaError(path, f"the clip ends at {stop:.2f} s, before its sound begins at {low:.2f} s")
             spans["audio"] = low, min(high, stop)

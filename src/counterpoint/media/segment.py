@@ -1,4 +1,4 @@
-"""One stretch of an opened file: what is collected of its sound and its picture, and how much of them is lost."""
+"""One segment of an opened file: what is collected of its sound and its picture, and how much cannot be decoded."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from av.packet import Packet
 from av.stream import Stream
 
 from counterpoint.errors import MediaError
-from counterpoint.media.audio import Sound
+from counterpoint.media.audio import AudioCollector
 from counterpoint.media.clip import DecodedClip
 from counterpoint.media.faces import FaceTrack
 from counterpoint.media.read_plan import Plan
 from counterpoint.media.source import MAX_PIXELS, Source, stream_span, stream_start
 from counterpoint.media.spec import Crop
-from counterpoint.media.video import Scaler, Sight
+from counterpoint.media.video import Scaler, VideoCollector
 
 
 def streams_of(source: Source, modalities: Iterable[str]) -> dict[str, Stream]:
@@ -57,32 +57,34 @@ def decoded(stream: Stream, packet: Packet[Stream] | None) -> list[Frame]:
         return []
 
 
-class Stretch:
+class Segment:
     """Collects what a plan asks for.
 
     Args:
         source: the opened file.
         plan: what of it, and when; its modalities are in the file.
         faces: where the face is, to crop to it.
-        scaler: of other stretches of the file, used along; None: one of its own.
+        scaler: of other segments of the file, used along; None: one of its own.
     """
 
     def __init__(
         self, source: Source, plan: Plan, faces: FaceTrack | None = None, scaler: Scaler | None = None
     ) -> None:
         self.source, self.plan = source, plan
-        self.collectors: dict[str, Sound | Sight] = {}
+        self.collectors: dict[str, AudioCollector | VideoCollector] = {}
         spec, origin = plan.spec, source.origin
         if "audio" in plan.spans and source.audio is not None:
             begin, end = (origin + moment for moment in plan.spans["audio"])
-            self.collectors["audio"] = Sound(begin, end, spec.num_samples, spec.sample_rate, time_base(source.audio))
+            self.collectors["audio"] = AudioCollector(
+                begin, end, spec.num_samples, spec.sample_rate, time_base(source.audio)
+            )
         if "visual" in plan.spans and source.video is not None:
             begin, end = (origin + moment for moment in plan.spans["visual"])
             due = [origin + moment for moment in plan.due]
             rate = source.video.average_rate  # unknown for a single frame: that one lasts as long as the file
             period = float(1 / rate) if rate else source.seconds or 1 / spec.fps
             crop_at = None if faces is None else self._around(faces, origin + stream_start(source, source.video))
-            self.collectors["visual"] = Sight(
+            self.collectors["visual"] = VideoCollector(
                 begin, end, due, spec, time_base(source.video), period, MAX_PIXELS, crop_at, scaler
             )
 
@@ -98,23 +100,23 @@ class Stretch:
 
     def clip(self) -> DecodedClip:
         """What was collected, filled up where something is missing; nothing can be added after that."""
-        sound, sight = self.collectors.get("audio"), self.collectors.get("visual")
+        audio, visual = self.collectors.get("audio"), self.collectors.get("visual")
         for collector in self.collectors.values():
             collector.flush()
         return DecodedClip(
-            audio=sound.out if isinstance(sound, Sound) else None,
-            visual=sight.upright() if isinstance(sight, Sight) else None,
+            audio=audio.out if isinstance(audio, AudioCollector) else None,
+            visual=visual.upright() if isinstance(visual, VideoCollector) else None,
         )
 
     def reached_start(self) -> bool:
-        """Whether decoding began early enough: at the stretch's first moment, or at the stream's."""
+        """Whether decoding began early enough: at the segment's first moment, or at the stream's."""
         for modality, collector in self.collectors.items():
             begin = self._expected(modality)[0] + self.source.origin
             if collector.first is None or collector.first > begin + 0.01:
                 return False
         return True
 
-    def lost(self, damaged: int = 0, until: float = math.inf) -> str | None:
+    def undecodable(self, damaged: int = 0, until: float = math.inf) -> str | None:
         """Why it is not fit for use: most of it is missing, and silence and a frozen picture would be learnt from.
 
         Args:
@@ -130,7 +132,7 @@ class Stretch:
             low, high = self._expected(modality)
             high = min(high, until)
             where = f"between {start:.2f} and {stop:.2f} s{damage}"
-            if isinstance(collector, Sound):
+            if isinstance(collector, AudioCollector):
                 if collector.covered <= 0:
                     return f"no sound could be decoded {where}"
                 if collector.covered < (high - low) / 2:
@@ -144,7 +146,7 @@ class Stretch:
         return None
 
     def _expected(self, modality: str) -> tuple[float, float]:
-        """The part of its stretch that a modality's stream says it has, seconds from the beginning of the file."""
+        """The part of its segment that a modality's stream says it has, seconds from the beginning of the file."""
         stream = self.source.audio if modality == "audio" else self.source.video
         span = None if stream is None else stream_span(self.source, stream)
         start, stop = self.plan.spans[modality]

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 
+from counterpoint._moved import former_keywords
 from counterpoint.errors import ConfigError
+from counterpoint.registry import did_you_mean
+
+FORMER_FIELDS = {"sound_start": "audio_start", "sound_seconds": "audio_seconds"}
+"""Of `MediaSpec`: former name -> name."""
 
 Crop = tuple[float, float, float, float]  # left, top, right, bottom as fractions of the upright picture
 
 
+@former_keywords(**FORMER_FIELDS)
 @dataclass(frozen=True)
 class MediaSpec:
     """The shape of a decoded clip; a different one means that the clips are decoded anew.
@@ -25,8 +32,8 @@ class MediaSpec:
             clips with landmarks the face is kept instead.
         frames: this many frames instead of `fps`, spread evenly over what a clip has, its first `seconds` at most: the
             times ``(k + 1/2) / frames`` of it, so that a short clip is not filled up with its last frame.
-        sound_start: where the sound begins, seconds into the clip.
-        sound_seconds: length of the sound, seconds; None: to the end of `seconds`. It must end by then.
+        audio_start: where the sound begins, seconds into the clip.
+        audio_seconds: length of the sound, seconds; None: to the end of `seconds`. It must end by then.
         face_margin: how far the face's box is widened to each side, as a share of its width and height, for clips with
             landmarks; below 0 it is narrowed.
     """
@@ -38,21 +45,21 @@ class MediaSpec:
     gray: bool = True
     crop: Crop = (0.0, 0.0, 1.0, 1.0)
     frames: int | None = None
-    sound_start: float = 0.0
-    sound_seconds: float | None = None
+    audio_start: float = 0.0
+    audio_seconds: float | None = None
     face_margin: float = 0.0
 
     def __post_init__(self) -> None:
         for name, kind, what in (
-            ("sample_rate", Integral, "a whole number"),
+            ("sample_rate", Integral, "an int"),
             ("seconds", Real, "a number"),
             ("fps", Real, "a number"),
-            ("size", Integral, "a whole number"),
-            ("frames", Integral, "a whole number"),
-            ("sound_seconds", Real, "a number"),
+            ("size", Integral, "an int"),
+            ("frames", Integral, "an int"),
+            ("audio_seconds", Real, "a number"),
         ):
             value = getattr(self, name)
-            if value is None and name in ("frames", "sound_seconds"):
+            if value is None and name in ("frames", "audio_seconds"):
                 continue
             if not _is_number(value, kind) or not 0 < value < math.inf:
                 raise ConfigError(f"media.{name} is {value!r}; it must be {what} greater than 0")
@@ -63,31 +70,31 @@ class MediaSpec:
                 f"media.crop is {self.crop!r}; it must be fractions 0 <= left < right <= 1, 0 <= top < bottom <= 1"
             )
 
-        self._check_sound()
+        self._check_audio()
         if not _is_number(self.face_margin, Real) or not -0.5 < self.face_margin < math.inf:
             raise ConfigError(f"media.face_margin is {self.face_margin!r}; it must be a number greater than -0.5")
 
-    def _check_sound(self) -> None:
-        start, seconds = self.sound_start, self.sound_seconds
+    def _check_audio(self) -> None:
+        start, seconds = self.audio_start, self.audio_seconds
         if not _is_number(start, Real) or not 0 <= start < self.seconds:
             raise ConfigError(
-                f"media.sound_start is {start!r}; it must be a number from 0 to media.seconds ({self.seconds:g})"
+                f"media.audio_start is {start!r}; it must be a number from 0 to media.seconds ({self.seconds:g})"
             )
         if seconds is not None and start + seconds > self.seconds * (1 + 1e-9):  # of sums such as 0.1 + 0.2
             raise ConfigError(
-                f"media.sound_seconds is {seconds!r}; it must be at most {self.seconds - start:g}, so that the sound "
+                f"media.audio_seconds is {seconds!r}; it must be at most {self.seconds - start:g}, so that the sound "
                 f"from {start:g} s on ends within media.seconds ({self.seconds:g})"
             )
 
     @property
-    def sound_span(self) -> tuple[float, float]:
+    def audio_span(self) -> tuple[float, float]:
         """First and last moment of the sound, seconds into the clip."""
-        return self.sound_start, self.sound_start + (self.sound_seconds or self.seconds - self.sound_start)
+        return self.audio_start, self.audio_start + (self.audio_seconds or self.seconds - self.audio_start)
 
     @property
     def num_samples(self) -> int:
         """Samples per clip, at least one."""
-        return max(1, round((self.sound_seconds or self.seconds - self.sound_start) * self.sample_rate))
+        return max(1, round((self.audio_seconds or self.seconds - self.audio_start) * self.sample_rate))
 
     @property
     def num_frames(self) -> int:
@@ -98,6 +105,18 @@ class MediaSpec:
     def channels(self) -> int:
         """1 for gray, 3 for RGB."""
         return 1 if self.gray else 3
+
+
+def require_fields(names: Iterable[str]) -> None:
+    """Refuse names that are no field of `MediaSpec`, as the option ``data.media`` may have them.
+
+    Raises:
+        ConfigError: naming the first, and what is near.
+    """
+    known = [field.name for field in fields(MediaSpec)]
+    for name in names:
+        if name not in known and name not in FORMER_FIELDS:
+            raise ConfigError(f"data.media has no field {name!r}.{did_you_mean(name, known)}")
 
 
 def _is_number(value: object, kind: type) -> bool:

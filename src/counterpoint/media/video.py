@@ -1,4 +1,4 @@
-"""Collect the picture of one stretch of a file: frames on a fixed grid of times, cropped, resized, upright."""
+"""Collect the picture of one segment of a file: frames on a fixed grid of times, cropped, resized, upright."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _copy_plane(frame: VideoFrame, out: NDArray[np.uint8], channels: int) -> Non
 
 
 class Scaler:
-    """Frames to arrays, cropped and resized; one serves any number of stretches of a file, one after another.
+    """Frames to arrays, cropped and resized; one serves any number of segments of a file, one after another.
 
     Args:
         spec: which size and colours.
@@ -158,7 +158,7 @@ class Scaler:
         self._convert(frame, out)
 
 
-class Sight:
+class VideoCollector:
     """Frames at given times: for each the last one at or before it, or the first there is.
 
     Only frames that are taken are converted.
@@ -169,7 +169,7 @@ class Sight:
         spec: which size.
         time_base: seconds per unit of the time stamps (flushed frames do not know it themselves).
         period: seconds between two frames of the file, where a frame does not say how long it lasts.
-        max_pixels: larger pictures are refused.
+        max_pixels: larger pictures are rejected.
         crop_at: what is kept of the upright picture shown at a time and of a width and height, instead of `spec.crop`.
         scaler: of the same shape, that others use as well; None: one of its own.
     """
@@ -223,7 +223,7 @@ class Sight:
         self.done = self._filled == len(self._due)
 
     def flush(self) -> None:
-        """The last frame stays to the end of the stretch."""
+        """The last frame stays to the end of the segment."""
         if self._held is not None:
             self._put_down(until=float("inf"))
             self._held = None

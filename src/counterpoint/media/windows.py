@@ -13,10 +13,11 @@ import av
 from av.audio.frame import AudioFrame
 from av.video.frame import VideoFrame
 
+from counterpoint._moved import former_keywords
 from counterpoint.errors import ConfigError, MediaError
 from counterpoint.media.clip import MODALITIES, DecodedClip
 from counterpoint.media.read_plan import Plan
-from counterpoint.media.segment import Stretch, decoded, streams_of, time_base
+from counterpoint.media.segment import Segment, decoded, streams_of, time_base
 from counterpoint.media.source import CLOCKLESS, Source, opened, picture_span
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.video import Scaler
@@ -33,6 +34,7 @@ _JUMP = 30.0
 _LONGEST = 86400.0
 
 
+@former_keywords(lost="undecodable")
 @dataclass(frozen=True)
 class Window:
     """One clip out of a file.
@@ -40,14 +42,14 @@ class Window:
     Attributes:
         start: seconds from the beginning of the file.
         seconds: how much of the shape's length the file still has from there; the rest is filled up.
-        clip: sound and picture, as `read_clip` gives them for this stretch.
-        lost: why the clip should not be used, where more than half of its sound or of its picture is missing.
+        clip: sound and picture, as `read_clip` gives them for this segment.
+        undecodable: why the clip should not be used, where more than half of its sound or of its picture is missing.
     """
 
     start: float
     seconds: float
     clip: DecodedClip
-    lost: str | None = None
+    undecodable: str | None = None
 
 
 class Windows:
@@ -104,7 +106,7 @@ class _Pass:
         self.streams = streams_of(source, asked.modalities)
         self.end = 0.0  # last moment that was decoded, seconds from the beginning of the file
         self.damaged = 0
-        self._open: deque[Stretch] = deque()
+        self._open: deque[Segment] = deque()
         self._count = 0  # windows opened so far
         self._shown: VideoFrame | None = None
         self._scaler = Scaler(asked.spec)
@@ -191,20 +193,20 @@ class _Pass:
             while self._open and self._start + asked.spec.seconds <= start - _PATIENCE:
                 yield self._close()
             plan = Plan.of(self.source.path, asked.spec, start, None, asked.modalities, self.picture)
-            stretch = Stretch(self.source, plan, scaler=self._scaler)
-            self._open.append(stretch)
+            segment = Segment(self.source, plan, scaler=self._scaler)
+            self._open.append(segment)
             self._count += 1
             if self._shown is not None:  # it may still be on when the window begins
-                self._put(stretch, "visual", self._shown)
+                self._put(segment, "visual", self._shown)
 
     def _add(self, modality: str, frame: AudioFrame | VideoFrame) -> None:
-        fits = [self._put(stretch, modality, frame) for stretch in self._open]
+        fits = [self._put(segment, modality, frame) for segment in self._open]
         self.damaged += not all(fits)
         if isinstance(frame, VideoFrame) and all(fits):
             self._shown = frame
 
-    def _put(self, stretch: Stretch, modality: str, frame: AudioFrame | VideoFrame) -> bool:
-        collector = stretch.collectors[modality]
+    def _put(self, segment: Segment, modality: str, frame: AudioFrame | VideoFrame) -> bool:
+        collector = segment.collectors[modality]
         if collector.done:
             return True
         try:
@@ -220,7 +222,7 @@ class _Pass:
 
     def _close(self) -> Window:
         """The first open window, whole or as it is."""
-        start, stretch = self._start, self._open.popleft()
+        start, segment = self._start, self._open.popleft()
         seconds = min(self.asked.spec.seconds, self.end - start)
-        clip = stretch.clip()
-        return Window(start, seconds, clip, stretch.lost(until=self.end))
+        clip = segment.clip()
+        return Window(start, seconds, clip, segment.undecodable(until=self.end))

@@ -65,7 +65,7 @@ def spectrogram(path: Path, seconds: float, columns: int = 1200, bands: int = 64
     transform = create_transform("log_mel", spec=_SOUND, n_mels=bands, hop=_STEP, normalize=False)
     sums, counts = np.zeros((bands, columns)), np.zeros(columns)
     for piece in Windows(path, _SOUND, modalities=("audio",)):
-        if piece.lost is not None:
+        if piece.undecodable is not None:
             continue
         with torch.inference_mode():
             power = transform(torch.from_numpy(piece.clip.audio)[None])[0, 0].double().numpy()

@@ -72,8 +72,8 @@ def predict(
     mean, lost = Mean(grid), dict[int, str]()
     reader = Windows(path, run.spec, hop=grid.hop, modalities=modalities)
     for batch in _batches(enumerate(reader), run.spec):
-        whole = {number: window for number, window in batch if window.lost is None}
-        lost.update((number, window.lost) for number, window in batch if window.lost is not None)
+        whole = {number: window for number, window in batch if window.undecodable is None}
+        lost.update((number, window.undecodable) for number, window in batch if window.undecodable is not None)
         if whole:
             media = {
                 name: torch.from_numpy(np.stack([getattr(window.clip, name) for window in whole.values()])).to(device)

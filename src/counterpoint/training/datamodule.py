@@ -16,8 +16,7 @@ from counterpoint.data.cache.prepare import PreparedClips, Progress, prepare
 from counterpoint.data.cache.shard_dataset import collate
 from counterpoint.data.splits.draw import draw_split
 from counterpoint.errors import ConfigError
-from counterpoint.media.spec import MediaSpec
-from counterpoint.registry import did_you_mean
+from counterpoint.media.spec import MediaSpec, require_fields
 from counterpoint.training.batch_sampler import Batches
 from counterpoint.training.config import DataConfig
 
@@ -42,10 +41,7 @@ def list_clips(config: DataConfig, progress: Progress | None = None, *, events: 
             know its events.
         CounterpointError: the dataset is not there, or its options are wrong.
     """
-    known = [f.name for f in dataclasses.fields(MediaSpec)]
-    for name in config.media:  # told before clips are rendered
-        if name not in known:
-            raise ConfigError(f"data.media has no {name!r}.{did_you_mean(name, known)}")
+    require_fields(config.media)  # told before clips are rendered
     options, entry, task = dict(config.options), DATASETS.get(config.name), config.task
     if progress is not None and "progress" in entry.options:
         options["progress"] = progress

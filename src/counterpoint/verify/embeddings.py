@@ -169,9 +169,9 @@ def _crops_of(table: ClipTable, seconds: float, crops: int) -> ClipTable:
         raise ConfigError(f"crops is {crops}; it must be at least 1")
     if table.features is not None:
         raise ConfigError(f"the clips of {table.name} are features, of which no crops can be had; leave crops at 1")
-    refused = {f"{name}{_CROP}0": why for name, why in table.refused.items()}
+    refused = {f"{name}{_CROP}0": why for name, why in table.rejected.items()}
     return replace(
-        table, clips=tuple(crop for clip in table.clips for crop in _spread(clip, seconds, crops)), refused=refused
+        table, clips=tuple(crop for clip in table.clips for crop in _spread(clip, seconds, crops)), rejected=refused
     )
 
 
@@ -179,7 +179,7 @@ def _spread(clip: Clip, seconds: float, crops: int) -> Iterator[Clip]:
     """Crops of one clip; a single one where it is no longer than that, or does not say how long it is."""
     lasts = 0.0 if clip.end is None else clip.end
     with contextlib.suppress(MediaError):  # what cannot be read is set aside when it is
-        lasts = min(probe(clip.sound or clip.path).seconds or lasts, clip.end or np.inf)
+        lasts = min(probe(clip.audio or clip.path).seconds or lasts, clip.end or np.inf)
     last = max(lasts - seconds, clip.start)
     starts = dict.fromkeys(np.linspace(clip.start, last, crops).round(3).tolist())
     for k, start in enumerate(starts):

@@ -90,7 +90,7 @@ def check_trials(lists: Mapping[str, Path], data: DataConfig, modalities: Collec
     for path in lists.values():
         found = read_trial_set(data, path)
         for table in found.sides.values():
-            check_usable(table, {clip.id for clip in table.clips}, table.refused, data.max_bad)
+            check_usable(table, {clip.id for clip in table.clips}, table.rejected, data.max_bad)
         found.available()[0].require_both_kinds()
         require_pictures(found, modalities, data.max_bad)
 

@@ -143,9 +143,9 @@ def score_list(
         encode_alone(run, how.modality, how.by)  # refuses what it must before anything is read
     found = read_trial_set(data, trials)
     found.available()[0].require_both_kinds()
-    lost = {name: why for table in found.sides.values() for name, why in table.refused.items()}
+    lost = {name: why for table in found.sides.values() for name, why in table.rejected.items()}
     if not strict:
-        found = replace(found, sides={side: replace(table, refused={}) for side, table in found.sides.items()})
+        found = replace(found, sides={side: replace(table, rejected={}) for side, table in found.sides.items()})
     if found.between_modalities:
         return _score_pairs(run, found, data, how, lost, progress)
     (table,) = found.sides.values()
@@ -220,7 +220,7 @@ def _of_speakers(table: ClipTable, how: How, seed: int) -> ClipTable:
     count = how.cohort if isinstance(how.cohort, int) else None
     each: dict[int, list[int]] = {}
     for k, clip in enumerate(table.clips):
-        if clip.split == "train" and clip.id not in table.refused:
+        if clip.split == "train" and clip.id not in table.rejected:
             each.setdefault(clip.label, []).append(k)
     if count is not None and count > len(each):
         raise ConfigError(f"cohort is {count}, but {table.name} trains on {len(each)} speakers; take at most these")
@@ -232,4 +232,4 @@ def _of_speakers(table: ClipTable, how: How, seed: int) -> ClipTable:
         for label in sorted(drawn)
         for k in np.unique(np.linspace(0, len(each[label]) - 1, OF_A_SPEAKER).round().astype(int)).tolist()
     ]
-    return replace(table, clips=tuple(clips), refused={})
+    return replace(table, clips=tuple(clips), rejected={})

@@ -75,12 +75,12 @@ def read_trial_set(data: DataConfig, trials: str | Path) -> TrialSet:
             f"{listed.utterances[0]!r}, the dataset {next(iter(known))!r}"
         )
     refused = {
-        name: table.refused.get(name, f"{path.name} lists it, but {table.name} has no such clip")
+        name: table.rejected.get(name, f"{path.name} lists it, but {table.name} has no such clip")
         for name in listed.utterances
         if name not in known
     }
     clips = tuple(replace(known[name], split="test") for name in there)
-    return TrialSet(listed, {None: replace(table, clips=clips, refused=refused)})
+    return TrialSet(listed, {None: replace(table, clips=clips, rejected=refused)})
 
 
 def require_pictures(found: TrialSet, modalities: Collection[str], max_bad: float) -> None:

@@ -50,7 +50,7 @@ def reads(monkeypatch):
     return counts
 
 
-def make_table(root, orders, *, name="toy", refused=None, classes=("a", "b")):
+def make_table(root, orders, *, name="toy", rejected=None, classes=("a", "b")):
     root.mkdir(exist_ok=True)
     clips = []
     for k, order in enumerate(orders):
@@ -59,7 +59,7 @@ def make_table(root, orders, *, name="toy", refused=None, classes=("a", "b")):
             path.write_text(str(order))
         side = ("train", "train", "val", "test")[k // len(classes) % 4]
         clips.append(Clip(f"c{k}", path, k % len(classes), side))
-    return ClipTable(name, classes, tuple(clips), SPEC, refused=refused or {})
+    return ClipTable(name, classes, tuple(clips), SPEC, rejected=rejected or {})
 
 
 def numbers(prepared):
@@ -166,7 +166,7 @@ def test_damaged_clips_cost_only_themselves(tmp_path):
 
 
 def test_files_that_are_no_media_are_never_opened(tmp_path, reads):
-    table = make_table(tmp_path / "d", range(24), refused={"old": "no word timing"})
+    table = make_table(tmp_path / "d", range(24), rejected={"old": "no word timing"})
     table.clips[0].path.unlink()
     table.clips[1].path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n")
     table.clips[8].path.write_text("")
@@ -186,7 +186,7 @@ def test_files_that_are_no_media_are_never_opened(tmp_path, reads):
 
 
 def test_too_many_bad_clips_are_refused_with_the_reasons(tmp_path):
-    table = make_table(tmp_path / "d", [*range(17), "bad", "bad", "bug"], refused={"r": "no timing"})
+    table = make_table(tmp_path / "d", [*range(17), "bad", "bad", "bug"], rejected={"r": "no timing"})
     with pytest.raises(DataError) as caught:
         prepare(table, cache=tmp_path / "c", jobs=0, max_bad=0.1)
     for part in (
@@ -405,8 +405,8 @@ def test_what_is_read_may_be_written_to(data):
 def test_fields_added_to_the_spec_leave_older_caches_where_they_are(tmp_path):
     """The folder of a spec that uses none of them is named as the first version named it."""
     assert shards_module.ShardFolder(tmp_path, MediaSpec()).folder.name == "16000hz-3s-25fps-64px-075409378c"
-    others = [MediaSpec(), MediaSpec(frames=75), MediaSpec(sound_start=0.1), MediaSpec(face_margin=0.1)]
-    others.append(MediaSpec(sound_seconds=3.0))
+    others = [MediaSpec(), MediaSpec(frames=75), MediaSpec(audio_start=0.1), MediaSpec(face_margin=0.1)]
+    others.append(MediaSpec(audio_seconds=3.0))
     assert len({shards_module.ShardFolder(tmp_path, spec).folder for spec in others}) == len(others)
 
 
@@ -433,7 +433,7 @@ def several_files(root, count=16):
         sound = pcm_file(root / f"{k}.wav", np.full((1, 3200), k / 40), rate=8000)
         table = face_table(root / f"{k}.csv", [FACE] * 4, fps=10)
         side = ("train", "train", "val", "test")[k % 4]
-        clips.append(Clip(f"c{k}", video, 0, side, sound=sound, landmarks=table))
+        clips.append(Clip(f"c{k}", video, 0, side, audio=sound, landmarks=table))
     return ClipTable("several", ("a",), tuple(clips), MEDIA)
 
 
@@ -482,7 +482,7 @@ def test_a_clip_that_lacks_one_of_its_files_is_set_aside_with_its_reason(tmp_pat
     face_table(root / "8.csv", [(50, 50, 60, 60)] * 4)
     face_table(root / "9.csv", [None] * 4)
     clips = list(table.clips)
-    clips[10] = replace(clips[10], sound=None)
+    clips[10] = replace(clips[10], audio=None)
     table = replace(table, clips=tuple(clips))
     lfs = "it is a Git LFS pointer, not the file itself; run `git lfs pull`"
     seen = {
@@ -512,9 +512,9 @@ def test_keys_of_one_file_are_stored_as_before():
     plain = shards_module.Key("a.mp4", 10, 20, 0.5, None)
     assert plain.as_row() == ["a.mp4", 10, 20, 0.5, None]
     full = plain._replace(
-        sound=shards_module.File("a.wav", 1, 2), landmarks=shards_module.File("a.csv", -1, 0), landmarks_size=(4, 3)
+        audio=shards_module.File("a.wav", 1, 2), landmarks=shards_module.File("a.csv", -1, 0), landmarks_size=(4, 3)
     )
-    for key in (plain, full, full._replace(sound=None), full._replace(landmarks=None, landmarks_size=None)):
+    for key in (plain, full, full._replace(audio=None), full._replace(landmarks=None, landmarks_size=None)):
         assert shards_module.Key.of_row(json.loads(json.dumps(key.as_row()))) == key
 
 

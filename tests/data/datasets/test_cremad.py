@@ -94,12 +94,12 @@ def test_actors_stand_on_one_side(some):
     table = load_table("cremad", some)
     assert table.name == "cremad/emotion"
     assert table.classes == ("neutral", "happy", "sad", "fear", "disgust", "anger")  # the order of the releases
-    assert len(table.clips) == 180 and not table.shared_groups() and not table.refused
+    assert len(table.clips) == 180 and not table.shared_groups() and not table.rejected
     assert {c.split for c in table.clips} == {"train", "val", "test"}
     assert any("actor-disjoint" in note for note in table.notes)
     clip = next(c for c in table.clips if c.id == "1003_IEO_FEA_XX")
     assert (table.classes[clip.label], clip.group) == ("fear", "1003")
-    assert clip.path == some / "VideoFlash/1003_IEO_FEA_XX.flv" and clip.sound == some / "AudioWAV/1003_IEO_FEA_XX.wav"
+    assert clip.path == some / "VideoFlash/1003_IEO_FEA_XX.flv" and clip.audio == some / "AudioWAV/1003_IEO_FEA_XX.wav"
     assert (table.media.num_samples, table.media.num_frames, table.media.size) == (48000, 1, 224)
 
 
@@ -119,7 +119,7 @@ def test_lists_and_files_that_do_not_fit(some, tmp_path):
     names = some_names()
     lists = write_lists(tmp_path / "lists", [*names[:90], "1050_WSI_SAD_XX"], names[90:150])
     table = load_table("cremad", some, split="lists", lists=lists)
-    assert table.refused == {
+    assert table.rejected == {
         "1050_WSI_SAD_XX": "train.csv lists it, but VideoFlash/1050_WSI_SAD_XX.flv is missing",
     }
     assert "30 clips stand in neither list and are left out." in table.notes
@@ -173,8 +173,8 @@ def test_the_misnamed_sound_of_older_copies_is_found(tmp_path):
 
     def sound():
         table = load_table("cremad", root)
-        assert not table.refused
-        return next(c.sound.name for c in table.clips if c.id == name)
+        assert not table.rejected
+        return next(c.audio.name for c in table.clips if c.id == name)
 
     assert sound() == f"{name}.wav"
     (root / "AudioWAV" / f"{name}.wav").rename(root / "AudioWAV" / "1040_ITH_SAD_X.wav")
@@ -204,11 +204,11 @@ def test_each_bad_clip_is_set_aside_with_its_reason(tmp_path):
     pcm_file(root / "AudioWAV/1002_IEO_NEU_XX.wav", tone[None], rate=16000)
 
     table = load_table("cremad", root)
-    assert "four parts" in table.refused["holiday"]
-    assert "VideoFlash/1002_IEO_NEU_XX.flv is missing" in table.refused["1002_IEO_NEU_XX"]
+    assert "four parts" in table.rejected["holiday"]
+    assert "VideoFlash/1002_IEO_NEU_XX.flv is missing" in table.rejected["1002_IEO_NEU_XX"]
     spec = replace(table.media, size=12)
     prepared = prepare(table, spec, cache=tmp_path / "cache", max_bad=0.9, jobs=0)
-    assert prepared.skipped.keys() == {*table.refused, *bad}
+    assert prepared.skipped.keys() == {*table.rejected, *bad}
     for name, why in bad.items():
         assert why in prepared.skipped[name], (name, prepared.skipped[name])
     item = prepared.split("test")[0]
@@ -219,7 +219,7 @@ def test_each_bad_clip_is_set_aside_with_its_reason(tmp_path):
     assert sound[:16000].square().mean().sqrt() == pytest.approx(0.5 / 2**0.5, rel=0.02)  # the FLV itself is silent
     # who trains on the picture alone needs no sound
     seen = prepare(table, spec, cache=tmp_path / "seen", max_bad=0.9, jobs=0, modalities=["visual"])
-    assert seen.skipped.keys() == {*table.refused, "1001_IEO_SAD_LO"}
+    assert seen.skipped.keys() == {*table.rejected, "1001_IEO_SAD_LO"}
 
 
 @needs_shared_data
@@ -229,7 +229,7 @@ def test_the_published_lists(tmp_path):
     }
     root = corpus(tmp_path, [*listed["train"], *listed["test"]])
     table = load_table("cremad", root, split="lists", lists=str(LISTS), val=0)
-    assert Counter(c.split for c in table.clips) == {"train": 6698, "test": 744} and not table.refused
+    assert Counter(c.split for c in table.clips) == {"train": 6698, "test": 744} and not table.rejected
     assert len(table.shared_groups()) == 91
     disjoint = load_table("cremad", root)
     assert len(disjoint.clips) == 7442 and not disjoint.shared_groups()

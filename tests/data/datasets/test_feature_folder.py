@@ -60,7 +60,7 @@ def test_without_events_the_class_fills_the_clip(tmp_path):
     assert table.name == "features/mine" and table.classes == ("cat", "dog") and table.segments == 10
     assert Counter(c.split for c in table.clips) == {"train": 12, "val": 6, "test": 6}
     assert [c.label for c in table.clips[:4]] == [1, 1, 0, 2] and table.media.seconds == 5
-    assert table.clips[4].group == "g1" and not table.refused
+    assert table.clips[4].group == "g1" and not table.rejected
     prepared = PreparedFeatures(table, cache=tmp_path / "cache")
     train = prepared.split("train")
     assert train.targets[:4].tolist() == [[1] * 10, [1] * 10, [0] * 10, [2] * 10]
@@ -73,7 +73,7 @@ def test_events(tmp_path):
     events = [event(row["clip"], 1, 2.5, row["class"]) for row in listed() if row["class"]]
     events += [event("x/0.mp4", 3.9, 5.02, "cat"), event("x/1.mp4", 2.5, 5, "bird")]
     table = load_table("features", folder(tmp_path, events=events))
-    assert table.classes == ("bird", "cat", "dog") and not table.refused
+    assert table.classes == ("bird", "cat", "dog") and not table.rejected
     assert [c.label for c in table.clips[:4]] == [2, 0, 1, 3]  # what lasts longest
     train = PreparedFeatures(table, cache=tmp_path / "cache").split("train")
     assert train.targets[0].tolist() == [3, 3, 2, 2, 2, 3, 3, 3, 1, 1]
@@ -85,12 +85,12 @@ def test_a_clip_whose_tables_do_not_fit_is_set_aside(tmp_path):
     events = [event(row["clip"], 1, 2, row["class"]) for row in listed() if row["class"]]
     events[0]["end"], events[1]["class"] = 5.2, "cat"
     table = load_table("features", folder(tmp_path, events=events))
-    assert table.refused == {
+    assert table.rejected == {
         "x/0.mp4": "an event ends after the clip, which lasts 5 s",
         "x/1.mp4": "its class is 'dog' in clips.csv, but events.csv has no such event of it",
     }
     prepared = PreparedFeatures(table, cache=tmp_path / "cache", max_bad=0.1)
-    assert prepared.skipped == table.refused and len(prepared.split("train")) == 10
+    assert prepared.skipped == table.rejected and len(prepared.split("train")) == 10
     with pytest.raises(DataError, match="2 of 24 clips"):
         PreparedFeatures(table, cache=tmp_path / "cache")
 
@@ -239,7 +239,7 @@ def test_what_prepare_writes_comes_back(tmp_path):
                 writer.write(clip.id, {"audio": audio[k]})
         writer.finish()
     again = load_table("features", tmp_path / "made")
-    assert again.classes == ("Bark", "Violin, fiddle") and not again.refused and "vggish" in again.notes[0]
+    assert again.classes == ("Bark", "Violin, fiddle") and not again.rejected and "vggish" in again.notes[0]
     assert [(c.id, c.split, c.group) for c in again.clips] == [(c.id, c.split, c.group) for c in clips if c.id != "c7"]
     train = PreparedFeatures(again, cache=tmp_path / "cache").split("train")
     assert [c.id for c in train.clips] == ["c0", "c1", "c2", "c5", "c6", "c10", "c11", "c12"]

@@ -124,7 +124,7 @@ def test_corpus_keeps_speakers_apart(corpus):
     table = load_table("grid", corpus)
     assert table.name == "grid/digit" and table.classes[:3] == ("zero", "one", "two")
     assert len(table.clips) == 108 and {c.group for c in table.clips} == {"s1", "s2", "s10"}
-    assert not table.shared_groups() and not table.refused
+    assert not table.shared_groups() and not table.rejected
     assert any("speaker-disjoint" in note for note in table.notes)
     assert any("approximation" in note for note in table.notes)
     clip = next(c for c in table.clips if c.id == "s10/bbaa2n")
@@ -200,7 +200,7 @@ def test_bad_clips_are_refused_with_their_reason(corpus):
     (aligns / "bbaa1s.align").write_text("0 500 sil\n500 900 bin\n")
     (aligns / "bbaa2n.align").write_text(align("bbaa1n"))
     (aligns / "bbaa2s.align").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
-    refused = load_table("grid", corpus, segment=True).refused
+    refused = load_table("grid", corpus, segment=True).rejected
     for name, why in {
         "holiday": "six letters",
         "bbaa1a": "no alignments/s1/bbaa1a.align",
@@ -212,14 +212,14 @@ def test_bad_clips_are_refused_with_their_reason(corpus):
         assert why in refused.pop(f"s1/{name}")
     assert not refused
     whole = load_table("grid", corpus)
-    assert set(whole.refused) == {"s1/holiday"}  # the whole clip needs no timing
+    assert set(whole.rejected) == {"s1/holiday"}  # the whole clip needs no timing
     assert len(whole.clips) == 108
 
 
 def test_words_without_clip_are_refused(face_crops):
     (face_crops / "clips" / "bbaa1a.mp4").unlink()
     table = load_table("grid", face_crops, segment=True)
-    assert "missing" in table.refused["bbaa1a"] and len(table.clips) == 35
+    assert "missing" in table.rejected["bbaa1a"] and len(table.clips) == 35
     (face_crops / "words.csv").unlink()
     with pytest.raises(DataError, match=r"words\.csv"):
         load_table("grid", face_crops, segment=True)
@@ -231,7 +231,7 @@ def test_other_places_of_the_same_files(corpus):
     for speaker in ("s1", "s2", "s10"):
         (corpus / speaker).rename(corpus / "video" / speaker)
     table = load_table("grid", corpus, segment=True)
-    assert len(table.clips) == 108 and not table.refused
+    assert len(table.clips) == 108 and not table.rejected
 
 
 def test_missing_corpus_says_where_to_get_it(tmp_path, monkeypatch):
@@ -250,7 +250,7 @@ def test_missing_corpus_says_where_to_get_it(tmp_path, monkeypatch):
 @pytest.mark.parametrize("segment", [False, True])
 def test_real_face_crops(task, segment):
     table = load_table("grid", GRID, task, segment=segment)
-    assert not table.refused and len(table.clips) == 1000
+    assert not table.rejected and len(table.clips) == 1000
     counts = Counter(c.split for c in table.clips)
     assert counts["test"] == 200 and abs(counts["val"] - 100) <= 1  # shares are rounded per class
     share = 1000 / len(table.classes)
@@ -263,7 +263,7 @@ def test_real_face_crops(task, segment):
 def test_official_files_tell_what_the_face_crops_tell():
     official = load_table("grid", GRID / "official", "digit", segment=True, val=0, test=0)
     crops = {c.id: c for c in load_table("grid", GRID, "digit", segment=True).clips}
-    assert len(official.clips) == 11 and not official.refused
+    assert len(official.clips) == 11 and not official.rejected
     for clip in official.clips:
         same = crops[clip.id.split("/")[1]]
         assert (clip.label, clip.start, clip.end) == (same.label, same.start, same.end)

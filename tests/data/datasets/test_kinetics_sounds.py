@@ -53,7 +53,7 @@ def test_the_classes():
 def test_lists_with_videos_anywhere(style, tmp_path):
     root = with_lists(tmp_path, {"train": 8, "val": 2, "test": 3}, "any/where", style)
     table = load_table("kinetics_sounds", root)
-    assert table.classes == CLASSES and not table.refused
+    assert table.classes == CLASSES and not table.rejected
     assert Counter(clip.split for clip in table.clips) == {"train": 16, "val": 4, "test": 6}
     assert {table.classes[clip.label] for clip in table.clips} == {"bowling", "playing drums"}
     clip = next(c for c in table.clips if c.id == "pltest-_00002_000014_000024")
@@ -76,7 +76,7 @@ def test_a_test_list_without_labels_is_passed_over(tmp_path):
     root = with_lists(tmp_path, {"train": 8, "val": 3})
     (root / "annotations" / "test.csv").write_text("youtube_id,time_start,time_end,split\nabc,0,10,test\n")
     table = load_table("kinetics_sounds", root)
-    assert "Test: the validation set of Kinetics." in table.notes and not table.refused
+    assert "Test: the validation set of Kinetics." in table.notes and not table.rejected
     (root / "annotations" / "train.csv").write_text("youtube_id,time_start,time_end,split\nabc,0,10,train\n")
     with pytest.raises(DataError, match=r"train\.csv, line 2, column 'label': is empty"):
         load_table("kinetics_sounds", root)
@@ -87,7 +87,7 @@ def test_a_missing_video_is_refused(tmp_path):
     (root / "videos" / "botrain-_00001_000007_000017.mp4").unlink()
     (root / "videos" / "abtrain-_00001_000007_000017.mp4").unlink()  # of a class that is not asked for
     table = load_table("kinetics_sounds", root)
-    assert table.refused == {"botrain-_00001_000007_000017": "train.csv lists it, but its video is missing"}
+    assert table.rejected == {"botrain-_00001_000007_000017": "train.csv lists it, but its video is missing"}
     assert any(note.startswith("Missing videos: 1 of train.csv;") for note in table.notes)
 
 
@@ -122,7 +122,7 @@ def test_ogm_ges_lists(make, tmp_path):
     assert set(videos) == {row[1] for row in (*heard[::2], *heard[3::4])}
     assert {video for video, clip in videos.items() if clip.split == "test"} == {row[1] for row in heard[3::4]}
     assert all(table.classes[videos[row[1]].label] == row[0] for row in heard[::2])
-    assert table.refused == {"gone________000003": "my_train.txt lists it, but no video of these classes is there"}
+    assert table.rejected == {"gone________000003": "my_train.txt lists it, but no video of these classes is there"}
     assert any(clip.split == "val" for clip in table.clips)
     ogm_ge(lists, {"train": [*heard[::2], ("singing", *heard[1][1:])], "test": heard[3::4]})
     swapped = (lists / "my_train.txt").read_text().replace(",9", ",5")

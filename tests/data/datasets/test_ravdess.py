@@ -104,7 +104,7 @@ def test_any_name_is_a_recording_or_refused(name):
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_either_layout_is_read(folder, tmp_path):
     table = load_table("ravdess", corpus(tmp_path, range(1, 7), folder))
-    assert len(table.clips) == 360 and not table.refused
+    assert len(table.clips) == 360 and not table.rejected
     assert any("18 of picture alone" in note for note in table.notes)
     clip = next(c for c in table.clips if c.id == "01-01-05-02-01-01-03")
     assert (table.classes[clip.label], clip.group, clip.split) == ("angry", "03", "test")
@@ -193,7 +193,7 @@ def test_the_papers_shape_of_a_clip(everyone):
     table = load_table("ravdess", everyone)
     media = table.media
     assert (media.num_frames, media.size, media.channels) == (30, 224, 3)
-    assert media.sample_rate == 44100 and media.num_samples == 108045 and media.sound_span == (0.5, 2.95)
+    assert media.sample_rate == 44100 and media.num_samples == 108045 and media.audio_span == (0.5, 2.95)
     left, top, right, bottom = media.crop
     assert (right - left) * 1280 == pytest.approx((bottom - top) * 720)  # nothing is squeezed
     assert any("one fixed square" in note and "approximation" in note for note in table.notes)
@@ -226,9 +226,9 @@ def test_each_bad_clip_is_set_aside_with_its_reason(tmp_path):
     (of_bad / "01-01-05-01-01-01-06.mp4").touch()
 
     table = load_table("ravdess", root)
-    assert set(table.refused) == {"Actor_05/holiday", "Actor_05/01-01-05-01-01-01-06"}
-    assert "seven numbers" in table.refused["Actor_05/holiday"]
-    assert "says actor 06, but it lies in Actor_05" in table.refused["Actor_05/01-01-05-01-01-01-06"]
+    assert set(table.rejected) == {"Actor_05/holiday", "Actor_05/01-01-05-01-01-01-06"}
+    assert "seven numbers" in table.rejected["Actor_05/holiday"]
+    assert "says actor 06, but it lies in Actor_05" in table.rejected["Actor_05/01-01-05-01-01-01-06"]
     assert any("landmarks" in note for note in table.notes)
     media = {**vars(table.media), **TINY}
     prepared = prepare(table, type(table.media)(**media), cache=tmp_path / "cache", max_bad=0.9, jobs=0)

@@ -60,7 +60,7 @@ def test_training_speakers_with_the_seen_heard_videos_held_out(copy):
     assert table.name == "shuu/speaker" and table.group_word == "source video" and not table.shared_groups()
     for clip in table.clips:
         assert (clip.split == "test") == (clip.group.split("/")[1] == VIDEOS[0])
-        assert clip.sound == copy / "vox1_dev_wav/wav" / f"{clip.id}.wav"
+        assert clip.audio == copy / "vox1_dev_wav/wav" / f"{clip.id}.wav"
         name = NAMES[clip.id.split("/")[0]]
         assert clip.path == copy / "unzippedFaces" / name / "1.6" / clip.id.split("/")[1] / "0000075.jpg"
     assert Counter(clip.split for clip in table.clips) == {"train": 8, "val": 4, "test": 4}
@@ -76,9 +76,9 @@ def test_pairs_with_tables_of_their_voices_and_faces(copy):
         f"A.R._Rahman/{VIDEOS[0]}_0000001.wav": wav / VIDEOS[0] / "00001.wav",
         f"Aamir_Khan/{VIDEOS[2]}_0000001.wav": copy / "vox1_test_wav/wav/id10270" / VIDEOS[2] / "00001.wav",
     }
-    assert tables.voices.refused == {f"Aamir_Khan/{VIDEOS[0]}_0000009.wav": f"{UNSEEN} lists it, but it is missing"}
+    assert tables.voices.rejected == {f"Aamir_Khan/{VIDEOS[0]}_0000009.wav": f"{UNSEEN} lists it, but it is missing"}
     assert set(faces) == {f"{name}/{VIDEOS[0]}/0000075.jpg" for name in ("A.R._Rahman", "Aamir_Khan")}
-    assert set(tables.faces.refused) == {f"A.R._Rahman/{VIDEOS[2]}/0000076.jpg"}
+    assert set(tables.faces.rejected) == {f"A.R._Rahman/{VIDEOS[2]}/0000076.jpg"}
     assert "1 listed voices are missing." in tables.voices.notes
     left, missing = tables.pairs.available([*voices, *faces])
     assert len(left) == 2 and (missing.targets, missing.nontargets) == (1, 1)

@@ -58,7 +58,7 @@ def all_parts(tmp_path_factory):
 
 def test_videos_by_the_given_split(all_parts):
     table = load_table("ssw60", all_parts)
-    assert table.name == "ssw60/species" and table.classes == BIRDS and not table.refused
+    assert table.name == "ssw60/species" and table.classes == BIRDS and not table.rejected
     assert Counter(clip.split for clip in table.clips) == {"train": 15, "val": 3, "test": 6}
     listed = {f"video_ml/{asset}": (label, split) for asset, label, split in assets("video_ml")}
     for clip in table.clips:
@@ -110,7 +110,7 @@ def test_missing_files_are_refused(tmp_path):
     (root / "video_ml" / "3ml.mp4").unlink()
     (root / "video_ml" / "10ml.mp4").unlink()
     table = load_table("ssw60", root)
-    assert table.refused == {
+    assert table.rejected == {
         "video_ml/3ml": "video_ml.csv lists it for test, but video_ml/3ml.mp4 is missing",
         "video_ml/10ml": "video_ml.csv lists it for train, but video_ml/10ml.mp4 is missing",
     }

@@ -53,7 +53,7 @@ def test_labels_with_commas_and_the_given_split(tmp_path):
     table = load_table("vggsound", copy_of(tmp_path))
     assert table.classes == ("airplane", "bird chirping, tweeting", "people marching")
     clips = {clip.id: clip for clip in table.clips}
-    assert len(clips) == 36 and not table.refused
+    assert len(clips) == 36 and not table.rejected
     for row in ROWS:
         clip = clips[name_of(row)]
         assert table.classes[clip.label] == row[2] and clip.group == row[0]
@@ -69,7 +69,7 @@ def test_labels_with_commas_and_the_given_split(tmp_path):
 )
 def test_spellings_of_files_and_folders(style, tmp_path):
     table = load_table("vggsound", copy_of(tmp_path, style, "somewhere/deeper"))
-    assert len(table.clips) == 36 and not table.refused
+    assert len(table.clips) == 36 and not table.rejected
     assert {clip.path.name for clip in table.clips} == {f"{name_of(row, style)}.mp4" for row in ROWS}
 
 
@@ -77,14 +77,14 @@ def test_a_name_without_a_second_is_not_guessed(tmp_path):
     rows = [*ROWS, (ROWS[0][0], 300, LABELS[0], "train")]
     root = copy_of(tmp_path, "{0}")
     write_list(root / "vggsound.csv", rows)
-    assert set(load_table("vggsound", root).refused) == {name_of(ROWS[0]), name_of(rows[-1])}
+    assert set(load_table("vggsound", root).rejected) == {name_of(ROWS[0]), name_of(rows[-1])}
 
 
 def test_missing_videos_are_counted_and_reported(tmp_path):
     root = copy_of(tmp_path, rows=ROWS[2:])
     table = load_table("vggsound", root)
-    assert set(table.refused) == {name_of(row) for row in ROWS[:2]}
-    assert all("lists it for train, but its video is missing" in reason for reason in table.refused.values())
+    assert set(table.rejected) == {name_of(row) for row in ROWS[:2]}
+    assert all("lists it for train, but its video is missing" in reason for reason in table.rejected.values())
     assert "Missing videos: 2 of 27 train, 0 of 9 test clips; figures are not those of the full dataset." in table.notes
     with pytest.raises(DataError, match="36 of 36 clips"):  # the videos are empty files; the missing count too
         prepare(table, cache=tmp_path / "cache", jobs=0)

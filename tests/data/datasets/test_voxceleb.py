@@ -28,7 +28,7 @@ def test_voxceleb1_by_whole_videos(tmp_path):
         videos = Counter(sides[f"{speaker}/{video}"] for video in VIDEOS)
         assert videos == {"train": 2, "val": 1, "test": 1}
     clip = table.clips[0]
-    assert clip.path == tmp_path / f"vox1_dev_wav/wav/{clip.id}.wav" and clip.sound is None
+    assert clip.path == tmp_path / f"vox1_dev_wav/wav/{clip.id}.wav" and clip.audio is None
     assert table.classes[clip.label] == clip.id.split("/")[0]
     for note in ("Left out: 2 speakers kept for verification.", "24 of 24 utterances have no picture."):
         assert note in table.notes
@@ -39,14 +39,14 @@ def test_voxceleb2_has_faces(tmp_path):
     table = load_table("voxceleb", vox2(tmp_path), **HALVES)
     assert table.classes == ("id00012", "id00015")
     for clip in table.clips:
-        assert clip.path == tmp_path / f"dev/mp4/{clip.id}.mp4" and clip.sound == tmp_path / f"dev/aac/{clip.id}.m4a"
+        assert clip.path == tmp_path / f"dev/mp4/{clip.id}.mp4" and clip.audio == tmp_path / f"dev/aac/{clip.id}.m4a"
     assert not any("no picture" in note for note in table.notes)
 
 
 def test_videos_alone_have_their_own_sound(tmp_path):
     for name in utterances(("id00012", "id00015")):
         touch(tmp_path, "mp4", f"{name}.mp4")
-    assert all(clip.sound is None and clip.path.suffix == ".mp4" for clip in load_table("voxceleb", tmp_path).clips)
+    assert all(clip.audio is None and clip.path.suffix == ".mp4" for clip in load_table("voxceleb", tmp_path).clips)
 
 
 def test_pictures_of_faces(tmp_path):
@@ -60,7 +60,7 @@ def test_pictures_of_faces(tmp_path):
     paths = {clip.id: clip for clip in load_table("voxceleb", root).clips}
     for name in utterances(("id10001",)):
         assert paths[name].path == root / "faces" / (name.replace("/", "#") + ".txt#000.mp4") / "0000001.png"
-        assert paths[name].sound == root / "vox1_dev_wav" / "wav" / f"{name}.wav"
+        assert paths[name].audio == root / "vox1_dev_wav" / "wav" / f"{name}.wav"
     assert paths[f"id10002/{VIDEOS[0]}/00001"].path.name == "0000004.jpg"
     assert paths[f"id10002/{VIDEOS[0]}/00002"].path.suffix == ".wav"
 
@@ -121,7 +121,7 @@ def test_the_official_split_for_identification(tmp_path):
     assert table.classes == ("id10001", "id10270")
     said = {"1": "train", "2": "val", "3": "test"}
     assert {c.id: c.split for c in table.clips} == {n: said[str(s)] for n, s in zip(names, sides, strict=True)}
-    assert table.refused == {
+    assert table.rejected == {
         "id10001/zzzzzzzzzzz/00001": "iden_split.txt lists it for test, but it is missing",
     }
     assert "1 listed utterances are missing." in table.notes
@@ -150,7 +150,7 @@ def test_utterances_of_a_trial_list(tmp_path):
     assert any("Recommended: 4 s of an utterance" in note for note in table.notes)  # a run may have told otherwise
     assert [clip.id for clip in table.clips] == [f"{name}.wav" for name in (one, two, three)]  # as in the list
     assert {clip.split for clip in table.clips} == {"test"} and table.clips[0].path == root / f"test/mp4/{one}.mp4"
-    assert table.refused == {"id00099/eeeeeeeeeee/00001.wav": "pairs.csv lists it in 1 trials, but it is missing"}
+    assert table.rejected == {"id00099/eeeeeeeeeee/00001.wav": "pairs.csv lists it in 1 trials, but it is missing"}
     assert any(
         "1 of 4 utterances are missing" in note and "0 of one speaker and 1 of two" in note for note in table.notes
     )
@@ -236,6 +236,6 @@ def test_mmcosines_trial_lists(name, side, tmp_path):
         touch(tmp_path, side, Path(listed).with_suffix(suffix))
     table = load_table("voxceleb", tmp_path, trials=str(path))
     assert [clip.id for clip in table.clips] == there
-    assert set(table.refused) == set(trials.utterances[::10])
+    assert set(table.rejected) == set(trials.utterances[::10])
     _, missing = trials.available(there)
     assert missing.note() in table.notes

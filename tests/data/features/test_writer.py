@@ -78,7 +78,7 @@ def test_written_in_any_order_it_is_read_in_that_of_the_table(tmp_path):
 
 
 def test_clips_set_aside_leave_no_row(tmp_path):
-    listed = table(refused={"e": "not to be trusted", "gone": "never listed"}, events=None)
+    listed = table(rejected={"e": "not to be trusted", "gone": "never listed"}, events=None)
     with writer(tmp_path, listed) as out:
         assert [clip.id for clip in out.pending] == ["a", "b", "c", "d"]
         for name in "abd":

@@ -123,12 +123,12 @@ def test_few_files_are_read_whole(files):
 
 def test_a_table_with_its_sound_files(files):
     clips = (
-        Clip("a", files / "other", 0, "train", "ann", sound=files / "one"),
-        Clip("b", files / "long", 0, "test", "bob", sound=files / "same"),
+        Clip("a", files / "other", 0, "train", "ann", audio=files / "one"),
+        Clip("b", files / "long", 0, "test", "bob", audio=files / "same"),
     )
     table = ClipTable("made/thing", ("x",), clips, MediaSpec(), group_word="actor")
     report = find_leaks(split_of(table))
     assert report.name == "made/thing" and {overlap.what for overlap in report.overlaps} >= {"actor", "clip"}
     assert report.leaks[0].shared == (f"{files / 'one'} = {files / 'same'}",)
-    same = replace(table, clips=(clips[0], replace(clips[1], group="ann", sound=None)))
+    same = replace(table, clips=(clips[0], replace(clips[1], group="ann", audio=None)))
     assert found(find_leaks(split_of(same))) == {("actor", "train", "test"): (("ann",), 1, 1, 1)}

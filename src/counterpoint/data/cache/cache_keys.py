@@ -31,7 +31,7 @@ def keys_of(table: ClipTable, modalities: Sequence[str]) -> tuple[dict[str, Key]
             *look(clip.path)[0],
             start=float(clip.start),
             end=None if clip.end is None else float(clip.end),
-            sound=None if clip.sound is None else look(clip.sound)[0],
+            audio=None if clip.audio is None else look(clip.audio)[0],
             landmarks=None if clip.landmarks is None else look(clip.landmarks)[0],
             landmarks_size=clip.landmarks_size,
         )
@@ -43,10 +43,10 @@ def keys_of(table: ClipTable, modalities: Sequence[str]) -> tuple[dict[str, Key]
 
 def _needed(clip: Clip, modalities: Sequence[str]) -> Generator[tuple[str, Path]]:
     """The files that must be there, and what each is beside the clip's own."""
-    if "visual" in modalities or clip.sound is None:
+    if "visual" in modalities or clip.audio is None:
         yield "", clip.path
-    if "audio" in modalities and clip.sound is not None:
-        yield "sound", clip.sound
+    if "audio" in modalities and clip.audio is not None:
+        yield "sound", clip.audio
     if "visual" in modalities and clip.landmarks is not None:
         yield "landmarks", clip.landmarks
 

@@ -55,7 +55,7 @@ def decode(read: Callable[..., Any], key: Key, spec: MediaSpec, modalities: Sequ
             start=key.start,
             end=key.end,
             modalities=modalities,
-            sound=key.sound and key.sound.path,
+            audio=key.audio and key.audio.path,
             landmarks=key.landmarks and key.landmarks.path,
             landmarks_size=key.landmarks_size,
         )

@@ -37,7 +37,7 @@ class PreparedClips:
         table: as listed, with the clips that were set aside; events are cut where clips are.
         spec: shape of the decoded clips.
         modalities: what was decoded of them.
-        skipped: clip id -> why it is not used; includes what the table refused before decoding.
+        skipped: clip id -> why it is not used; includes what the table rejected before decoding.
         decoded: clips that were opened in this call; the others were in the cache, read or set aside before.
         segments: into how many parts the clips of `split` are cut to say when something happens in them; None:
             each has one class.
@@ -96,7 +96,7 @@ def prepare(
         table: the clips.
         spec: shape of the decoded clips; None: the table's own.
         cache: folder of the cache; None: ``$COUNTERPOINT_CACHE`` or ``~/.cache/counterpoint``.
-        max_bad: share of unusable clips, 0 to 1, above which the table is refused; includes ``table.refused``.
+        max_bad: share of unusable clips, 0 to 1, above which the table is rejected; includes ``table.rejected``.
         modalities: ``"audio"``, ``"visual"`` or both; a file may lack what is not asked for.
         progress: called with (clips done, clips to do) before the first and after each clip that has to be decoded.
         jobs: decoding processes; None: one per core; 0: in this process, where a crash of the decoder is not caught.
@@ -127,7 +127,7 @@ def prepare(
         places.update(new_places)
         bad.update(new_bad)
     failed.update((clip, bad[key]) for clip, key in keys.items() if key not in places)
-    skipped = {**table.refused, **{clip.id: failed[clip.id] for clip in table.clips if clip.id in failed}}
+    skipped = {**table.rejected, **{clip.id: failed[clip.id] for clip in table.clips if clip.id in failed}}
     found = {clip: places[key] for clip, key in keys.items() if key in places}
     check_usable(table, found, skipped, max_bad)
     return PreparedClips(table, spec, modalities, skipped, decoded, found)

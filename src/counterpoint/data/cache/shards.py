@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from counterpoint._atomic import fsync, replacing
 from counterpoint.errors import DataError
-from counterpoint.media.spec import MediaSpec
+from counterpoint.media.spec import FORMER_FIELDS, MediaSpec
 
 Array = NDArray[Any]
 
@@ -52,7 +52,7 @@ class Key(NamedTuple):
     mtime_ns: int
     start: float
     end: float | None
-    sound: File | None = None
+    audio: File | None = None
     landmarks: File | None = None
     landmarks_size: tuple[int, int] | None = None
 
@@ -68,14 +68,14 @@ class Key(NamedTuple):
             ValueError, TypeError: it is none.
         """
         path, file_size, mtime_ns, start, end = row[:5]
-        sound, landmarks, size = row[5:] or (None, None, None)
+        audio, landmarks, size = row[5:] or (None, None, None)
         return cls(
             path,
             file_size,
             mtime_ns,
             start,
             end,
-            None if sound is None else File(*sound),
+            None if audio is None else File(*audio),
             None if landmarks is None else File(*landmarks),
             None if size is None else (size[0], size[1]),
         )
@@ -266,7 +266,9 @@ def _described(spec: MediaSpec) -> dict[str, Any]:
     """The spec by field; those that the first shards did not know only where they ask for something."""
     fields = {field.name: field.default for field in dataclasses.fields(spec)}
     values = dataclasses.asdict(spec)
-    return {name: value for name, value in values.items() if name in _ALWAYS or value != fields[name]}
+    kept = {name: value for name, value in values.items() if name in _ALWAYS or value != fields[name]}
+    former = {name: old for old, name in FORMER_FIELDS.items()}  # by these the folders of caches are called
+    return {former.get(name, name): value for name, value in kept.items()}
 
 
 class _Index(NamedTuple):

@@ -30,12 +30,12 @@ class Utterance:
     """What is there of one utterance.
 
     Attributes:
-        sound: its sound file; None: there is none, or it is in `picture`.
+        audio: its sound file; None: there is none, or it is in `picture`.
         picture: video of the face, or one picture of it; None: there is none.
         test: its speaker is one of those kept for verification.
     """
 
-    sound: Path | None = None
+    audio: Path | None = None
     picture: Path | None = None
     test: bool = False
 
@@ -209,6 +209,6 @@ def _add(found: VoxFiles, name: str, path: Path, test: bool) -> None:
     utterance = found.utterances.setdefault(name, Utterance())
     utterance.test |= test
     if kind in SOUNDS:
-        utterance.sound = utterance.sound or path
+        utterance.audio = utterance.audio or path
     elif utterance.picture is None or utterance.picture.suffix.lower() in PICTURES:  # a video says more
         utterance.picture = path

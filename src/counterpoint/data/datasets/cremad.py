@@ -56,7 +56,7 @@ def load_cremad(
     """List the clips of CREMA-D with the emotion that the actor was asked for.
 
     Emotion and actor come from a file's name (``1001_DFA_ANG_XX``: actor, sentence, emotion, level); a file with
-    another name is refused with its reason. The sound is read from ``AudioWAV``, as the published methods do, not from
+    another name is rejected with its reason. The sound is read from ``AudioWAV``, as the published methods do, not from
     the video.
 
     Args:
@@ -100,7 +100,7 @@ def load_cremad(
                 classes.index(labels[name]),
                 side,
                 actors[name],
-                sound=_sound(root, name),
+                audio=_sound(root, name),
             )
             for name, side in drawn.sides.items()
         ),
@@ -111,7 +111,7 @@ def load_cremad(
             "media.frames says otherwise.",
             *drawn.notes,
         ),
-        refused=found.refused,
+        rejected=found.rejected,
         group_word="actor",
     )
 
@@ -155,7 +155,7 @@ def read_name(name: str) -> Spoken:
 @dataclass
 class _Found:
     clips: dict[str, Spoken] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
 def _find(root: Path) -> _Found:
@@ -165,11 +165,11 @@ def _find(root: Path) -> _Found:
         try:
             found.clips[name] = read_name(name)
         except DataError as error:
-            found.refused[name] = str(error)
+            found.rejected[name] = str(error)
     for path in sorted((root / "AudioWAV").glob("*.wav")):
         name = _RENAMED.get(path.stem, path.stem)
         if name not in found.clips:
-            found.refused.setdefault(name, f"AudioWAV/{path.name} is there, but VideoFlash/{name}.flv is missing")
+            found.rejected.setdefault(name, f"AudioWAV/{path.name} is there, but VideoFlash/{name}.flv is missing")
     return found
 
 
@@ -194,7 +194,7 @@ def _find_lists(root: Path, lists: str | None) -> Path:
 
 
 def _read_lists(folder: Path, found: _Found) -> dict[str, str]:
-    """Clip -> ``"train"`` or ``"test"``, of those that are there; the others are refused."""
+    """Clip -> ``"train"`` or ``"test"``, of those that are there; the others are rejected."""
     sides: dict[str, str] = {}
     for side in _LISTS:
         path = folder / f"{side}.csv"
@@ -207,7 +207,7 @@ def _read_lists(folder: Path, found: _Found) -> dict[str, str]:
             sides[name] = side
     for name, side in sides.items():
         if name not in found.clips:
-            found.refused[name] = f"{side}.csv lists it, but VideoFlash/{name}.flv is missing"
+            found.rejected[name] = f"{side}.csv lists it, but VideoFlash/{name}.flv is missing"
     return {name: side for name, side in sides.items() if name in found.clips}
 
 

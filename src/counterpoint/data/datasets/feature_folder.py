@@ -71,7 +71,7 @@ def load_features(
         return _table_of_vectors(root, rows, features, encoders, seed, val=val, test=test, disjoint=disjoint)
     if any(row.seconds is None for row in rows):
         raise DataError(f"{root / CLIPS}, line 1: column 'seconds' is missing, which features of segments need")
-    events, classes, refused = _events(root / EVENTS, rows)
+    events, classes, rejected = _events(root / EVENTS, rows)
     sides, how = _split(root.resolve().name, rows, events, classes, val=val, test=test, seed=seed, disjoint=disjoint)
     return ClipTable(
         name=f"features/{root.resolve().name}",
@@ -89,7 +89,7 @@ def load_features(
         ),
         media=MediaSpec(seconds=max(_length(row) for row in rows)),
         notes=(*encoders, *how),
-        refused=refused,
+        rejected=rejected,
         events=events,
         segments=features.segments,
         features=features,
@@ -123,7 +123,7 @@ def _table_of_vectors(
         ),
         media=MediaSpec(),
         notes=(*encoders, *how),
-        refused={row.clip: f"it has no class in {CLIPS}" for row in rows if not row.label},
+        rejected={row.clip: f"it has no class in {CLIPS}" for row in rows if not row.label},
         features=features,
         group_word="group",
     )
@@ -218,15 +218,15 @@ def _events(
         return row["clip"]
 
     found = read_events(path, which, classes)
-    refused: dict[str, str] = {}
+    rejected: dict[str, str] = {}
     for row in rows:
         events = found.setdefault(row.clip, ())
         happening = {classes[event.label] for event in events}
         if row.label and row.label not in happening:
-            refused[row.clip] = f"its class is {row.label!r} in {CLIPS}, but {EVENTS} has no such event of it"
+            rejected[row.clip] = f"its class is {row.label!r} in {CLIPS}, but {EVENTS} has no such event of it"
         elif any(event.end > _length(row) + ROUNDING for event in events):
-            refused[row.clip] = f"an event ends after the clip, which lasts {_length(row):g} s"
-    return found, _some(classes), refused
+            rejected[row.clip] = f"an event ends after the clip, which lasts {_length(row):g} s"
+    return found, _some(classes), rejected
 
 
 def _some(classes: tuple[str, ...]) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class _Source:
     notes: tuple[str, ...]
     files: dict[str, tuple[Path, str]] = field(default_factory=dict)  # clip id -> file, speaker
     words: dict[str, tuple[Word, ...]] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
 
 
 _TASKS = ("digit", *(task for task in TASKS if task != "digit"))
@@ -67,7 +67,7 @@ def load_grid(
     """List the clips of GRID with the word of one task as their class.
 
     The words come from the six letters of a clip's name (``bbaf2n``: bin blue at f two now). A clip with another name,
-    or whose timing is needed and is missing, damaged or of another sentence, is refused with its reason.
+    or whose timing is needed and is missing, damaged or of another sentence, is rejected with its reason.
 
     Args:
         root: the corpus as distributed (``s1/NAME.mpg``, ``alignments/s1/NAME.align`` or ``align/s1/NAME.align``), or
@@ -100,7 +100,7 @@ def load_grid(
             spoken = sentence(path.stem)[task]
             word = _timing(source, name, path.stem, task) if segment or events else None
         except DataError as error:
-            source.refused[name] = str(error)
+            source.rejected[name] = str(error)
             continue
         label = classes.index(spoken) if spoken in classes else len(classes)
         start, end = 0.0, None
@@ -110,7 +110,7 @@ def load_grid(
             start, end = _window(word, segment_seconds)
         clips[name] = Clip(name, path, label, "train", speaker, start, end)
     if not clips:
-        why = next(iter(source.refused.values()), "there is none")
+        why = next(iter(source.rejected.values()), "there is none")
         raise DataError(f"{root}: none of GRID's clips can be used; the first: {why}")
     drawn = draw_split(
         f"grid/{task}",
@@ -129,7 +129,7 @@ def load_grid(
         clips=tuple(replace(clip, split=drawn.sides[name]) for name, clip in clips.items()),
         media=MediaSpec(sample_rate=16000, seconds=seconds, fps=_FPS, size=48, gray=True, crop=source.crop),
         notes=(WHERE + ".", what, *source.notes, *drawn.notes),
-        refused=source.refused,
+        rejected=source.rejected,
         events=said if events else None,
         segments=_SEGMENTS if events else None,
     )
@@ -174,7 +174,7 @@ def _window(word: Word, seconds: float) -> tuple[float, float]:
 
 def _timing(source: _Source, clip: str, name: str, task: str) -> Word:
     if clip not in source.words:
-        raise DataError(source.refused.get(clip) or f"no word timing of {name}")
+        raise DataError(source.rejected.get(clip) or f"no word timing of {name}")
     return find_word(source.words[clip], name, task)
 
 
@@ -207,7 +207,7 @@ def _find_face_crops(root: Path, timed: bool) -> _Source | None:
     if timed:
         source.words = dict(parse_words(read_text(root / "words.csv"), str(root / "words.csv")))
         for name in source.words.keys() - source.files.keys():
-            source.refused[name] = f"words.csv lists it, but clips/{name}.mp4 is missing"
+            source.rejected[name] = f"words.csv lists it, but clips/{name}.mp4 is missing"
     return source
 
 
@@ -230,7 +230,7 @@ def _find_corpus(root: Path, timed: bool, speakers: Sequence[int | str] | None) 
                 try:
                     source.words[name] = _read_align(root, speaker, path.stem)
                 except DataError as error:
-                    source.refused[name] = str(error)
+                    source.rejected[name] = str(error)
     return source if source.files else None
 
 

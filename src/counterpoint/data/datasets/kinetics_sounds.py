@@ -145,7 +145,7 @@ def load_kinetics_sounds(
         ),
         media=MediaSpec(sample_rate=16000, seconds=10.0, frames=3, size=224, gray=False),
         notes=(WHERE + ".", *notes, *split.notes),
-        refused=found.missing,
+        rejected=found.missing,
         group_word="source video",
     )
 

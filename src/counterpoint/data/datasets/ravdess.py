@@ -68,7 +68,7 @@ def load_ravdess(
     """List the spoken clips of RAVDESS that have both sound and picture: 60 of each actor, 1440 in all.
 
     Labels and actors come from the seven numbers of a file's name (``01-01-03-01-01-01-01``: sound and picture, speech,
-    happy, normal, kids, first, actor 01). A clip whose name says anything else is refused with its reason; song, and
+    happy, normal, kids, first, actor 01). A clip whose name says anything else is rejected with its reason; song, and
     recordings of one sense alone, lie beside them in the archives and are passed over.
 
     Args:
@@ -92,7 +92,7 @@ def load_ravdess(
     root = default_root("ravdess") if root is None else root
     found = _find(root)
     if not found.clips:
-        why = next((f"; the first file: {name}: {reason}" for name, reason in found.refused.items()), "")
+        why = next((f"; the first file: {name}: {reason}" for name, reason in found.rejected.items()), "")
         raise DatasetNotFoundError(
             f"RAVDESS is not at {root}{why}. Get it with `counterpoint download ravdess --actors all --landmarks` "
             f"or from Zenodo record 1188976 (CC BY-NC-SA 4.0); {_LAYOUT}"
@@ -131,11 +131,11 @@ def load_ravdess(
             size=224,
             gray=False,
             crop=_HEAD,
-            sound_start=0.5,
-            sound_seconds=2.45,
+            audio_start=0.5,
+            audio_seconds=2.45,
         ),
         notes=(WHERE + ".", _WITH_FACES if points else _WITHOUT_FACES, *found.notes(), *drawn.notes),
-        refused=found.refused,
+        rejected=found.rejected,
         group_word="actor",
     )
 
@@ -173,7 +173,7 @@ class _Found:
     """Files under a root by what their names say."""
 
     clips: dict[str, tuple[Path, dict[str, str]]] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
     passed_over: Counter[str] = field(default_factory=Counter)
 
     def notes(self) -> tuple[str, ...]:
@@ -190,7 +190,7 @@ def _find(root: Path) -> _Found:
             if path.parent.name != f"Actor_{said['actor']}":
                 raise DataError(f"its name says actor {said['actor']}, but it lies in {path.parent.name}")
         except DataError as error:
-            found.refused[f"{path.parent.name}/{name}"] = str(error)
+            found.rejected[f"{path.parent.name}/{name}"] = str(error)
             continue
         if said["channel"] != "speech":
             found.passed_over[said["channel"]] += 1

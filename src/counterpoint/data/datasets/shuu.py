@@ -107,7 +107,7 @@ class PairTables:
 
 
 def pair_tables(pairs: str | Path, root: str | Path | None = None) -> PairTables:
-    """The pairs of a list, with tables of their voices and faces; what is missing is refused in these.
+    """The pairs of a list, with tables of their voices and faces; what is missing is rejected in these.
 
     Args:
         pairs: the list.
@@ -207,15 +207,15 @@ def _speakers_with_one_video(
 
 def _side_table(kind: str, names: Iterable[str], path: Path, found: VoxFiles, numbers: Mapping[str, str]) -> ClipTable:
     clips: list[tuple[str, Path]] = []
-    refused: dict[str, str] = {}
+    rejected: dict[str, str] = {}
     for name in names:
         file = (_voice if kind == "voice" else _face)(name, found, numbers)
         if file is None:
-            refused[name] = f"{path.name} lists it, but it is missing"
+            rejected[name] = f"{path.name} lists it, but it is missing"
         else:
             clips.append((name, file))
     if not clips:
-        raise DataError(f"No {kind} of the {len(refused)} in {path} is there, e.g. {next(iter(refused))}")
+        raise DataError(f"No {kind} of the {len(rejected)} in {path} is there, e.g. {next(iter(rejected))}")
     speakers = tuple(sorted({name.split("/")[0] for name, _ in clips}))
     number = {speaker: k for k, speaker in enumerate(speakers)}
     return ClipTable(
@@ -225,8 +225,8 @@ def _side_table(kind: str, names: Iterable[str], path: Path, found: VoxFiles, nu
             Clip(name, file, number[name.split("/")[0]], "test", _video(name, numbers)) for name, file in clips
         ),
         media=MediaSpec(sample_rate=16000, seconds=4.0, frames=1, size=224, gray=False),
-        notes=(WHERE + ".", *([f"{len(refused)} listed {kind}s are missing."] if refused else [])),
-        refused=refused,
+        notes=(WHERE + ".", *([f"{len(rejected)} listed {kind}s are missing."] if rejected else [])),
+        rejected=rejected,
         group_word="source video",
     )
 
@@ -237,7 +237,7 @@ def _voice(name: str, found: VoxFiles, numbers: Mapping[str, str]) -> Path | Non
     speaker, video, number = match.groups()
     # Lists count utterances in seven digits, the files of today in five.
     utterance = found.utterances.get(f"{numbers.get(speaker)}/{video}/{int(number):05d}", Utterance())
-    return utterance.sound
+    return utterance.audio
 
 
 def _face(name: str, found: VoxFiles, numbers: Mapping[str, str]) -> Path | None:

@@ -143,7 +143,7 @@ def load_ssw60(
         clips=tuple(replace(clip, split=drawn.sides[name]) for name, clip in found.clips.items()),
         media=MediaSpec(sample_rate=16000, seconds=10.0, frames=frames, size=224, gray=False),
         notes=(WHERE + ".", *_notes(found, part), *drawn.notes),
-        refused=found.refused,
+        rejected=found.rejected,
         group_word="recording",
     )
 
@@ -153,7 +153,7 @@ class _Found:
     """The clips of a part; those that are listed and are not there; and how many videos were passed over."""
 
     clips: dict[str, Clip] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
+    rejected: dict[str, str] = field(default_factory=dict)
     missing: Counter[str] = field(default_factory=Counter)  # per split
     passed_over: int = 0
 
@@ -168,16 +168,18 @@ def _find(root: Path, part: Part, classes: int, reliable_audio: bool) -> _Found:
             if reliable_audio and row["reliable_audio"].lower() not in ("1", "1.0", "true"):
                 found.passed_over += 1
             elif clip.path.name not in there:
-                found.refused[clip.id] = f"{name}.csv lists it for {clip.split}, but {name}/{clip.path.name} is missing"
+                found.rejected[clip.id] = (
+                    f"{name}.csv lists it for {clip.split}, but {name}/{clip.path.name} is missing"
+                )
                 found.missing[clip.split] += 1
             else:
                 found.clips[clip.id] = clip
-    if not found.clips and not found.refused and found.passed_over:
+    if not found.clips and not found.rejected and found.passed_over:
         raise DataError(
             f"{root / 'video_ml.csv'}: none of the {found.passed_over} videos has sound that is marked as reliable"
         )
     if not found.clips:
-        raise DatasetNotFoundError(f"None of the {len(found.refused)} files listed for {part} is at {root}; {_LAYOUT}")
+        raise DatasetNotFoundError(f"None of the {len(found.rejected)} files listed for {part} is at {root}; {_LAYOUT}")
     return found
 
 
@@ -187,7 +189,7 @@ def _notes(found: _Found, part: Part) -> Iterator[str]:
         yield f"Unpaired {has}, without {alone[0]}: for training one encoder (model.modalities)."
     if found.passed_over:
         yield f"Left out: {found.passed_over} videos whose sound is not marked as reliable."
-    if found.refused:
+    if found.rejected:
         yield "Missing files: " + ", ".join(f"{count} {side}" for side, count in found.missing.items()) + "."
 
 

@@ -55,7 +55,7 @@ class Listed:
 def load_vggsound(root: Path | None, task: str, seed: int, *, csv: str | None = None, val: float = 0.1) -> ClipTable:
     """List the clips of VGGSound by its ``vggsound.csv``.
 
-    A listed clip whose video is not there (links rot) is refused with that reason, so that ``max_bad`` says how many
+    A listed clip whose video is not there (links rot) is rejected with that reason, so that ``max_bad`` says how many
     may be missing. Classes are those of the list, sorted by name.
 
     Args:
@@ -106,7 +106,7 @@ def load_vggsound(root: Path | None, task: str, seed: int, *, csv: str | None = 
             "the sound's transform has crop_seconds for that.",
             *drawn.notes,
         ),
-        refused={
+        rejected={
             row.id: f"{path.name} lists it for {row.split}, but its video is missing"
             for row in rows
             if row.id not in files

@@ -70,7 +70,7 @@ def load_voxceleb(
             validation and test; ``"iden"``: VoxCeleb1's own ``iden_split.txt``, with all 1251 speakers.
         lists: ``iden_split.txt`` or its folder; None: in `root` or a folder in it.
         trials: a trial list (`read_trials`): the table then holds its utterances and no
-            others, all for the test and called as in the list. Those that are not there are refused, each with the
+            others, all for the test and called as in the list. Those that are not there are rejected, each with the
             number of its trials.
         val, test: shares of the videos, where they are drawn.
 
@@ -86,7 +86,7 @@ def load_voxceleb(
         raise DatasetNotFoundError(f"VoxCeleb is not at {root}. {_GET}; {_LAYOUT}")
     if trials is not None:
         return _table_of_trials(found, Path(trials).expanduser())
-    refused: dict[str, str] = {}
+    rejected: dict[str, str] = {}
     if split == "iden":
         path = find_list(root, lists, ("iden_split.txt",))
         if path is None:
@@ -98,7 +98,7 @@ def load_voxceleb(
         sides = {name: side for name, side in listed.items() if name in found.utterances}
         if not sides:
             raise DataError(f"None of the {len(listed)} utterances of {path} is in {root}")
-        refused = {
+        rejected = {
             name: f"{path.name} lists it for {side}, but it is missing"
             for name, side in listed.items()
             if name not in sides
@@ -110,17 +110,17 @@ def load_voxceleb(
         drawn = _hold_out_videos(found.utterances, val, test, seed)
     if not drawn.sides:
         raise DataError(f"{root}: no utterance for training is there; the option trials reads those of a trial list")
-    return make_table("voxceleb/speaker", found.utterances, drawn, refused)
+    return make_table("voxceleb/speaker", found.utterances, drawn, rejected)
 
 
-def make_table(name: str, utterances: Mapping[str, Utterance], drawn: Drawn, refused: Mapping[str, str]) -> ClipTable:
+def make_table(name: str, utterances: Mapping[str, Utterance], drawn: Drawn, rejected: Mapping[str, str]) -> ClipTable:
     """Utterances whose class is their speaker.
 
     Args:
         name: of the table.
         utterances: by name.
         drawn: which of them, and on which side.
-        refused: of those that are missing, why.
+        rejected: of those that are missing, why.
     """
     speakers = tuple(sorted({speaker_of(name) for name in drawn.sides}))
     number = {speaker: k for k, speaker in enumerate(speakers)}
@@ -137,20 +137,20 @@ def make_table(name: str, utterances: Mapping[str, Utterance], drawn: Drawn, ref
             WHERE + ".",
             f"{len(speakers)} speakers. Recommended: {_MEDIA.seconds:g} s of an utterance and one picture of the face.",
             *([f"{blind} of {len(clips)} utterances have no picture."] if blind else []),
-            *([f"{len(refused)} listed utterances are missing."] if refused else []),
+            *([f"{len(rejected)} listed utterances are missing."] if rejected else []),
             *drawn.notes,
         ),
-        refused=dict(refused),
+        rejected=dict(rejected),
         group_word="source video",
     )
 
 
 def make_clip(name: str, utterance: Utterance, label: int, side: str) -> Clip:
     """An utterance as a clip; its group is the source video."""
-    path = utterance.picture or utterance.sound
+    path = utterance.picture or utterance.audio
     assert path is not None
-    sound = utterance.sound if utterance.picture is not None else None
-    return Clip(name, path, label, side, video_of(name), sound=sound)
+    sound = utterance.audio if utterance.picture is not None else None
+    return Clip(name, path, label, side, video_of(name), audio=sound)
 
 
 def _hold_out_videos(utterances: Mapping[str, Utterance], val: float, test: float, seed: int) -> Drawn:
@@ -196,15 +196,15 @@ def _table_of_trials(found: VoxFiles, path: Path) -> ClipTable:
     _, missing = trials.available(there)
     times = Counter[int](trials.first.tolist())
     times.update(trials.second.tolist())
-    refused = {
+    rejected = {
         listed: f"{path.name} lists it in {times[place]} trials, but it is missing"
         for place, listed in enumerate(trials.utterances)
         if names[listed] not in found.utterances
     }
     utterances = {listed: found.utterances[names[listed]] for listed in there}
-    notes = (f"Trials: {len(trials)}, of {path.name}.", *([missing.note()] if refused else []))
+    notes = (f"Trials: {len(trials)}, of {path.name}.", *([missing.note()] if rejected else []))
     drawn = Drawn(dict.fromkeys(there, "test"), notes)
-    return make_table("voxceleb/trials", utterances, drawn, refused)
+    return make_table("voxceleb/trials", utterances, drawn, rejected)
 
 
 def _check_labels(trials: TrialList, speakers: Sequence[str]) -> None:

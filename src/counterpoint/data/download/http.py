@@ -28,7 +28,7 @@ PAUSE = 1.0
 
 _CHUNK = 1 << 18
 _PASSING = {408, 425, 429, 500, 502, 503, 504}  # statuses that another try may not meet
-_CUT = (OSError, http.client.HTTPException)  # of a connection: refused, reset, timed out, badly encrypted, cut short
+_CUT = (OSError, http.client.HTTPException)  # of a connection: rejected, reset, timed out, badly encrypted, cut short
 _HEADERS = {"User-Agent": "counterpoint (dataset download)", "Accept-Encoding": "identity"}
 
 

@@ -151,7 +151,7 @@ def _is_inside(member: PurePosixPath) -> bool:
 
 
 def _refuse_outside(member: PurePosixPath) -> PurePosixPath | None:
-    """None (leave it out) for a harmless member; one that points outside goes on, for the archive to be refused."""
+    """None (leave it out) for a harmless member; one that points outside goes on, for the archive to be rejected."""
     return None if _is_inside(member) else member
 
 

@@ -32,7 +32,7 @@ class PreparedFeatures:
     Args:
         table: with features and events.
         modalities: these alone; None: all that the table has.
-        max_bad: share of unusable clips, 0 to 1, above which the table is refused; includes ``table.refused``.
+        max_bad: share of unusable clips, 0 to 1, above which the table is rejected; includes ``table.rejected``.
         check: read every row once, whatever the size of the files; False: none; None: small files.
         cache: folder where it is remembered; None: ``$COUNTERPOINT_CACHE`` or ``~/.cache/counterpoint``.
         progress: called with (rows read, rows to read) while rows are checked.
@@ -71,7 +71,7 @@ class PreparedFeatures:
         self.segments = self.features.segments
         folder = cache_root() if cache is None else Path(cache).expanduser()
         bad = bad_rows(self.features.sources, folder / "features", check, progress)
-        self.skipped = dict(table.refused)
+        self.skipped = dict(table.rejected)
         for clip in table.clips:
             if clip.id not in self.skipped and (reason := self._why_not(clip.id, bad)):
                 self.skipped[clip.id] = reason

@@ -24,6 +24,7 @@ from counterpoint.data.datasets.feature_folder import CLIPS, EVENTS, FEATURES
 from counterpoint.data.io.csv_tables import parse_csv, read_text
 from counterpoint.data.io.hdf5 import import_h5py
 from counterpoint.errors import DataError
+from counterpoint.media.spec import FORMER_FIELDS
 
 SKIPPED = "skipped.csv"
 _ROWS, _JOURNAL = "unfinished.h5", "unfinished.csv"
@@ -80,7 +81,7 @@ class FeatureWriter:
                 (self.folder / name).unlink(missing_ok=True)
         elif (self.folder / _JOURNAL).is_file():
             self.done = _read_reasons(self.folder / _JOURNAL)
-        self.done |= {clip.id: table.refused[clip.id] for clip in table.clips if clip.id in table.refused}
+        self.done |= {clip.id: table.rejected[clip.id] for clip in table.clips if clip.id in table.rejected}
 
     def _open(self) -> Any:
         path = self.folder / (FEATURES if self.finished else _ROWS)
@@ -107,7 +108,8 @@ class FeatureWriter:
         return file
 
     def _require_same(self, before: Mapping[str, Any], path: Path) -> None:
-        then, now = dict(_flat(before)), dict(_flat(self._setting))
+        former = {f"media.{old}": f"media.{name}" for old, name in FORMER_FIELDS.items()}
+        then, now = {former.get(name, name): value for name, value in _flat(before)}, dict(_flat(self._setting))
         for name in {**then, **now}:
             if then.get(name) == now.get(name):
                 continue
@@ -156,7 +158,7 @@ class FeatureWriter:
         if not written:
             first = next(iter(self.done.items()), ("", "there are none"))
             raise DataError(f"{self.table.name}: no clip can be used, e.g. {first[0]} {first[1]}")
-        reasons = {**self.table.refused, **{clip: reason for clip, reason in self.done.items() if reason}}
+        reasons = {**self.table.rejected, **{clip: reason for clip, reason in self.done.items() if reason}}
         write_csv(self.folder / SKIPPED, map(_reason, reasons.items()), _REASON)
         write_csv(self.folder / CLIPS, [self._described(clip) for clip in written])
         if self.table.events is not None:

@@ -105,7 +105,7 @@ def split_of(table: ClipTable) -> Split:
     """The split of a listed dataset, with its media; features are not compared by content."""
     entries = []
     for clip in table.clips:
-        files = () if table.features is not None else tuple(p for p in (clip.path, clip.sound) if p is not None)
+        files = () if table.features is not None else tuple(p for p in (clip.path, clip.audio) if p is not None)
         entries.append(Entry(clip.id, clip.split, clip.group, files))
     return Split(table.name, table.group_word, tuple(entries))
 

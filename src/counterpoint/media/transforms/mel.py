@@ -9,8 +9,8 @@ from torch import Tensor
 
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
+from counterpoint.media.transforms.audio import AudioTransform, needs_positive
 from counterpoint.media.transforms.registry import TRANSFORMS
-from counterpoint.media.transforms.sound import SoundTransform, needs_positive
 from counterpoint.media.transforms.stft import hann, per_clip, power_spectrogram
 
 # Slaney's mel scale: linear below 1000 Hz, 15 mel there, then 27 mel per factor 6.4.
@@ -62,7 +62,7 @@ def _may_hear(n_mels: int, n_fft: int) -> bool:
 
 
 @TRANSFORMS.register("log_mel")
-class LogMel(SoundTransform):
+class LogMel(AudioTransform):
     """Log-mel spectrogram, 25 ms Hann windows every 10 ms: ``(B, samples)`` to ``(B, 1, n_mels, T)``.
 
     Args:
@@ -74,7 +74,7 @@ class LogMel(SoundTransform):
         normalize: mean 0 and deviation 1 per clip.
         fmin, fmax: band, Hz; `fmax` None: half the sample rate.
         shift, gain_db, freq_mask, time_mask, crop_seconds: see
-            `SoundTransform`.
+            `AudioTransform`.
     """
 
     filters: Tensor
@@ -132,7 +132,7 @@ class LogMel(SoundTransform):
 
 
 @TRANSFORMS.register("mfcc")
-class MFCC(SoundTransform):
+class MFCC(AudioTransform):
     """Mel-frequency cepstral coefficients as of ``librosa.feature.mfcc``: ``(B, samples)`` to ``(B, 1, n_mfcc, T)``.
 
     Args:
@@ -144,7 +144,7 @@ class MFCC(SoundTransform):
         top_db: levels this far below the clip's loudest are lifted to it, dB; None: none.
         normalize: mean 0 and deviation 1 per coefficient and clip, over time (librosa does not).
         shift, gain_db, freq_mask, time_mask, crop_seconds: see
-            `SoundTransform`.
+            `AudioTransform`.
     """
 
     filters: Tensor

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
+from counterpoint.media.transforms.audio import AudioTransform, needs_positive
 from counterpoint.media.transforms.mel import triangles
 from counterpoint.media.transforms.registry import TRANSFORMS
-from counterpoint.media.transforms.sound import SoundTransform, needs_positive
 from counterpoint.media.transforms.stft import power_spectrogram
 
 _RATE, _WINDOW, _HOP, _N_FFT = 16000, 400, 160, 512  # Hz and samples: 25 ms every 10 ms
@@ -21,7 +21,7 @@ _OFFSET = 1e-6  # added before the logarithm
 
 
 @TRANSFORMS.register("speaker_mel")
-class SpeakerMel(SoundTransform):
+class SpeakerMel(AudioTransform):
     """Log-mel bands for the encoder ``resnet_se34``: ``(B, samples)`` at 16 kHz to ``(B, 1, n_mels, T)``.
 
     What MMCosine's released code and the published speaker networks read: pre-emphasis 0.97, Hamming windows of 25 ms
@@ -33,7 +33,7 @@ class SpeakerMel(SoundTransform):
         augment: change clips at random in ``train()``.
         n_mels: number of bands: 40 in MMCosine's released code, 64 in the published network.
         shift, gain_db, freq_mask, time_mask, crop_seconds: see
-            `SoundTransform`.
+            `AudioTransform`.
 
     Raises:
         ConfigError: the sound has another sample rate, or `n_mels` is below 1.

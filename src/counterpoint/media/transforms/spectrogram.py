@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
+from counterpoint.media.transforms.audio import AudioTransform, needs_positive
 from counterpoint.media.transforms.registry import TRANSFORMS
-from counterpoint.media.transforms.sound import SoundTransform, needs_positive
 from counterpoint.media.transforms.stft import hann, magnitude, per_clip, power_spectrogram, tukey
 
 
@@ -57,7 +57,7 @@ _RUN = 512  # samples that are copied at once
 
 
 @TRANSFORMS.register("log_spectrogram")
-class LogSpectrogram(SoundTransform):
+class LogSpectrogram(AudioTransform):
     """``log(|STFT| + 1e-7)``: ``(B, samples)`` to ``(B, 1, n_fft // 2 + 1, T)``.
 
     Args:
@@ -69,7 +69,7 @@ class LogSpectrogram(SoundTransform):
             zeros that fill it up, to 3 s or 10 s.
         n_fft, hop_length, normalize: take the place of the preset's.
         shift, gain_db, freq_mask, time_mask, crop_seconds: see
-            `SoundTransform`; the last takes the place of the preset's.
+            `AudioTransform`; the last takes the place of the preset's.
 
     Raises:
         ConfigError: an unknown preset, or one that is for another sample rate than the spec's.

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
+from counterpoint.media.transforms.audio import AudioTransform, needs_positive
 from counterpoint.media.transforms.registry import TRANSFORMS
-from counterpoint.media.transforms.sound import SoundTransform, needs_positive
 from counterpoint.media.transforms.stft import hann, magnitude, power_spectrogram
 
 _RATE, _WINDOW, _HOP, _N_FFT = 16000, 400, 160, 512  # Hz and samples: 25 ms every 10 ms
@@ -19,7 +19,7 @@ _STEPS = 96  # of a patch, 0.96 s
 
 
 @TRANSFORMS.register("vggish_mel")
-class VGGishMel(SoundTransform):
+class VGGishMel(AudioTransform):
     """Log-mel patches for the encoder ``vggish``: ``(B, samples)`` at 16 kHz to ``(B, 1, 64, segments * P * 96)``.
 
     The clip is cut into equal segments, and each is read by itself, as AVE's features were made: a segment of 1 s gives
@@ -34,7 +34,7 @@ class VGGishMel(SoundTransform):
         spec: shape of the clips.
         augment: change clips at random in ``train()``.
         segments: into how many equal parts the clip is cut.
-        shift, gain_db, freq_mask, time_mask: see `SoundTransform`.
+        shift, gain_db, freq_mask, time_mask: see `AudioTransform`.
 
     Raises:
         ConfigError: the sound has another sample rate, or `segments` is below 1.

@@ -14,7 +14,7 @@ from counterpoint.media.transforms.stft import wave
 _TOGETHER = 4
 
 
-class SoundTransform(nn.Module):
+class AudioTransform(nn.Module):
     """Base: ``(B, samples)`` int16, or floating point in [-1, 1], to ``(B, 1, F, T)``.
 
     Subclasses say `spectrum`, and `prepare` where the signal is changed first; they register a buffer `window`.
