@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from counterpoint.training.callbacks.checkpoint import read_checkpoint
+from counterpoint.training.metrics import metrics_of
 from pseudo_terminal import run_at_terminal
 from tiny_clips import tiny_data, write_tiny_clips
 
@@ -35,5 +36,5 @@ def test_training_shows_the_metric_of_its_task(clips, tmp_path, task, metric):
         cwd=tmp_path,
     )
     assert code == 0, shown
-    assert f"epoch 2/2  val {metric}" in shown and "Traceback" not in shown
+    assert f"epoch 2/2  val {metrics_of(task)[metric].heading}" in shown and "Traceback" not in shown
     assert read_checkpoint(tmp_path / "runs/it/last.ckpt")["finished_epochs"] == 2

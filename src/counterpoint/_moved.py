@@ -99,7 +99,7 @@ MOVED = {
     "models.places": "models.fusion_points",
     "modes": "_eval_mode",
     "training.encode": "extraction.encode",
-    "training.event_scores": "training.epoch_metrics_localise",
+    "training.event_scores": "training.epoch_metrics",
     "training.folder": "training.run_dir",
     "training.judge": "training.evaluate",
     "training.order": "training.batch_sampler",

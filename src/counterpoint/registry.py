@@ -200,6 +200,10 @@ class Registry(Generic[T]):
         """Names of registered and installed parts that match a shell pattern such as ``"*simam*"``, sorted."""
         return sorted(fnmatch.filter({*self._parts, *guests.installed(self.key)}, pattern))
 
+    def items(self) -> dict[str, T]:
+        """Registered parts by name, in the order in which they were registered."""
+        return dict(self._parts)
+
     def __contains__(self, name: object) -> bool:
         return name in self._parts
 

@@ -5,7 +5,8 @@ import torch
 
 from counterpoint.fusion import FusionOutput
 from counterpoint.metrics import accuracy, mean_average_precision
-from counterpoint.training.epoch_metrics import Scores
+from counterpoint.training.epoch_metrics import EpochMetrics
+from counterpoint.training.task import Classification
 from processes import in_processes
 
 
@@ -17,7 +18,7 @@ def outputs():
 
 def scored(rows):
     logits, target = outputs()
-    scores = Scores()
+    scores = EpochMetrics(Classification())
     for part in torch.tensor(rows).split(4):
         unimodal = {name: values[part] for name, values in logits.items()}
         joint = unimodal["audio"] + unimodal["visual"]

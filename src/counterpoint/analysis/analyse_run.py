@@ -39,7 +39,8 @@ def analyse(run: Run, *, probe: bool, began: float | None = None) -> RunResult:
     began = time.perf_counter() if began is None else began
     device = pick_device(run.config.accelerator)
     made, probes, dependence = _trace(run, device, probe)
-    test = score(made.logits, made.target, made.video)
+    named = (run.config.metric,)
+    test = score(made.logits, made.target, made.video, named=named)
     result = RunResult(
         folder=str(run.folder),
         seed=run.config.seed,
@@ -48,8 +49,8 @@ def analyse(run: Run, *, probe: bool, began: float | None = None) -> RunResult:
         test=test,
         modalities={
             m: ModalityScores(
-                decoupled=score(made.decoupled[m], made.target) if m in made.decoupled else None,
-                ablated=score(ablated, made.target),
+                decoupled=score(made.decoupled[m], made.target, named=named) if m in made.decoupled else None,
+                ablated=score(ablated, made.target, named=named),
                 probe=probes.get(m),
             )
             for m, ablated in made.ablated.items()

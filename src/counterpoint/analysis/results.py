@@ -10,9 +10,10 @@ from typing import Any
 
 from counterpoint.analysis.dependence import Dependence
 from counterpoint.analysis.statistics import Difference, Estimate
+from counterpoint.training.metrics import Metric, metrics_of
 
 Scores = dict[str, float]
-"""Metrics of the task by name, each 0 to 1; ``accuracy`` is always among them."""
+"""Metrics of the task by name; ``accuracy`` is always among them."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +178,11 @@ class Comparison:
     def task(self) -> str:
         """``"classify"`` or ``"localise"``."""
         return str(self.protocol["config"]["base"]["task"])
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """What the runs were evaluated by, in order; methods are compared by ``accuracy``."""
+        return metrics_of(self.task, self.protocol["config"]["base"].get("metric", "accuracy"))
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as JSON has them."""

@@ -23,13 +23,14 @@ def main(words: list[str]) -> None:
     allocate_largely()
 
     from counterpoint._atomic import write_json
-    from counterpoint.training.fit import evaluate
+    from counterpoint.training.fit import evaluate, load_run
 
     data = from_dict(DataConfig, options["data"], "data")
-    scores = evaluate(options["run"], options["split"], data=None if data == own else data)
-    headings = [column(name) for name in scores]
-    shown = table(*headings, title=f"{options['run']} on {options['split']}", right=headings)
-    shown.add_row(*(figure(name, value) for name, value in scores.items()))
+    run = load_run(options["run"])
+    scores, metrics = evaluate(run, options["split"], data=None if data == own else data), run.module.task.metrics
+    headings = [column(name, metrics) for name in scores]
+    shown = table(*headings, title=f"{run.folder} on {options['split']}", right=headings)
+    shown.add_row(*(figure(name, value, metrics) for name, value in scores.items()))
     terminal().print(shown)
     if options["output"] is not None:
         write_json(Path(options["output"]), scores)

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from counterpoint.training.metrics import Metric
+
 SHOWN = 12  # rows of a long list that are printed; a file has them all
 
 
@@ -56,13 +58,17 @@ def print_skipped(console: Console, skipped: Mapping[str, str], file: str) -> No
         console.print(f"and {len(skipped) - SHOWN} more; {file} lists all")
 
 
-def column(name: str) -> str:
+def column(name: str, metrics: Mapping[str, Metric]) -> str:
     """The heading of a figure."""
-    return f"{name.removeprefix('accuracy_')} alone" if name.startswith("accuracy_") else name
+    if name.startswith("accuracy_"):
+        return f"{name.removeprefix('accuracy_')} alone"
+    return metrics[name].heading if name in metrics else name
 
 
-def figure(name: str, value: float) -> str:
-    """A figure as it is printed: counts whole, losses to three places, shares in percent."""
+def figure(name: str, value: float, metrics: Mapping[str, Metric]) -> str:
+    """A figure as it is printed: counts whole, losses and the like to three places, shares in percent."""
     if name == "clips":
         return str(value)
-    return f"{value:.3f}" if name == "loss" else f"{100 * value:.1f} %"
+    if name in metrics:
+        return metrics[name].text(value)
+    return f"{100 * value:.1f} %" if name.startswith("accuracy_") else f"{value:.3f}"

@@ -79,12 +79,12 @@ def _default_name(config: TrainConfig, recipe: str | None) -> str:
 
 def _print(run: Run, report: Path) -> None:
     """What a finished run came to, and where its report is."""
-    result = run.result
-    figures = [column(name) for name in result["test"]]
+    result, metrics = run.result, run.module.task.metrics
+    figures = [column(name, metrics) for name in result["test"]]
     title = f"{result['data']}, epoch {result['epoch'] + 1} of {result['epochs']}"
     shown = table("split", "clips", *figures, title=title, right=("clips", *figures))
     for split in ("val", "test"):
-        shown.add_row(split, str(result["clips"][split]), *(figure(n, v) for n, v in result[split].items()))
+        shown.add_row(split, str(result["clips"][split]), *(figure(n, v, metrics) for n, v in result[split].items()))
     console = terminal()
     console.print(shown)
     if result["skipped"]:

@@ -44,8 +44,7 @@ class CompareConfig:
         alone: train each modality alone as well, once per seed.
         search_trials: hyper-parameter settings tried per method, the baseline and the single modalities included;
             0: none, every method runs with its recipe as it stands. The first trial is the recipe as it stands.
-        search_metric: what chooses the setting, on validation data: ``accuracy`` or ``mAP``; in localisation
-            ``accuracy``, ``event_f1`` or ``video_accuracy``.
+        search_metric: what chooses the setting, on validation data: a metric of the task, or `base.metric`.
         search_space: dotted names in `base` to values: a list of choices, or
             ``{"low": 1e-4, "high": 1e-2, "log": true}``. A recipe's own ``search:`` space is added for that recipe.
         search_seed: of the drawn settings.

@@ -105,13 +105,14 @@ def seed_result(folder: Path, runs: Sequence[RunResult]) -> SeedResult:
     if len(runs) == 1 and first.fold is None:
         return SeedResult(first.seed, first.test, first.modalities, dependence=dependence)
     trace = seed_trace(folder, runs)
-    modalities = {}
+    named, modalities = tuple(first.test), {}
     for name in first.modalities:
         probed = name in trace.probe and all(run.modalities[name].probe is not None for run in runs)
         modalities[name] = ModalityScores(
-            decoupled=score(trace.decoupled[name], trace.target) if name in trace.decoupled else None,
-            ablated=score(trace.ablated[name], trace.target),
-            probe=score(trace.probe[name], trace.target) if probed else None,
+            decoupled=score(trace.decoupled[name], trace.target, named=named) if name in trace.decoupled else None,
+            ablated=score(trace.ablated[name], trace.target, named=named),
+            probe=score(trace.probe[name], trace.target, named=named) if probed else None,
         )
     mean = float(np.mean([run.test["accuracy"] for run in runs]))
-    return SeedResult(first.seed, score(trace.logits, trace.target, trace.video), modalities, mean, dependence)
+    test = score(trace.logits, trace.target, trace.video, named=named)
+    return SeedResult(first.seed, test, modalities, mean, dependence)

@@ -15,8 +15,9 @@ from counterpoint.experiments.search import draw_settings, get_setting, with_set
 from counterpoint.recipes import Recipe, load_recipe
 from counterpoint.recipes.space import check_space
 from counterpoint.registry import did_you_mean
-from counterpoint.training.config import COMPOSITION, TASK_METRICS, TrainConfig
+from counterpoint.training.config import COMPOSITION, TrainConfig
 from counterpoint.training.config_io import flatten, to_dict
+from counterpoint.training.metrics import METRICS, metrics_of
 
 ALONE = "alone"
 
@@ -54,15 +55,15 @@ def check(config: CompareConfig) -> None:
     Raises:
         CounterpointError: says which value, and what it may be.
     """
-    if config.base.task not in TASK_METRICS:
-        raise ConfigError(f"base.task is {config.base.task!r}.{did_you_mean(config.base.task, TASK_METRICS)}")
+    if config.base.task not in METRICS:
+        raise ConfigError(f"base.task is {config.base.task!r}.{did_you_mean(config.base.task, METRICS)}")
     for name, values in (("methods", config.methods), ("seeds", config.seeds), ("folds", config.folds)):
         if not values and name != "folds":
             raise ConfigError(f"{name} is empty; give at least one")
         twice = [value for i, value in enumerate(values) if value in values[:i]]
         if twice:
             raise ConfigError(f"{name} has {twice[0]!r} more than once")
-    known = TASK_METRICS[config.base.task]
+    known = metrics_of(config.base.task, config.base.metric)
     if config.search_metric not in known:
         raise ConfigError(f"search_metric is {config.search_metric!r}.{did_you_mean(config.search_metric, known)}")
     if config.search_trials < 0 or config.jobs < 1:

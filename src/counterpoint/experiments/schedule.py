@@ -18,6 +18,7 @@ from counterpoint.experiments.progress import RunProgress
 from counterpoint.experiments.worker import RunTask, finished
 from counterpoint.training import run_dir as files
 from counterpoint.training.config import TrainConfig
+from counterpoint.training.metrics import metrics_of
 
 SEARCH = "search.json"
 
@@ -79,6 +80,7 @@ def search_settings(
 ) -> None:
     """Try as many settings for each, with the first seed and fold, and keep the best one on validation data."""
     seed, fold = _of_search(config)
+    sign = metrics_of(config.base.task, config.search_metric)[config.search_metric].sign
     owners: dict[Path, tuple[Entry, dict[str, Any]]] = {}
     tasks = []
     for trial in range(config.search_trials):
@@ -94,7 +96,7 @@ def search_settings(
         if error:
             failures.append(failure(task, error, _root(entry)))
     for entry in entries:
-        scored = [(trial.score, -i) for i, trial in enumerate(entry.trials) if trial.score is not None]
+        scored = [(sign * trial.score, -i) for i, trial in enumerate(entry.trials) if trial.score is not None]
         if not scored:
             entry.failed = True
             continue

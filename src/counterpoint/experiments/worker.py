@@ -12,8 +12,9 @@ from counterpoint.analysis.analyse_run import ANALYSIS, TRACE, analyse, training
 from counterpoint.analysis.dependence import Dependence
 from counterpoint.analysis.results import ModalityScores, RunResult
 from counterpoint.training import run_dir as files
-from counterpoint.training.config import TASK_METRICS, TrainConfig
+from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import to_dict
+from counterpoint.training.metrics import metrics_of
 
 if TYPE_CHECKING:
     pass
@@ -93,7 +94,7 @@ def finished(task: RunTask) -> RunResult | dict[str, float] | None:
 
 
 def _val(config: TrainConfig, result: dict[str, Any]) -> dict[str, float]:
-    return {metric: float(result["val"][metric]) for metric in TASK_METRICS[config.task]}
+    return {metric: float(result["val"][metric]) for metric in metrics_of(config.task, config.metric)}
 
 
 def _read(values: dict[str, Any]) -> RunResult:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from counterpoint.analysis.metrics import METRICS
 from counterpoint.analysis.results import Comparison
 from counterpoint.analysis.traces import ZETA_EDGES, Trace
 from counterpoint.report.history import History, mean_over_runs
@@ -67,7 +66,7 @@ def abilities(comparison: Comparison) -> Figure:
             axes.set_ylim(len(names) - 0.4, -0.6)
             axes.set_xlim(min(shown) - margin, max(shown) + margin)
             axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
-            axes.set_xlabel(f"test {METRICS[comparison.task]['accuracy'].heading.lower()}, %")
+            axes.set_xlabel(f"test {comparison.metrics['accuracy'].heading.lower()}, %")
         panels.append((modality, drawn))
     drawn_kinds = {kind for n in names for m in comparison.modalities for kind, _ in _ability(comparison, n, m)}
     guess = "always background" if comparison.task == "localise" else "chance"

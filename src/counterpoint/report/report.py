@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from counterpoint.analysis.analyse_run import TRACE
-from counterpoint.analysis.metrics import METRICS, Metric, score
+from counterpoint.analysis.metrics import score
 from counterpoint.analysis.results import Comparison
 from counterpoint.analysis.traces import Trace, load_trace
 from counterpoint.data import SPLITS
@@ -19,7 +19,7 @@ from counterpoint.report import figures
 from counterpoint.report.history import History, read_history
 from counterpoint.report.html import write_page
 from counterpoint.report.plotting import Figure
-from counterpoint.report.table import Column, Table, percent
+from counterpoint.report.table import NONE, Column, Table, percent
 from counterpoint.report.tables import (
     dependence_table,
     everything,
@@ -32,6 +32,7 @@ from counterpoint.report.tables import (
 from counterpoint.report.timelines import timelines
 from counterpoint.training import run_dir as files
 from counterpoint.training.config_io import flatten
+from counterpoint.training.metrics import Metric
 
 if TYPE_CHECKING:
     from counterpoint.training.fit import Run
@@ -79,7 +80,7 @@ def _results(comparison: Comparison) -> Iterable[Section]:
     if (dependence := dependence_table(comparison)) is not None:
         yield "What do the modalities have in common?", [dependence], []
     folders = {name: [comparison.folder / run.folder for run in m.runs] for name, m in comparison.methods.items()}
-    metric = METRICS[comparison.task]["accuracy"]
+    metric = comparison.metrics["accuracy"]
     yield "", [], _figures(folders, comparison.modalities, comparison.classes, metric)
 
 
@@ -93,7 +94,7 @@ def write_run_report(run: Run) -> Path:
 
     found = analyse(run, probe=False)
     trace = load_trace(run.folder / TRACE)
-    name, clips, metrics = run.folder.name, run.data.clips, METRICS[run.config.task]
+    name, clips, metrics = run.folder.name, run.data.clips, run.module.task.metrics
     evaluated = {"joint": found.test}
     if len(found.modalities) > 1:
         for modality, scores in found.modalities.items():
@@ -106,7 +107,10 @@ def write_run_report(run: Run) -> Path:
         Column("Logits", "Joint; a modality's own share of them (decoupled); or with all others ablated (ablated)."),
         *(Column(metric.heading, f"{metric.meaning}.") for metric in metrics.values()),
     )
-    rows = [(label, *(percent(scores.get(metric)) for metric in metrics)) for label, scores in evaluated.items()]
+    rows = [
+        (label, *(_cell(metric, values.get(key)) for key, metric in metrics.items()))
+        for label, values in evaluated.items()
+    ]
     return write_page(
         run.folder / REPORT,
         "run.html.jinja",
@@ -115,7 +119,7 @@ def write_run_report(run: Run) -> Path:
         composition=_composition(flatten(run.config)),
         config=run.config,
         epoch=found.epoch + 1,
-        scores={metric.heading: percent(found.test[key]) for key, metric in metrics.items()},
+        scores={metric.heading: metric.text(found.test[key]) for key, metric in metrics.items()},
         tested=len(trace.ids),
         classes=run.classes,
         results=Table(f"Test results on {clips.table.name}", columns, tuple(rows)),
@@ -128,6 +132,10 @@ def write_run_report(run: Run) -> Path:
         skipped_count=len(clips.skipped),
         repeat=_repeat(_environment(run.folder), {key: str(value) for key, value in flatten(run.config).items()}),
     )
+
+
+def _cell(metric: Metric, value: float | None) -> str:
+    return NONE if value is None else metric.text(value).removesuffix(" %")
 
 
 def _each_class(trace: Trace, classes: Sequence[str]) -> Table | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint import _atomic
-from counterpoint.analysis.metrics import METRICS
 from counterpoint.analysis.results import Comparison, MethodResult, ModalityScores, RunResult, SeedResult
 from counterpoint.analysis.statistics import Estimate
 from counterpoint.report.tables import everything, pairs_of
@@ -82,4 +81,4 @@ def _test_cells(result: RunResult | SeedResult, comparison: Comparison) -> dict[
 
 def _of_modalities(comparison: Comparison) -> list[str]:
     """What one modality of a model is judged by: a localiser's does not say what a whole clip holds."""
-    return [metric for metric in METRICS[comparison.task] if metric != "video_accuracy"]
+    return [name for name, metric in comparison.metrics.items() if metric.unimodal]

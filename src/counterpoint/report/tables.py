@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from counterpoint.analysis.metrics import METRICS, NOUN
 from counterpoint.analysis.results import Comparison, MethodResult
 from counterpoint.analysis.statistics import UNCLEAR, Difference, Estimate, mean_interval
 from counterpoint.report.table import NONE, Column, Table, counted, percent, with_interval
@@ -35,7 +34,7 @@ def difference_cell(difference: Difference | None) -> str:
 
 def methods_table(comparison: Comparison) -> Table:
     """Which method helps."""
-    metrics, folds = METRICS[comparison.task], len(comparison.folds)
+    metrics, folds = comparison.metrics, len(comparison.folds)
     counts = {len(method.seeds) for method in comparison.methods.values()}
     seeds = counted(counts.pop(), "seed") if len(counts) == 1 else "the seeds that finished"
     interval = f"mean over {seeds} and 95 % interval of that mean (Student's t; n=1: one seed, which has none)."
@@ -57,7 +56,8 @@ def methods_table(comparison: Comparison) -> Table:
     rows = []
     for name, method in everything(comparison).items():
         last = _beside_baseline(comparison, name, method) if name in comparison.methods else ("", "", "")
-        rows.append((name, *(with_interval(method.scores.get(metric)) for metric in metrics), *last))
+        scores = [with_interval(method.scores.get(key), **metric.shown) for key, metric in metrics.items()]
+        rows.append((name, *scores, *last))
     if (share := comparison.protocol.get("background")) is not None:
         rows.append(("always background", percent(share), "0.0", *[""] * (len(columns) - 3)))
     pooled = f", {folds} folds pooled" if folds else ""
@@ -93,7 +93,7 @@ def folds_table(comparison: Comparison) -> Table:
 
 def modalities_table(comparison: Comparison) -> Table:
     """Whether each modality was learnt."""
-    heading, methods = METRICS[comparison.task]["accuracy"].heading, comparison.methods
+    heading, methods = comparison.metrics["accuracy"].heading, comparison.methods
     found = [(key, by[key]) for m in methods.values() for by in m.modalities.values() for key in by]
     measured = {key for key, estimate in found if estimate.mean is not None}
     keys = [key for key in ABILITIES if key in measured]
@@ -106,7 +106,7 @@ def modalities_table(comparison: Comparison) -> Table:
         (name, *(with_interval(method.modalities.get(m, {}).get(key)) for m in comparison.modalities for key in keys))
         for name, method in methods.items()
     )
-    return Table(f"What each modality can do alone, {NOUN[comparison.task]}", tuple(columns), rows)
+    return Table(f"What each modality can do alone, {comparison.metrics['accuracy'].noun}", tuple(columns), rows)
 
 
 def dependence_table(comparison: Comparison) -> Table | None:
@@ -169,7 +169,8 @@ def _baseline(comparison: Comparison) -> str:
     baseline = comparison.methods.get(comparison.baseline)
     if baseline is None:
         return f"The baseline {comparison.baseline} did not finish, so nothing is compared with it."
-    return f"The baseline {comparison.baseline} reaches {_said(baseline.accuracy)} {NOUN[comparison.task]}."
+    noun = comparison.metrics["accuracy"].noun
+    return f"The baseline {comparison.baseline} reaches {_said(baseline.accuracy)} {noun}."
 
 
 def _verdicts(comparison: Comparison) -> list[str]:

@@ -12,12 +12,10 @@ from typing import Any
 from counterpoint._moved import former_names
 from counterpoint.errors import ConfigError
 from counterpoint.registry import did_you_mean
+from counterpoint.training.metrics import metrics_of
 
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 TASKS = ("classify", "localise")
-METRICS = ("accuracy", "mAP")
-# What can choose the epoch, per task; the first is the default.
-TASK_METRICS = {"classify": METRICS, "localise": ("accuracy", "event_f1", "video_accuracy")}
 SUPERVISIONS = ("fully", "weakly")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 # What makes a method: the parts of a run that a recipe composes.
@@ -202,8 +200,8 @@ class TrainConfig:
         precision: ``auto`` (bfloat16 where the machine has it and the model is large enough to gain),
             ``32-true``, ``bf16-mixed`` or ``16-mixed`` (with a gradient scaler).
         augment: random shifts, crops and masks of training clips.
-        metric: what chooses the epoch on validation data: ``accuracy`` or ``mAP``; in localisation ``accuracy`` (of
-            segments), ``event_f1`` or ``video_accuracy``.
+        metric: what chooses the epoch on validation data: ``counterpoint list metrics``; ``accuracy`` or ``mAP``, in
+            localisation ``accuracy`` (of segments), ``event_f1`` or ``video_accuracy``.
         accelerator: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` (of whatever make), ``cuda`` or ``mps``.
         devices: processes, each on a device of its own (a GPU, or a core) and with batches of `data.batch_size`.
         imports: modules, or ``.py`` files, that are imported first, so that their parts register.
@@ -238,12 +236,12 @@ class TrainConfig:
             raise ConfigError(f"task is {self.task!r}.{did_you_mean(str(self.task), TASKS)}")
         for name, choice, known in (
             ("precision", self.precision, PRECISIONS),
-            ("metric", self.metric, TASK_METRICS[self.task]),
             ("localise.supervision", self.localise.supervision, SUPERVISIONS),
             ("accelerator", self.accelerator, ACCELERATORS),
         ):
             if choice not in known:
                 raise ConfigError(f"{name} is {choice!r}.{did_you_mean(str(choice), known)}")
+        metrics_of(self.task, self.metric)  # refuses unknown ones
         ranges: tuple[tuple[str, float, float, float | None], ...] = (
             ("epochs", self.epochs, 1, None),
             ("devices", self.devices, 1, None),

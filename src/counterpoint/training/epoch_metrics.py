@@ -1,64 +1,61 @@
-"""Metrics of an epoch: scores are gathered as they come and counted once, so that no step waits for the device."""
+"""Metrics of an epoch: outputs are collected as they come and evaluated once, so that no step waits for the device."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from counterpoint.distributed import all_gather
-from counterpoint.fusion.output import FusionOutput
-from counterpoint.metrics import accuracy, mean_average_precision
+from counterpoint.training.task import Task
 
 
-class Scores:
-    """Joint scores and each modality's hits of one pass over a split."""
+class EpochMetrics:
+    """One pass over a split.
 
-    def __init__(self) -> None:
+    Args:
+        task: says what is kept of an output, and which metrics are computed.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
         self.clear()
 
     def clear(self) -> None:
         """Forget everything, for the next pass."""
-        self._logits: list[Tensor] = []
-        self._hits: list[Tensor] = []
-        self._targets: list[Tensor] = []
-        self._index: list[Tensor] = []
+        self._columns: dict[str, list[Tensor]] = {}
         self._modalities: tuple[str, ...] = ()
 
-    def add(self, output: FusionOutput, target: Tensor, index: Tensor) -> None:
+    def add(self, output: Any, target: Tensor, index: Tensor) -> None:
         """Take in one batch.
 
         Args:
-            output: of B clips.
-            target: ``(B,)`` class indices.
+            output: what the model gave for B clips.
+            target: the dataset's classes, ``(B,)``, or of T segments ``(B, T)``.
             index: ``(B,)`` which clips of the split these are; one that comes twice counts once.
         """
         self._modalities = tuple(output.unimodal_logits)
-        hits = [logits.detach().argmax(1) == target for logits in output.unimodal_logits.values()]
-        self._logits.append(output.logits.detach().float())
-        self._hits.append(torch.stack(hits, 1))
-        self._targets.append(target)
-        self._index.append(index)
+        for name, values in {"index": index, "target": target, **self.task.observe(output, target)}.items():
+            self._columns.setdefault(name, []).append(values)
 
     def compute(self, prefix: str = "") -> dict[str, float]:
-        """``loss`` (mean cross entropy), and from 0 to 1 ``accuracy``, ``mAP`` and ``accuracy_<modality>``.
+        """``loss``, the task's metrics, and from 0 to 1 ``accuracy_<modality>`` where modalities can be told apart.
 
         Under several processes every process gets the figures of all of them.
         """
-        index = all_gather(torch.cat(self._index))
-        first = first_of_each(index)
-        logits = all_gather(torch.cat(self._logits))[first]
-        target = all_gather(torch.cat(self._targets))[first]
-        hits = all_gather(torch.cat(self._hits).byte())[first].double()
-        values = [
-            F.cross_entropy(logits, target),
-            accuracy(logits, target),
-            mean_average_precision(logits.softmax(1), target),
-            *hits.mean(0),
-        ]
-        names = ["loss", "accuracy", "mAP", *(f"accuracy_{m}" for m in self._modalities)]
-        numbers = torch.stack([v.detach().to(logits.device, torch.float64) for v in values]).tolist()
-        return {prefix + name: number for name, number in zip(names, numbers, strict=True)}
+        found = {name: all_gather(torch.cat(values)) for name, values in self._columns.items()}
+        first = first_of_each(found["index"])
+        found = {name: values[first] for name, values in found.items()}
+        predictions = self.task.predictions(found)
+        values = {
+            "loss": self.task.mean_loss(found),
+            **{name: metric.function(predictions) for name, metric in self.task.metrics.items()},
+            **dict(zip((f"accuracy_{m}" for m in self._modalities), found["hits"].double().mean(0), strict=True)),
+        }
+        device = found["target"].device
+        numbers = torch.stack([value.detach().to(device, torch.float64) for value in values.values()]).tolist()
+        return {prefix + name: number for name, number in zip(values, numbers, strict=True)}
 
 
 def first_of_each(index: Tensor) -> Tensor:

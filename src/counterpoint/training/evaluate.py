@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.training.datamodule import ClipData
+from counterpoint.training.epoch_metrics import EpochMetrics
 from counterpoint.training.module import CounterpointModule
 
 
@@ -27,7 +28,7 @@ def evaluate_split(
         The metrics of the module's task.
     """
     module.to(device).eval()
-    scores = module.task.scores()
+    scores = EpochMetrics(module.task)
     for batch in data.loader(split):
         target = batch["target"] if labels is None else labels[batch["target"]]
         media = {name: batch[name].to(device, non_blocking=True) for name in module.transforms}

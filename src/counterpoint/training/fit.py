@@ -26,8 +26,9 @@ from counterpoint.training.datamodule import ClipData, list_clips, media_spec
 from counterpoint.training.engine import train_epochs
 from counterpoint.training.evaluate import evaluate_split
 from counterpoint.training.module import CounterpointModule
-from counterpoint.training.objective import build_balancer, build_loss, build_task
+from counterpoint.training.objective import build_balancer, build_loss
 from counterpoint.training.precision import pick_device, require_device, resolve_precision
+from counterpoint.training.task import build_task
 
 
 @dataclasses.dataclass

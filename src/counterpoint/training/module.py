@@ -17,6 +17,7 @@ from counterpoint.balance import Balancer
 from counterpoint.losses import CrossEntropy
 from counterpoint.models import Model
 from counterpoint.training.config import OptimConfig
+from counterpoint.training.epoch_metrics import EpochMetrics
 from counterpoint.training.optim import create_optimizer, create_schedule
 from counterpoint.training.precision import DTYPES, channels_last
 from counterpoint.training.task import Classification, Output, Task
@@ -85,8 +86,8 @@ class CounterpointModule(pl.LightningModule):
         self.epoch = 0
         self.lr_at_start = self.optim.lr
         self.steps: list[StepRecord] = []
-        self.train_scores = self.task.scores()
-        self.val_scores = self.task.scores()
+        self.train_scores = EpochMetrics(self.task)
+        self.val_scores = EpochMetrics(self.task)
         self.train_metrics: dict[str, float] = {}
         self.val_metrics: dict[str, float] = {}
         self.optimizer = create_optimizer(self.optim, self.trained)

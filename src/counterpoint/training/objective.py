@@ -17,14 +17,6 @@ from counterpoint.losses import create_loss
 from counterpoint.models import LocalisationModel, Model, MultimodalModel
 from counterpoint.training.config import LossConfig, TrainConfig
 from counterpoint.training.config_errors import type_errors_as_config_errors
-from counterpoint.training.task import Classification, Localisation, Task
-
-
-def build_task(config: TrainConfig, num_classes: int) -> Task:
-    """What the model is trained and judged for."""
-    if config.task == "localise":
-        return Localisation(config.localise.supervision, background=num_classes)
-    return Classification()
 
 
 def build_balancer(config: TrainConfig, model: Model) -> Balancer | None:

@@ -38,7 +38,8 @@ class ShowTraining(Callback):
         """Show what validation gave."""
         value = pl_module.val_metrics[f"val_{self.metric}"]
         epoch = self.first_epoch + trainer.current_epoch + 1
-        self._note = f"epoch {epoch}/{self.epochs}  val {self.metric} {value:.3f}"
+        heading = pl_module.task.metrics[self.metric].heading
+        self._note = f"epoch {epoch}/{self.epochs}  val {heading} {value:.3f}"
         self._show(trainer, int(trainer.num_training_batches))
 
     def _show(self, trainer: pl.Trainer, done: int) -> None:

@@ -41,12 +41,12 @@ class Recorder(Callback):
     Not a Lightning `Checkpoint`: Lightning runs those behind all other callbacks, and an epoch must be on disk before a
     callback that displays it can fail.
 
-    The best epoch is the one with the highest validation metric; of equals, the one with the lowest validation loss;
+    The best epoch is the one with the best validation metric; of equals, the one with the lowest validation loss;
     of equals again, the first.
 
     Args:
         folder: the run's.
-        metric: ``accuracy`` or ``mAP``.
+        metric: which of the task's.
         best: of the epochs before a resumed run: ``{"epoch": int, "value": float, "loss": float}``.
     """
 
@@ -72,8 +72,9 @@ class Recorder(Callback):
 
     def _is_best(self, module: CounterpointModule) -> bool:
         value, loss = module.val_metrics[f"val_{self.metric}"], module.val_metrics["val_loss"]
+        sign = module.task.metrics[self.metric].sign
         loss = math.inf if math.isnan(loss) else loss
-        if self.best is not None and (value, -loss) <= (self.best["value"], -self.best["loss"]):
+        if self.best is not None and (sign * value, -loss) <= (sign * self.best["value"], -self.best["loss"]):
             return False
         self.best = {"epoch": module.epoch, "value": value, "loss": loss}
         return True
