@@ -305,7 +305,7 @@ def test_train_evaluate_resume_overwrite(run, clips, tmp_path):
     code, out, err = run(*train)
     assert code == 0, err
     folder = tmp_path / "first"
-    assert "accuracy" in out and "audio alone" in out and str(folder) in out
+    assert "Top-1" in out and "audio alone" in out and str(folder) in out
     assert (folder / "report.html").is_file()
     result = json.loads((folder / "result.json").read_text())
 

@@ -82,6 +82,14 @@ def _datasets(pattern: str) -> Rows:
     return [(name, f"{entry.where}; tasks: {', '.join(entry.tasks)}") for name, entry in entries]
 
 
+def _metrics(pattern: str) -> Rows:
+    from counterpoint.training.metrics import METRICS
+
+    return [
+        (name, f"{task}: {table.get(name).meaning}") for task, table in METRICS.items() for name in table.names(pattern)
+    ]
+
+
 def _recipes(pattern: str) -> Rows:
     from counterpoint.recipes import list_recipes, load_recipe
 
@@ -104,6 +112,7 @@ KINDS: dict[str, Callable[[str], Rows]] = {
     "localisers": _registered("localise", "LOCALISERS"),
     "localiser_losses": _localiser_losses,
     "balancers": _registered("balance", "BALANCERS"),
+    "metrics": _metrics,
     "datasets": _datasets,
     "recipes": _recipes,
     "tables": _tables,
