@@ -348,9 +348,9 @@ def test_what_is_no_media(tmp_path, content, reason):
 
 
 def test_missing_file_and_folder(tmp_path):
-    with pytest.raises(MediaError, match="no such file"):
+    with pytest.raises(MediaError, match="the file is missing"):
         read_clip(tmp_path / "absent.mp4", MediaSpec())
-    with pytest.raises(MediaError, match="is not a file"):
+    with pytest.raises(MediaError, match="it is a folder"):
         read_clip(tmp_path, MediaSpec())
 
 

@@ -82,7 +82,7 @@ GOOD = "timestamp,success,x_0,x_1,y_0,y_1\n"
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (None, "no such file"),
+        (None, "the file is missing"),
         ("", "is empty"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n", "Git LFS pointer"),
         ("success,x_0,y_0\n1,2,3\n", "no column 'timestamp'"),
@@ -196,5 +196,5 @@ def test_landmarks_of_sound_alone_are_not_opened(tmp_path):
     clip = video_file(tmp_path / "a.mkv", frames, click=0.1)
     read = read_clip(clip, MediaSpec(seconds=0.2, size=8), modalities=("audio",), landmarks=tmp_path / "none.csv")
     assert read.audio is not None and read.visual is None
-    with pytest.raises(MediaError, match=r"none\.csv: no such file"):
+    with pytest.raises(MediaError, match=r"none\.csv: the file is missing"):
         read_clip(clip, MediaSpec(seconds=0.2, size=8), landmarks=tmp_path / "none.csv")

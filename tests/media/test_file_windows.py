@@ -248,7 +248,7 @@ def test_what_is_missing_is_told(tmp_path):
     video = video_file(tmp_path / "a.mp4", changing(1.0)[1], fps=FPS)
     with pytest.raises(MediaError, match="no sound"):
         list(Windows(video, SPEC))
-    with pytest.raises(MediaError, match="no such file"):
+    with pytest.raises(MediaError, match="the file is missing"):
         list(Windows(tmp_path / "b.mp4", SPEC))
     (tmp_path / "c.mp4").write_text("no film")
     with pytest.raises(MediaError, match="cannot read"):

@@ -164,7 +164,7 @@ def test_sound_from_another_file(tmp_path):
     alone = read_clip(tmp_path / "none.mp4", spec, audio=sound, modalities=SOUND)
     assert alone.visual is None and np.array_equal(alone.audio, read.audio)
     assert read_clip(clip, spec, audio=tmp_path / "none.wav", modalities=SIGHT).audio is None
-    with pytest.raises(MediaError, match=r"none\.wav: no such file"):
+    with pytest.raises(MediaError, match=r"none\.wav: the file is missing"):
         read_clip(clip, spec, audio=tmp_path / "none.wav")
     write_clip(tmp_path / "mute.mp4", None, numbered(5).copy(), fps=25, sample_rate=16000)
     with pytest.raises(MediaError, match=r"mute\.mp4: has no sound"):

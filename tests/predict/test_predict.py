@@ -123,7 +123,7 @@ def test_a_file_without_what_the_model_takes_is_refused(run, tmp_path):
     write_clip(tmp_path / "mute.mp4", None, np.zeros((5, 16, 16, 3), np.uint8), fps=10, sample_rate=8000)
     with pytest.raises(MediaError, match="has no sound"):
         predict(run, tmp_path / "mute.mp4")
-    with pytest.raises(MediaError, match="no such file"):
+    with pytest.raises(MediaError, match="the file is missing"):
         predict(run, tmp_path / "nothing.mp4")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from counterpoint.data.io.csv_tables import read_text
 from counterpoint.errors import DataError
+from counterpoint.media.files import cells_of
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,8 @@ def _cells(line: str) -> list[str]:
     cells = line.split(",")
     if '"' in line:  # few lists have quotes; looking for them in every line would make the rest wait
         try:
-            cells = next(csv.reader([line.strip()], skipinitialspace=True, strict=True))
-        except csv.Error:
+            cells = next(cells_of(line.strip(), blanks=True))[1]
+        except ValueError:
             return [line]
     return [cell.strip() for cell in cells]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
 from dataclasses import dataclass
@@ -13,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.errors import MediaError
-from counterpoint.media.source import refusing, what_is_wrong
+from counterpoint.media.files import cells_of, what_is_wrong
+from counterpoint.media.source import failing_as_media_error
 from counterpoint.media.spec import Crop
 
 _POINT = re.compile(r"([xy])_(\d+)")  # X_0 is a point in space, eye_lmk_x_0 one of an eye
@@ -78,13 +77,13 @@ def read_landmarks(path: str | Path, size: tuple[int, int] | None = None) -> Fac
     path = Path(path)
     if wrong := what_is_wrong(path):
         raise MediaError(path, wrong)
-    with refusing(path):
+    with failing_as_media_error(path):
         text = path.read_text(encoding="utf-8-sig")
-        table = csv.reader(io.StringIO(text, newline=""), strict=True)
-        columns = _Columns.of(path, [name.strip() for name in next(table, [])])
+        table = cells_of(text)
+        columns = _Columns.of(path, [name.strip() for name in next(table, (0, []))[1]])
         found: dict[float, tuple[float, NDArray[np.float64]]] = {}
-        for cells in table:
-            face = columns.face(path, table.line_num, cells) if cells else None
+        for line, cells in table:
+            face = columns.face(path, line, cells) if cells else None
             if face is not None:
                 time, confidence, box = face
                 if time not in found or found[time][0] < confidence:

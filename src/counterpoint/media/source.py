@@ -16,6 +16,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from counterpoint.errors import MediaError
+from counterpoint.media.files import what_is_wrong
 
 # Above 8K (7680 x 4320): no clip has more, a damaged header may claim it and ask for gigabytes.
 MAX_PIXELS = 2**26
@@ -26,11 +27,9 @@ CLOCKLESS = frozenset({"mp3", "aac", "ac3", "eac3", "amr", "loas"})
 # Packets stand in the order of decoding, which may show one this much later than the next, seconds.
 _LATE = 1.0
 
-_LFS_POINTER = b"version https://git-lfs"
-
 
 @contextmanager
-def refusing(path: Path) -> Iterator[None]:
+def failing_as_media_error(path: Path) -> Iterator[None]:
     """Whatever goes wrong inside leaves as a MediaError; libraries raise a dozen kinds on damaged files."""
     try:
         yield
@@ -38,24 +37,6 @@ def refusing(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise MediaError(path, what_is_wrong(path) or _in_words(error)) from error
-
-
-def what_is_wrong(path: Path) -> str | None:
-    """A plainer reason than FFmpeg's, where there is one."""
-    try:
-        if not path.exists():
-            return "no such file"
-        if not path.is_file():
-            return "is not a file"
-        with path.open("rb") as file:
-            head = file.read(len(_LFS_POINTER))
-    except (OSError, ValueError) as error:
-        return f"cannot be opened ({error})"
-    if not head:
-        return "is empty (0 bytes)"
-    if head == _LFS_POINTER:
-        return "is a Git LFS pointer, not the file itself; fetch it with `git lfs pull`"
-    return None
 
 
 def _in_words(error: Exception) -> str:
@@ -167,7 +148,7 @@ def opened(path: Path) -> Iterator[Source]:
         MediaError: for whatever goes wrong, also inside the `with` block.
     """
     with (
-        refusing(path),
+        failing_as_media_error(path),
         av.open(
             f"file:{path}",  # the prefix keeps a name such as "a:b.mp4" from being read as a protocol
             "r",

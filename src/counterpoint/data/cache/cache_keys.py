@@ -1,16 +1,15 @@
-"""Which files, and which stretch of them, each clip of a table is decoded from."""
+"""Which files, and which segment of them, each clip of a table is decoded from."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from counterpoint.data.cache.shards import File, Key
 from counterpoint.data.clip_table import Clip, ClipTable
-from counterpoint.data.io.csv_tables import is_lfs_pointer
-
-_LFS_BYTES = 1024  # pointers are smaller; larger files need not be opened to know
+from counterpoint.media.files import what_is_wrong
 
 
 def keys_of(table: ClipTable, modalities: Sequence[str]) -> tuple[dict[str, Key], dict[str, str]]:
@@ -53,19 +52,9 @@ def _needed(clip: Clip, modalities: Sequence[str]) -> Generator[tuple[str, Path]
 
 def _look_at(path: Path) -> tuple[File, str]:
     """A file, and why it cannot be used, if so."""
-    name = str(path.absolute())
-    missing = File(name, -1, 0)
-    try:
-        stat = path.stat()
-        file = File(name, stat.st_size, stat.st_mtime_ns)
-        if path.is_dir():
-            return missing, "it is a folder, not a file"
-        if stat.st_size == 0:
-            return file, "the file is empty"
-        if stat.st_size < _LFS_BYTES and is_lfs_pointer(path):
-            return file, "it is a Git LFS pointer, not the file itself; run `git lfs pull`"
-    except FileNotFoundError:
-        return missing, "the file is missing"
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        return missing, f"the file cannot be opened ({getattr(error, 'strerror', None) or error})"
-    return file, ""
+    wrong, size, changed = what_is_wrong(path), -1, 0
+    with contextlib.suppress(OSError, ValueError):
+        if path.is_file():
+            found = path.stat()
+            size, changed = found.st_size, found.st_mtime_ns
+    return File(str(path.absolute()), size, changed), wrong

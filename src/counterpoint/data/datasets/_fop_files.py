@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.data.io.csv_tables import is_lfs_pointer
 from counterpoint.data.io.media_files import find_list
 from counterpoint.errors import DataError, DatasetNotFoundError
+from counterpoint.media.files import LFS_POINTER, is_lfs_pointer
 
 DIMS = {"audio": 512, "visual": 4096}
 """Width of the features: voices by Utterance Level Aggregation, faces by VGGFace."""
@@ -114,7 +114,7 @@ def _path(folder: str | Path, names: tuple[str, ...]) -> Path:
     if path is None:
         raise DatasetNotFoundError(f"There is no {names[0]} in {folder} or a folder in it; {_WHERE}")
     if is_lfs_pointer(path):
-        raise DataError(f"{path} is a Git LFS pointer, not the file itself; run `git lfs pull`")
+        raise DataError(f"{path}: {LFS_POINTER}")
     return path
 
 

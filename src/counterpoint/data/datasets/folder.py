@@ -10,35 +10,14 @@ from pathlib import Path
 from counterpoint.data.clip_table import SPLITS, Clip, ClipTable
 from counterpoint.data.events import Event, main_class, read_events
 from counterpoint.data.io.csv_tables import Row, parse_csv, read_text
+from counterpoint.data.io.media_files import VIDEOS
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import describe, draw_split, shared_note
 from counterpoint.errors import DataError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 
-SUFFIXES = frozenset(
-    [
-        ".3gp",
-        ".asf",
-        ".avi",
-        ".flv",
-        ".m2ts",
-        ".m4v",
-        ".mkv",
-        ".mov",
-        ".mp4",
-        ".mpeg",
-        ".mpg",
-        ".mts",
-        ".mxf",
-        ".ogg",
-        ".ogv",
-        ".ts",
-        ".vob",
-        ".webm",
-        ".wmv",
-    ]
-)
+SUFFIXES = VIDEOS | {".3gp", ".asf", ".m2ts", ".mpeg", ".mts", ".mxf", ".ogg", ".ogv", ".ts", ".vob", ".wmv"}
 
 _LAYOUT = """the folder must look like this:
   my_clips/

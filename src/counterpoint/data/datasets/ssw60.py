@@ -71,15 +71,7 @@ PARTS: dict[Part, tuple[str, ...]] = {
 """What may be asked for -> its sets."""
 
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-_TAXA = (
-    "species_code",
-    "inat_taxon_id",
-    "inat2021_label",
-    "nabirds_labels",
-    "scientific_name",
-    "family",
-    "order",
-)
+_TAXA = ("species_code", "inat_taxon_id", "inat2021_label", "nabirds_labels", "scientific_name", "family", "order")
 _LAYOUT = """its folder must look like this (as the archive unpacks):
   taxa.csv
   video_ml.csv,       video_ml/483821.mp4 ...

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from counterpoint.errors import DataError
+from counterpoint.media.files import LFS_POINTER, cells_of, is_lfs_pointer
 from counterpoint.registry import did_you_mean
-
-_LFS = b"version https://git-lfs.github.com/spec/"
-
-
-def is_lfs_pointer(path: Path) -> bool:
-    """Whether a file is the stand-in that Git LFS leaves where the content was not fetched.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    with path.open("rb") as file:
-        return file.read(len(_LFS)) == _LFS
 
 
 def read_text(path: Path) -> str:
@@ -33,10 +20,11 @@ def read_text(path: Path) -> str:
     """
     try:
         raw = path.read_bytes()
+        pointer = is_lfs_pointer(path)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None
-    if raw.startswith(_LFS):
-        raise DataError(f"{path} is a Git LFS pointer, not the file itself; run `git lfs pull`")
+    if pointer:
+        raise DataError(f"{path}: {LFS_POINTER}")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -103,14 +91,12 @@ def parse_csv(
     Raises:
         DataError: header or a line that does not fit, with its number.
     """
-    # strict: a quote that is never closed would swallow the rest of the file without a word.
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
     known = (*required, *optional)
     columns = None if header else list(required)
     rows = []
     try:
-        for cells in reader:
-            cells = [cell.strip() for cell in cells]
+        for line, raw in cells_of(text, delimiter):
+            cells = [cell.strip() for cell in raw]
             if not any(cells):
                 continue
             if columns is None:
@@ -122,10 +108,12 @@ def parse_csv(
                 cells[at : at + spare] = [f"{delimiter} ".join(cells[at : at + spare])]
             if len(cells) != len(columns):
                 wanted = f"{'the header has' if header else 'there must be'} {len(columns)} ({', '.join(columns)})"
-                raise DataError(f"{source}, line {reader.line_num}: {len(cells)} cells, but {wanted}")
-            rows.append(Row(source, reader.line_num, dict(zip(columns, cells, strict=True))))
-    except csv.Error as error:
-        raise DataError(f"{source}, line {reader.line_num}: {error}") from None
+                raise DataError(f"{source}, line {line}: {len(cells)} cells, but {wanted}")
+            rows.append(Row(source, line, dict(zip(columns, cells, strict=True))))
+    except DataError:
+        raise
+    except ValueError as error:
+        raise DataError(f"{source}, {error}") from None
     if columns is None:
         raise DataError(f"{source} is empty; its first line must be {','.join(name for name in known if name)}")
     return rows

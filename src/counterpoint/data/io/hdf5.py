@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.data.io.csv_tables import is_lfs_pointer
 from counterpoint.errors import DataError
+from counterpoint.media.files import what_is_wrong
 from counterpoint.registry import did_you_mean
 
 
@@ -37,10 +37,11 @@ def open_hdf5(path: Path) -> Any:
     h5py = import_h5py(path)
     try:
         return h5py.File(path, "r")
-    except FileNotFoundError:
-        raise DataError(f"{path}: the file is missing") from None
     except OSError as error:
-        raise DataError(f"{path}: {_why_not_open(path, error)}") from None
+        why = what_is_wrong(path) or f"it is no HDF5 file, or a damaged one ({error})"
+        if "truncated" in str(error):
+            why = "the file is not complete, its end is missing; get it again"
+        raise DataError(f"{path}: {why}") from None
 
 
 def find_dataset(file: Any, path: Path, name: str) -> Any:
@@ -91,18 +92,3 @@ def read_numbers(path: Path, name: str, axes: tuple[str, ...]) -> NDArray[Any]:
     if not np.isfinite(numbers).all():
         raise DataError(f"{path}: dataset {name!r} has values that are not finite")
     return numbers
-
-
-def _why_not_open(path: Path, error: OSError) -> str:
-    try:
-        if path.is_dir():
-            return "it is a folder, not a file"
-        if path.stat().st_size == 0:
-            return "the file is empty"
-        if is_lfs_pointer(path):
-            return "it is a Git LFS pointer, not the file itself; run `git lfs pull`"
-    except OSError as cause:
-        return f"it cannot be opened ({cause.strerror or cause})"
-    if "truncated" in str(error):
-        return "the file is not complete, its end is missing; get it again"
-    return f"it is no HDF5 file, or a damaged one ({error})"

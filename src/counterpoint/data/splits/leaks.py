@@ -10,12 +10,11 @@ from itertools import combinations
 from pathlib import Path
 
 from counterpoint.data.clip_table import SPLITS, ClipTable
-from counterpoint.data.io.csv_tables import is_lfs_pointer
 from counterpoint.errors import DataError
+from counterpoint.media.files import what_is_wrong
 
 Progress = Callable[[int, int], None]
 _HEAD = 2**16  # bytes that tell most files of one size apart
-_LFS_BYTES = 1024  # pointers are smaller
 
 
 @dataclass(frozen=True)
@@ -217,13 +216,7 @@ def _suspects(together: Mapping[Hashable, list[Path]], users: Mapping[Path, set[
 
 def _size(path: Path) -> int:
     """Bytes; 0 for what has no content of its own: missing, no file, a pointer."""
-    try:
-        if not path.is_file():
-            return 0
-        size = path.stat().st_size
-        return 0 if size < _LFS_BYTES and is_lfs_pointer(path) else size
-    except (OSError, ValueError):  # ValueError: a name that no file can have
-        return 0
+    return 0 if what_is_wrong(path) else path.stat().st_size
 
 
 def _digest(path: Path, first: int | None) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,35 @@ from counterpoint.media.transforms.stft import wave
 _TOGETHER = 4
 
 
+class WholeClipOptions(TypedDict, total=False):
+    """What every audio transform changes at random.
+
+    Attributes:
+        augment: change clips at random in ``train()``, by the options that follow.
+        shift: largest move in time to either side, seconds.
+        gain_db: largest change of loudness, dB.
+        freq_mask: largest share of the frequencies that one band hides, 0 to 1.
+        time_mask: largest share of the times that one band hides, 0 to 1.
+    """
+
+    augment: bool
+    shift: float
+    gain_db: float
+    freq_mask: float
+    time_mask: float
+
+
+class AudioOptions(WholeClipOptions, total=False):
+    """As `WholeClipOptions`, for transforms that may hear a part of the clip.
+
+    Attributes:
+        crop_seconds: length of the segment that is heard, seconds: in ``train()`` with `augment` drawn anew for each
+            clip each time, else the middle; None: the whole clip. Frames are of the whole clip all the same.
+    """
+
+    crop_seconds: float | None
+
+
 class AudioTransform(nn.Module):
     """Base: ``(B, samples)`` int16, or floating point in [-1, 1], to ``(B, 1, F, T)``.
 
@@ -21,12 +52,7 @@ class AudioTransform(nn.Module):
 
     Args:
         spec: shape of the clips.
-        augment: change clips at random in ``train()``, by the arguments that follow.
-        shift: largest move in time to either side, seconds.
-        gain_db: largest change of loudness, dB.
-        freq_mask, time_mask: largest share of the frequencies and of the times that one band hides, 0 to 1.
-        crop_seconds: length of the stretch that is heard, seconds: in ``train()`` with `augment` drawn anew for each
-            clip each time, else the middle; None: the whole clip. Frames are of the whole clip all the same.
+        options: what is changed at random, see `AudioOptions`.
 
     Raises:
         ConfigError: a value outside its range.

@@ -6,10 +6,11 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.media.transforms.audio import AudioTransform, needs_positive
+from counterpoint.media.transforms.audio import AudioOptions, AudioTransform, needs_positive
 from counterpoint.media.transforms.registry import TRANSFORMS
 from counterpoint.media.transforms.stft import hann, per_clip, power_spectrogram
 
@@ -67,14 +68,12 @@ class LogMel(AudioTransform):
 
     Args:
         spec: shape of the clips.
-        augment: change clips at random in ``train()``.
         n_mels: number of bands.
         window: length of a frame, seconds.
         hop: from one frame to the next, seconds.
         normalize: mean 0 and deviation 1 per clip.
         fmin, fmax: band, Hz; `fmax` None: half the sample rate.
-        shift, gain_db, freq_mask, time_mask, crop_seconds: see
-            `AudioTransform`.
+        options: what is changed at random, see `AudioOptions`.
     """
 
     filters: Tensor
@@ -83,28 +82,15 @@ class LogMel(AudioTransform):
         self,
         spec: MediaSpec,
         *,
-        augment: bool = False,
         n_mels: int = 64,
         window: float = 0.025,
         hop: float = 0.01,
         normalize: bool = True,
         fmin: float = 0.0,
         fmax: float | None = None,
-        shift: float = 0.1,
-        gain_db: float = 6.0,
-        freq_mask: float = 0.15,
-        time_mask: float = 0.1,
-        crop_seconds: float | None = None,
+        **options: Unpack[AudioOptions],
     ) -> None:
-        super().__init__(
-            spec,
-            augment=augment,
-            shift=shift,
-            gain_db=gain_db,
-            freq_mask=freq_mask,
-            time_mask=time_mask,
-            crop_seconds=crop_seconds,
-        )
+        super().__init__(spec, **options)
         needs_positive("log_mel", window=window, hop=hop)
         length = max(1, round(window * spec.sample_rate))
         n_fft = 2 ** math.ceil(math.log2(length))
@@ -137,14 +123,12 @@ class MFCC(AudioTransform):
 
     Args:
         spec: shape of the clips.
-        augment: change clips at random in ``train()``.
         n_mfcc: coefficients kept.
         n_fft, hop_length: samples per frame and from one to the next.
         n_mels: mel bands in front of the cosine transform.
         top_db: levels this far below the clip's loudest are lifted to it, dB; None: none.
         normalize: mean 0 and deviation 1 per coefficient and clip, over time (librosa does not).
-        shift, gain_db, freq_mask, time_mask, crop_seconds: see
-            `AudioTransform`.
+        options: what is changed at random, see `AudioOptions`.
     """
 
     filters: Tensor
@@ -155,28 +139,15 @@ class MFCC(AudioTransform):
         self,
         spec: MediaSpec,
         *,
-        augment: bool = False,
         n_mfcc: int = 20,
         n_fft: int = 2048,
         hop_length: int = 512,
         n_mels: int = 128,
         top_db: float | None = 80.0,
         normalize: bool = False,
-        shift: float = 0.1,
-        gain_db: float = 6.0,
-        freq_mask: float = 0.15,
-        time_mask: float = 0.1,
-        crop_seconds: float | None = None,
+        **options: Unpack[AudioOptions],
     ) -> None:
-        super().__init__(
-            spec,
-            augment=augment,
-            shift=shift,
-            gain_db=gain_db,
-            freq_mask=freq_mask,
-            time_mask=time_mask,
-            crop_seconds=crop_seconds,
-        )
+        super().__init__(spec, **options)
         needs_positive("mfcc", n_mfcc=n_mfcc, n_fft=n_fft, hop_length=hop_length)
         if n_mfcc > n_mels:
             raise ConfigError(f"mfcc: {n_mfcc} coefficients of {n_mels} mel bands; n_mfcc must not exceed n_mels")

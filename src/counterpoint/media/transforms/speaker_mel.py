@@ -7,10 +7,11 @@ import math
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import Unpack
 
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.media.transforms.audio import AudioTransform, needs_positive
+from counterpoint.media.transforms.audio import AudioOptions, AudioTransform, needs_positive
 from counterpoint.media.transforms.mel import triangles
 from counterpoint.media.transforms.registry import TRANSFORMS
 from counterpoint.media.transforms.stft import power_spectrogram
@@ -30,10 +31,8 @@ class SpeakerMel(AudioTransform):
 
     Args:
         spec: shape of the clips.
-        augment: change clips at random in ``train()``.
         n_mels: number of bands: 40 in MMCosine's released code, 64 in the published network.
-        shift, gain_db, freq_mask, time_mask, crop_seconds: see
-            `AudioTransform`.
+        options: what is changed at random, see `AudioOptions`.
 
     Raises:
         ConfigError: the sound has another sample rate, or `n_mels` is below 1.
@@ -45,23 +44,10 @@ class SpeakerMel(AudioTransform):
         self,
         spec: MediaSpec,
         *,
-        augment: bool = False,
         n_mels: int = 40,
-        shift: float = 0.1,
-        gain_db: float = 6.0,
-        freq_mask: float = 0.15,
-        time_mask: float = 0.1,
-        crop_seconds: float | None = None,
+        **options: Unpack[AudioOptions],
     ) -> None:
-        super().__init__(
-            spec,
-            augment=augment,
-            shift=shift,
-            gain_db=gain_db,
-            freq_mask=freq_mask,
-            time_mask=time_mask,
-            crop_seconds=crop_seconds,
-        )
+        super().__init__(spec, **options)
         if spec.sample_rate != _RATE:
             raise ConfigError(
                 f"speaker_mel is for sound at {_RATE} Hz, the clips have {spec.sample_rate} Hz; "

@@ -8,10 +8,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import Unpack
 
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.media.transforms.audio import AudioTransform, needs_positive
+from counterpoint.media.transforms.audio import AudioOptions, AudioTransform, needs_positive
 from counterpoint.media.transforms.registry import TRANSFORMS
 from counterpoint.media.transforms.stft import hann, magnitude, per_clip, power_spectrogram, tukey
 
@@ -62,14 +63,12 @@ class LogSpectrogram(AudioTransform):
 
     Args:
         spec: shape of the clips.
-        augment: change clips at random in ``train()``.
         preset: ``"ogm_ge"`` (22050 Hz, 3 s: 257 x 188, as its code does for CREMA-D), ``"mmcosine"`` (16000 Hz, 3 s:
             257 x 299, normalised per clip; also what OGM-GE's paper says), ``"ogm_ge_vggsound"`` (16000 Hz, 5 s of
             10 s: 129 x 626), or None (512 samples, hop 160, normalised). The presets repeat a shorter clip, without the
             zeros that fill it up, to 3 s or 10 s.
         n_fft, hop_length, normalize: take the place of the preset's.
-        shift, gain_db, freq_mask, time_mask, crop_seconds: see
-            `AudioTransform`; the last takes the place of the preset's.
+        options: what is changed at random, see `AudioOptions`; `crop_seconds` takes the place of the preset's.
 
     Raises:
         ConfigError: an unknown preset, or one that is for another sample rate than the spec's.
@@ -79,27 +78,16 @@ class LogSpectrogram(AudioTransform):
         self,
         spec: MediaSpec,
         *,
-        augment: bool = False,
         preset: Preset | None = None,
         n_fft: int | None = None,
         hop_length: int | None = None,
         normalize: bool | None = None,
-        shift: float = 0.1,
-        gain_db: float = 6.0,
-        freq_mask: float = 0.15,
-        time_mask: float = 0.1,
-        crop_seconds: float | None = None,
+        **options: Unpack[AudioOptions],
     ) -> None:
         chosen = SpectrogramPreset() if preset is None else PRESETS[preset]
-        super().__init__(
-            spec,
-            augment=augment,
-            shift=shift,
-            gain_db=gain_db,
-            freq_mask=freq_mask,
-            time_mask=time_mask,
-            crop_seconds=chosen.crop if crop_seconds is None else crop_seconds,
-        )
+        if options.get("crop_seconds") is None:
+            options["crop_seconds"] = chosen.crop
+        super().__init__(spec, **options)
         if chosen.sample_rate is not None and spec.sample_rate != chosen.sample_rate:
             raise ConfigError(
                 f"log_spectrogram preset {preset!r} is for sound at {chosen.sample_rate} Hz, the clips have "

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import Unpack
 
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.media.transforms.audio import AudioTransform, needs_positive
+from counterpoint.media.transforms.audio import AudioTransform, WholeClipOptions, needs_positive
 from counterpoint.media.transforms.registry import TRANSFORMS
 from counterpoint.media.transforms.stft import hann, magnitude, power_spectrogram
 
@@ -32,9 +33,8 @@ class VGGishMel(AudioTransform):
 
     Args:
         spec: shape of the clips.
-        augment: change clips at random in ``train()``.
         segments: into how many equal parts the clip is cut.
-        shift, gain_db, freq_mask, time_mask: see `AudioTransform`.
+        options: what is changed at random, see `AudioOptions`; there is no `crop_seconds`.
 
     Raises:
         ConfigError: the sound has another sample rate, or `segments` is below 1.
@@ -46,14 +46,10 @@ class VGGishMel(AudioTransform):
         self,
         spec: MediaSpec,
         *,
-        augment: bool = False,
         segments: int = 1,
-        shift: float = 0.1,
-        gain_db: float = 6.0,
-        freq_mask: float = 0.15,
-        time_mask: float = 0.1,
+        **options: Unpack[WholeClipOptions],
     ) -> None:
-        super().__init__(spec, augment=augment, shift=shift, gain_db=gain_db, freq_mask=freq_mask, time_mask=time_mask)
+        super().__init__(spec, **options)
         if spec.sample_rate != _RATE:
             raise ConfigError(
                 f"vggish_mel is for sound at {_RATE} Hz, the clips have {spec.sample_rate} Hz; "
