@@ -1,4 +1,4 @@
-"""SimAM², Eqs. (4), (7) and (8), forward and backward: the straightforward chain of PyTorch calls against ours.
+"""SimAM², Eqs. (4), (7) and (8), forward and backward: a plain chain, our equations by autograd, and by our gradient.
 
     python benchmarks/simam2.py [--threads N] [--repeats N] [--device cuda]
 
@@ -16,7 +16,7 @@ import torch
 from _bench import interleave, machine, report, set_allocator
 from torch import Tensor
 
-from counterpoint.functional import simam2
+from counterpoint.functional import simam2, simam2_energy, superpose
 
 
 def energy(x: Tensor, dim: tuple[int, ...], lam: float) -> Tensor:
@@ -33,6 +33,12 @@ def chain(a: Tensor, b: Tensor, zeta: float | Tensor, dim: tuple[int, ...], r: f
 
 def ours(a: Tensor, b: Tensor, zeta: float | Tensor, dim: tuple[int, ...], r: float) -> Tensor:
     return simam2([a, b], [zeta, 1 - zeta], r, dim=dim)
+
+
+def equations(a: Tensor, b: Tensor, zeta: float | Tensor, dim: tuple[int, ...], r: float) -> Tensor:
+    weights = [zeta, 1 - zeta]
+    fused = superpose([a, b], weights)
+    return torch.sigmoid(simam2_energy([a, b], fused, weights, r, dim=dim)) * fused
 
 
 def plain(a: Tensor, b: Tensor, zeta: float | Tensor, dim: tuple[int, ...], r: float) -> Tensor:
@@ -71,6 +77,8 @@ def main() -> None:
             variants = {
                 "chain": step(chain),
                 "chain, compiled": step(torch.compile(chain, fullgraph=True, dynamic=False)),
+                "our equations, by autograd": step(equations),
+                "our equations, compiled": step(torch.compile(equations, fullgraph=True, dynamic=False)),
                 "ours": step(ours),
                 "ours, compiled": step(torch.compile(ours, fullgraph=True, dynamic=False)),
                 "plain weighted sum": step(plain),

@@ -226,7 +226,7 @@ class TestEveryLoss:
 def test_modalities_that_cannot_learn_from_their_logits_are_told(name):
     dims = {"audio": 3, "visual": 3}
     x = {m: torch.randn(5, d) for m, d in dims.items()}
-    with pytest.raises(ConfigError, match="those of 'audio' come from silencing"):
+    with pytest.raises(ConfigError, match="those of 'audio' come from ablating"):
         create_loss(name)(FiLM(dims, C)(x), TARGET)
     with torch.no_grad():
         create_loss(name)(FiLM(dims, C)(x), TARGET)  # to be read, not to be learnt from

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from counterpoint.distributed import all_gather
 from counterpoint.errors import ConfigError
@@ -17,16 +18,27 @@ from counterpoint.functional import (
     multiplicative_scores,
     orthogonal_projection_loss,
 )
-from counterpoint.functional.energy_confidence import MARGINS
+from counterpoint.functional.ratios import IGNORED
 from counterpoint.fusion.output import FusionOutput
-from counterpoint.registry import Registry, check_choice, check_options
-
-NO_CLASS = -100
-"""The target of samples that are left out, as torch's losses have it."""
+from counterpoint.registry import Part, Registry, check_options
 
 
-class Loss(ABC):
-    """A fusion's output and the classes to one number; without state."""
+class Loss(Part, ABC):
+    """A fusion's output and the classes to one number; without state.
+
+    A loss of one's own takes its options by name and overrides `__call__`.
+
+    Example:
+        >>> class Margin(Loss):
+        ...     def __init__(self, *, margin=1.0):
+        ...         self.margin = margin
+        ...
+        ...     def __call__(self, output, target, *, label_smoothing=0.0):
+        ...         return F.multi_margin_loss(output.logits, target, margin=self.margin)
+        >>> output = FusionOutput(torch.zeros(2, 4), {}, torch.zeros(2, 4))
+        >>> Margin()(output, torch.tensor([0, 3])).item()
+        0.75
+    """
 
     @abstractmethod
     def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
@@ -49,8 +61,8 @@ LOSSES: Registry[type[Loss]] = Registry("loss", classes_of=Loss)
 class CrossEntropy(Loss):
     """Cross entropy of the joint logits, the vanilla loss of every paper here; see Eq. (10) of CFN-SR."""
 
+    @override
     def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """See `Loss`."""
         return F.cross_entropy(output.logits, target, label_smoothing=label_smoothing)
 
 
@@ -61,8 +73,8 @@ class Unimodal(Loss):
     For late fusion, where it trains to the same encoders and heads as one run per modality would.
     """
 
+    @override
     def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """See `Loss`."""
         each = [F.cross_entropy(one, target, label_smoothing=label_smoothing) for one in _own_logits(self, output)]
         return torch.stack(each).sum()
 
@@ -86,8 +98,8 @@ class Multiplicative(Loss):
             raise ConfigError(f"beta must be 0 or more, got {beta}")
         self.beta = beta
 
+    @override
     def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """See `Loss`."""
         scores = multiplicative_scores(_own_logits(self, output), self.beta, detach_weights=True)
         # What smoothing makes of any log-probabilities; cross_entropy would normalise the scores, which are none.
         smooth = (1 - label_smoothing) * scores + label_smoothing * scores.mean(-1, keepdim=True)
@@ -113,14 +125,15 @@ class QMF(Loss):
         ConfigError: an option outside its range.
     """
 
-    def __init__(self, rank: float = 1.0, *, scale: float = 0.1, margin: str = "paper") -> None:
+    def __init__(
+        self, rank: float = 1.0, *, scale: float = 0.1, margin: Literal["paper", "released"] = "paper"
+    ) -> None:
         if rank < 0 or scale <= 0:
             raise ConfigError(f"rank must be 0 or more and scale above 0, got {rank} and {scale}")
-        check_choice("margin", margin, MARGINS)
         self.rank, self.scale, self.margin = rank, scale, margin
 
+    @override
     def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """See `Loss`."""
         own = _own_logits(self, output)
         each = [F.cross_entropy(one, target, label_smoothing=label_smoothing) for one in (output.logits, *own)]
         if self.rank:
@@ -130,7 +143,7 @@ class QMF(Loss):
     def _ranking(self, logits: Tensor, target: Tensor) -> Tensor:
         confidence = all_gather(energy_confidence(logits, self.scale))
         loss = all_gather(F.cross_entropy(logits.detach(), target, reduction="none"))
-        return confidence_rank_loss(confidence, loss, margin=self.margin, keep=all_gather(target) != NO_CLASS)
+        return confidence_rank_loss(confidence, loss, margin=self.margin, keep=all_gather(target) != IGNORED)
 
 
 @LOSSES.register("orthogonal_projection")
@@ -153,13 +166,13 @@ class OrthogonalProjection(Loss):
             raise ConfigError(f"alpha and gamma must be 0 or more, got {alpha} and {gamma}")
         self.alpha, self.gamma = alpha, gamma
 
+    @override
     def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """See `Loss`."""
         loss = F.cross_entropy(output.logits, target, label_smoothing=label_smoothing)
         if not self.alpha:
             return loss
         fused, target = all_gather(output.fused), all_gather(target)
-        projection = orthogonal_projection_loss(fused, target, gamma=self.gamma, keep=target != NO_CLASS)
+        projection = orthogonal_projection_loss(fused, target, gamma=self.gamma, keep=target != IGNORED)
         return loss + self.alpha * projection
 
 
@@ -186,7 +199,7 @@ def _own_logits(loss: Loss, output: FusionOutput) -> list[Tensor]:
         if output.logits.requires_grad and not logits.requires_grad:
             raise ConfigError(
                 f"the loss {type(loss).__name__} trains modalities by their own logits, but those of {modality!r} come "
-                "from silencing the others and carry no gradient; choose a late fusion: average, product, "
+                "from ablating the others and carry no gradient; choose a late fusion: average, product, "
                 "multiplicative, qmf"
             )
     return list(output.unimodal_logits.values())

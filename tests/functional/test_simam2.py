@@ -76,6 +76,23 @@ def test_the_gradient_derived_by_hand_is_that_of_the_chain(m, seed, correction, 
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("learned", [True, False])
+def test_what_is_read_is_what_runs_with_gradient_and_without(learned):
+    a, b, z = (torch.rand(4, 16) for _ in range(3))
+    w = [z, 1 - z] if learned else [0.3, 0.7]
+    without = simam2([a, b], w, 0.7)
+    assert torch.equal(without, chain([a, b], w, 0.7))
+    assert torch.equal(simam2([a.requires_grad_(), b], w, 0.7).detach(), without)
+
+
+def test_the_gradient_keeps_the_streams_alone():
+    kept = set()
+    a, b = (torch.rand(64, 32, requires_grad=True) for _ in range(2))
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.add(t.data_ptr()) or t, lambda t: t):
+        simam2([a, b], [0.3, 0.7], 0.7)
+    assert kept == {a.data_ptr(), b.data_ptr()}
+
+
 def test_gradients_and_their_gradients():
     x = [torch.randn(2, 5, dtype=torch.double, requires_grad=True) for _ in range(2)]
     z = torch.rand(2, 5, dtype=torch.double, requires_grad=True)
@@ -156,7 +173,7 @@ def test_the_recorded_energy_carries_no_gradient():
 
 def test_errors():
     x = torch.zeros(2, 3)
-    with pytest.raises(ConfigError, match="sign=.* is not one of"):
+    with pytest.raises(ConfigError, match="sign is 'minus'; it must be one of 'paper'"):
         simam2([x, x], [0.5, 0.5], 0.7, sign="minus")
     with pytest.raises(ConfigError, match="negative"):
         simam2([x, x], [0.5, 0.5], 0.7, lam=-1)

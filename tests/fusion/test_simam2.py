@@ -114,7 +114,7 @@ def test_the_batch_is_no_part_of_a_population(dim):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"sign": "minus"}, "sign='minus' is not one of"),
+        ({"sign": "minus"}, "sign is 'minus'; it must be one of"),
         ({"s": 0}, "s > 0"),
         ({"lam": 0}, "lam > 0"),
         ({"correction": 2}, "0 or 1"),

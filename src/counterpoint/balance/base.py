@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from counterpoint.errors import ConfigError
 from counterpoint.fusion.output import FusionOutput
-from counterpoint.registry import Registry, check_options
+from counterpoint.registry import Part, Registry, check_options
 
 
-class Balancer(ABC):
+class Balancer(Part, ABC):
     """Keeps one modality from drowning the others while all of them train.
 
     A plain object beside the model, not a module, which may be dropped from a training loop without a trace. One
@@ -22,7 +22,7 @@ class Balancer(ABC):
 
         loss = balancer.loss(output, target)
         scaler.scale(loss).backward()        # without mixed precision in float16: loss.backward()
-        scaler.unscale_(optimizer)           # gradients are unscaled before they are judged ...
+        scaler.unscale_(optimizer)           # gradients are unscaled before they are measured ...
         balancer.step(output, target)        # ... and balanced ...
         clip_grad_norm_(parameters, 1.0)     # ... before they are clipped
         scaler.step(optimizer)
@@ -39,11 +39,32 @@ class Balancer(ABC):
         if balancer.due(finished_epochs):  # 0 before the first
             balancer.review(mean_of_measure(train_clips), mean_of_measure(held_out_clips))
 
+    A balancer of one's own takes `encoders` first and its options by name, and overrides `step` and `observe`; `loss`,
+    where it trains with another; `due`, `measure` and `review`, where it wants a review; and `state_dict`, where it has
+    a state beside the epoch and `parts`: every entry goes back to the attribute of its name.
+
     Args:
         encoders: per modality the module whose gradients are balanced, in the order in which modalities are declared.
 
     Raises:
         ConfigError: fewer than two encoders.
+
+    Example:
+        >>> class Halve(Balancer):
+        ...     def __init__(self, encoders, *, modality):
+        ...         super().__init__(encoders)
+        ...         self.modality = modality
+        ...
+        ...     def observe(self, output, target):
+        ...         pass
+        ...
+        ...     def step(self, output, target):
+        ...         for parameter in self.encoders[self.modality].parameters():
+        ...             parameter.grad.mul_(0.5)
+        ...         return {}
+        >>> encoders = {"audio": nn.Linear(4, 4), "visual": nn.Linear(8, 4)}
+        >>> Halve(encoders, modality="audio").modalities
+        ('audio', 'visual')
     """
 
     def __init__(self, encoders: Mapping[str, nn.Module] | nn.ModuleDict) -> None:
@@ -103,7 +124,7 @@ class Balancer(ABC):
 
     @abstractmethod
     def observe(self, output: FusionOutput, target: Tensor) -> None:
-        """Take note of a part of the batch whose gradients are accumulated; `step` judges all parts together."""
+        """Take note of a part of the batch whose gradients are accumulated; `step` takes all parts together."""
 
     @abstractmethod
     def step(self, output: FusionOutput, target: Tensor) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,6 @@ from counterpoint.functional import blending_weights
 from counterpoint.fusion.base import Fusion
 from counterpoint.fusion.output import FusionOutput
 from counterpoint.heads import Cosine, Separate
-from counterpoint.registry import check_choice
 
 JOINT = "joint"
 
@@ -61,7 +60,7 @@ class GradientBlending(Balancer):
         encoders: Mapping[str, nn.Module] | nn.ModuleDict,
         *,
         fusion: Fusion,
-        form: str = "online",
+        form: Literal["online", "offline"] = "online",
         every: int = 10,
         holdout: float = 0.1,
         weights: Mapping[str, float] | None = None,
@@ -69,7 +68,6 @@ class GradientBlending(Balancer):
         head_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(encoders)
-        check_choice("form", form, ("online", "offline"))
         if every < 1 or not 0 < holdout < 1:
             raise ConfigError(f"every must be 1 or more and holdout between 0 and 1, got {every} and {holdout}")
         check_modalities("Gradient-Blending", fusion.modalities, self.modalities)

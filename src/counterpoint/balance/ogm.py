@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,6 @@ from counterpoint.distributed import all_reduce_sum
 from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.functional import logit_scores, modality_ratios, ogm_coefficients, zeta_scores
 from counterpoint.fusion.output import FusionOutput
-from counterpoint.registry import check_choice
 
 
 @BALANCERS.register("ogm")
@@ -48,13 +47,11 @@ class OGM(Balancer):
         encoders: Mapping[str, nn.Module] | nn.ModuleDict,
         *,
         alpha: float = 0.8,
-        ratio: str = "score",
+        ratio: Literal["score", "zeta"] = "score",
         epochs: Sequence[int] | None = (0, 50),
-        parameters: str = "conv",
+        parameters: Literal["conv", "all"] = "conv",
     ) -> None:
         super().__init__(encoders)
-        check_choice("ratio", ratio, ("score", "zeta"))
-        check_choice("parameters", parameters, ("conv", "all"))
         if not (alpha >= 0 and math.isfinite(alpha)):
             raise ConfigError(f"alpha={alpha} is not a number of at least 0.")
         if epochs is not None and not (
@@ -166,16 +163,14 @@ class OGMGE(OGM):
         encoders: Mapping[str, nn.Module] | nn.ModuleDict,
         *,
         alpha: float = 0.8,
-        ratio: str = "score",
+        ratio: Literal["score", "zeta"] = "score",
         epochs: Sequence[int] | None = (0, 50),
-        parameters: str = "conv",
-        noise: str = "all",
-        noise_std: str = "unscaled",
+        parameters: Literal["conv", "all"] = "conv",
+        noise: Literal["all", "slowed"] = "all",
+        noise_std: Literal["unscaled", "scaled"] = "unscaled",
         seed: int = 0,
     ) -> None:
         super().__init__(encoders, alpha=alpha, ratio=ratio, epochs=epochs, parameters=parameters)
-        check_choice("noise", noise, ("all", "slowed"))
-        check_choice("noise_std", noise_std, ("unscaled", "scaled"))
         if seed < 0:
             raise ConfigError(f"seed={seed} is negative; the noise needs a seed of at least 0.")
         self.noise = noise

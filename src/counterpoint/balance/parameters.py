@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,9 @@ def _convolutions(encoder: nn.Module) -> list[nn.Parameter]:
     return [p for p in encoder.parameters() if p.ndim >= 4 or id(p) in weights]
 
 
-def select_parameters(encoders: Mapping[str, nn.Module], which: str) -> dict[str, list[nn.Parameter]]:
+def select_parameters(
+    encoders: Mapping[str, nn.Module], which: Literal["conv", "all"]
+) -> dict[str, list[nn.Parameter]]:
     """Per modality the parameters to act on: ``"conv"``, weights of convolutions alone, or ``"all"``.
 
     Raises:

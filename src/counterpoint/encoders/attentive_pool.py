@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
-from counterpoint.registry import check_choice
-
+Pooling = Literal["sap", "asp"]
 _LEAST_VARIANCE = 1e-5  # below it a square root's slope would grow without bound
 
 
@@ -28,17 +29,12 @@ class Attention(nn.Sequential):
         )
 
 
-def pooled_channels(pooling: str, channels: int) -> int:
-    """How many numbers `attentive_pool` gives.
-
-    Raises:
-        ConfigError: no such pooling.
-    """
-    check_choice("pooling", pooling, ("sap", "asp"))
+def pooled_channels(pooling: Pooling, channels: int) -> int:
+    """How many numbers `attentive_pool` gives."""
     return channels if pooling == "sap" else 2 * channels
 
 
-def attentive_pool(steps: Tensor, weights: Tensor, pooling: str) -> Tensor:
+def attentive_pool(steps: Tensor, weights: Tensor, pooling: Pooling) -> Tensor:
     """Weighted statistics over time.
 
     Args:

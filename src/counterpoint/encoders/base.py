@@ -4,26 +4,47 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from counterpoint.errors import ConfigError, ShapeError
+from counterpoint.registry import Part
 
 Stage = Callable[[Tensor], Tensor]
 
 
-class Encoder(nn.Module, ABC):
+class Encoder(Part, nn.Module, ABC):
     """One modality in, one vector per sample out: ``(B, C, ...) -> (B, out_features)``.
 
     It is a chain of named `stages` and a `pool` behind them, so that other modalities can have their say
-    in between.
+    in between. An encoder of one's own takes its options by name, overrides `stages`, and `pool` where the mean over
+    the clip will not do; `check_input` where it cannot read every size.
 
     Args:
         in_channels: C, at least 1.
         out_features: width of the features, at least 1.
         layouts: per accepted rank the names of the axes, e.g. ``("B, C, F, T",)``.
         stage_channels: per stage, in order, how many channels its maps have.
+
+    Example:
+        >>> import torch
+        >>> class Tiny(Encoder):
+        ...     def __init__(self, *, in_channels=1, width=16):
+        ...         super().__init__(in_channels, width, ("B, C, F, T",), {"conv": width})
+        ...         self.conv = nn.Conv2d(in_channels, width, 3, padding=1)
+        ...
+        ...     def stages(self):
+        ...         return {"conv": self.conv}
+        >>> Tiny()(torch.ones(2, 1, 40, 100)).shape
+        torch.Size([2, 16])
     """
+
+    if TYPE_CHECKING:
+
+        @override
+        def __call__(self, x: Tensor) -> Tensor: ...
 
     def __init__(
         self, in_channels: int, out_features: int, layouts: Sequence[str], stage_channels: Mapping[str, int]

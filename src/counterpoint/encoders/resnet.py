@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -17,7 +17,6 @@ from counterpoint.encoders.published import load_published
 from counterpoint.encoders.recompute import recomputed
 from counterpoint.encoders.registry import ENCODERS
 from counterpoint.encoders.simam import SimAM, create_attention
-from counterpoint.registry import check_choice
 
 
 class Axes:
@@ -172,7 +171,7 @@ class ResNet(Encoder):
         *,
         in_channels: int = 3,
         checkpoint: bool = False,
-        attention: str | None = None,
+        attention: Literal["simam"] | None = None,
         attention_options: Mapping[str, Any] | None = None,
     ) -> None:
         block, axes = self.block, self.axes
@@ -273,7 +272,10 @@ class ResNeXt50In3D(ResNet):
     """ResNeXt-50 over clips, Eq. (4) of CFN-SR: 25.9 M parameters, 2048 features.
 
     Args:
-        in_channels, checkpoint, attention, attention_options: see `ResNet`.
+        in_channels: see `ResNet`.
+        checkpoint: see `ResNet`.
+        attention: see `ResNet`.
+        attention_options: see `ResNet`.
         variant: ``"paper"``: the published network; ``"released"``: without the ReLU between the first batch
             normalisation and the pooling, which the fused networks that were released with CFN-SR and MSAF leave out,
             though the checkpoints they start from were trained with it.
@@ -288,11 +290,10 @@ class ResNeXt50In3D(ResNet):
         *,
         in_channels: int = 3,
         checkpoint: bool = False,
-        attention: str | None = None,
+        attention: Literal["simam"] | None = None,
         attention_options: Mapping[str, Any] | None = None,
-        variant: str = "paper",
+        variant: Literal["paper", "released"] = "paper",
     ) -> None:
-        check_choice("variant", variant, ("paper", "released"))
         super().__init__(
             in_channels=in_channels,
             checkpoint=checkpoint,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from counterpoint.encoders.attentive_pool import Attention, attentive_pool, pooled_channels
+from counterpoint.encoders.attentive_pool import Attention, Pooling, attentive_pool, pooled_channels
 from counterpoint.encoders.base import Encoder, Stage
 from counterpoint.encoders.published import load_published
 from counterpoint.encoders.registry import ENCODERS
@@ -89,7 +89,7 @@ class ResNetSE34(Encoder):
     attention: nn.Module
 
     def __init__(
-        self, *, in_channels: int = 1, n_mels: int = 40, pooling: str = "sap", out_features: int = 512
+        self, *, in_channels: int = 1, n_mels: int = 40, pooling: Pooling = "sap", out_features: int = 512
     ) -> None:
         if n_mels < _SHRINK or n_mels % _SHRINK:
             raise ConfigError(f"resnet_se34: n_mels is {n_mels}; it must be a multiple of {_SHRINK}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from counterpoint.errors import ConfigError
 from counterpoint.functional import simam
-from counterpoint.registry import check_choice, check_options
+from counterpoint.registry import check_options
 
 
 class SimAM(nn.Module):
@@ -45,7 +45,7 @@ class SimAM(nn.Module):
         return f"dim={self.dim}, lam={self.lam}, correction={self.correction}"
 
 
-def create_attention(name: str | None, options: Mapping[str, Any] | None, axes: int) -> SimAM | None:
+def create_attention(name: Literal["simam"] | None, options: Mapping[str, Any] | None, axes: int) -> SimAM | None:
     """The attention of that name over so many axes; None for none.
 
     Args:
@@ -54,13 +54,12 @@ def create_attention(name: str | None, options: Mapping[str, Any] | None, axes: 
         axes: see `SimAM`.
 
     Raises:
-        ConfigError: another name, options without attention, or options that it does not take.
+        ConfigError: options without attention, or options that it does not take.
     """
     options = dict(options or {})
     if name is None:
         if options:
             raise ConfigError(f"attention_options={options} need an attention; choose attention='simam'")
         return None
-    check_choice("attention", name, ("simam",))
     check_options("Attention 'simam'", SimAM, options, given=1)
     return SimAM(axes, **options)

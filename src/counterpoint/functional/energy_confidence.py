@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.functional.precision import widened
-from counterpoint.registry import check_choice
-
-MARGINS = ("paper", "released")
+from counterpoint.registry import check_choices
 
 
 def energy_confidence(logits: Tensor, scale: float = 0.1) -> Tensor:
@@ -49,8 +48,9 @@ def energy_fusion(logits: Sequence[Tensor], scale: float = 0.1, *, detach_weight
     return (confidence.unsqueeze(-1) * each).sum(0).to(logits[0].dtype)
 
 
+@check_choices
 def confidence_rank_loss(
-    confidence: Tensor, loss: Tensor, *, margin: str = "paper", keep: Tensor | None = None
+    confidence: Tensor, loss: Tensor, *, margin: Literal["paper", "released"] = "paper", keep: Tensor | None = None
 ) -> Tensor:
     """Of two samples, the one of the higher loss is to have the lower confidence: mean of a hinge over all pairs.
 
@@ -72,7 +72,6 @@ def confidence_rank_loss(
         ConfigError: another `margin`.
         ShapeError: tensors that are not both ``(N,)``.
     """
-    check_choice("margin", margin, MARGINS)
     if confidence.ndim != 1 or confidence.shape != loss.shape:
         raise ShapeError(
             f"confidence has shape {tuple(confidence.shape)} and loss {tuple(loss.shape)}; both must be (N,)"

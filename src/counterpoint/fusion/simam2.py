@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from counterpoint.distributed import all_gather
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.functional import simam2_with_energy, zeta_spread
 from counterpoint.functional.precision import widened
 from counterpoint.functional.simam import axes
-from counterpoint.functional.simam2 import SIGNS
-from counterpoint.registry import check_choice
+from counterpoint.functional.simam2 import Sign
+from counterpoint.registry import Part
 
 
-class SimAM2(nn.Module):
+class SimAM2(Part, nn.Module):
     """Superpose M streams and let every neuron of the sum be weighted by its energy.
 
     Fusions use it through ``attention="simam2"``; alone it replaces a sum or mean of streams inside any network.
@@ -52,7 +54,7 @@ class SimAM2(nn.Module):
         *,
         s: float = 2.5,
         lam: float = 1e-6,
-        sign: str = "paper",
+        sign: Sign = "paper",
         dim: int | Sequence[int] = -1,
         channel_axis: int = -1,
         correction: int = 0,
@@ -63,7 +65,6 @@ class SimAM2(nn.Module):
             raise ConfigError(f"SimAM² weighs two streams or more against each other, got {num_streams}")
         if not (s > 0 and lam > 0):  # nor NaN
             raise ConfigError(f"SimAM² needs s > 0 and lam > 0, got s={s} and lam={lam}")
-        check_choice("sign", sign, SIGNS)
         if correction not in (0, 1):
             raise ConfigError(f"correction is 0 or 1, got {correction}")
         self.num_streams = num_streams
@@ -79,6 +80,13 @@ class SimAM2(nn.Module):
             neurons = channels if num_streams == 2 else num_streams * channels
             self.register_buffer("var_max", torch.zeros(neurons))
             self.register_buffer("r", torch.tensor(math.tanh(1.0)))
+
+    if TYPE_CHECKING:
+
+        @override
+        def __call__(
+            self, streams: Sequence[Tensor], weights: Sequence[Tensor | float], *, update: bool | None = None
+        ) -> tuple[Tensor, dict[str, Tensor]]: ...
 
     def forward(
         self, streams: Sequence[Tensor], weights: Sequence[Tensor | float], *, update: bool | None = None

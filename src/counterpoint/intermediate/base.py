@@ -30,6 +30,7 @@ class Intermediate(Part, nn.Module, ABC):
         ConfigError: one modality, a size below 1, or an unusable name.
 
     Example:
+        >>> import torch
         >>> class Swap(Intermediate):
         ...     def exchange(self, maps):
         ...         means = {m: x.flatten(1).mean(1) for m, x in maps.items()}

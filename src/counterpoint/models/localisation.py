@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from counterpoint._eval_mode import evaluating
 from counterpoint._moved import former_method
@@ -54,6 +55,11 @@ class LocalisationModel(Model):
         self.localiser = localiser
         self.segments = segments
         self.config: dict[str, Any] = dict(config or {})
+
+    if TYPE_CHECKING:
+
+        @override
+        def __call__(self, inputs: Mapping[str, Tensor]) -> LocaliserOutput: ...
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -104,8 +110,7 @@ class LocalisationModel(Model):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> LocaliserOutput:
         """Encode and localise; see `encode`."""
-        output: LocaliserOutput = self.localiser(self.encode(inputs))
-        return output
+        return self.localiser(self.encode(inputs))
 
     def ablated(self, inputs: Mapping[str, Tensor], keep: str | Collection[str]) -> LocaliserOutput:
         """What the model says with the features of every modality but `keep` at zero, in evaluation mode."""
@@ -116,9 +121,9 @@ class LocalisationModel(Model):
 
 
 def cut(x: Tensor, segments: int, dim: int) -> Tensor:
-    """Equal stretches of an axis as clips of their own: ``(B, ..., N, ...)`` to ``(B * T, ..., N // T, ...)``.
+    """Equal segments of an axis as clips of their own: ``(B, ..., N, ...)`` to ``(B * T, ..., N // T, ...)``.
 
-    Where T does not divide N, stretches of the same length begin at the nearest steps before their exact beginnings.
+    Where T does not divide N, segments of the same length begin at the nearest steps before their exact beginnings.
 
     Raises:
         ShapeError: N is below T.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from counterpoint.errors import ConfigError
 from counterpoint.fusion import Fusion, FusionOutput
@@ -55,6 +56,11 @@ class MultimodalModel(Model):
         self.fusion = fusion
         self.config: dict[str, Any] = dict(config or {})
 
+    if TYPE_CHECKING:
+
+        @override
+        def __call__(self, inputs: Mapping[str, Tensor]) -> FusionOutput: ...
+
     @property
     def modalities(self) -> tuple[str, ...]:
         """In declared order."""
@@ -79,5 +85,4 @@ class MultimodalModel(Model):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> FusionOutput:
         """Encode and fuse; see `encode`."""
-        output: FusionOutput = self.fusion(self.encode(inputs))
-        return output
+        return self.fusion(self.encode(inputs))

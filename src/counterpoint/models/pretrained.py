@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from typing_extensions import override
 
 from counterpoint import guests
 from counterpoint._atomic import replacing
@@ -20,6 +21,9 @@ from counterpoint.errors import ConfigError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from counterpoint.fusion import FusionOutput
+    from counterpoint.localise import LocaliserOutput
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -33,6 +37,11 @@ class Model(nn.Module, ABC):
     """
 
     config: dict[str, Any]
+
+    if TYPE_CHECKING:
+
+        @override
+        def __call__(self, inputs: Mapping[str, Tensor]) -> FusionOutput | LocaliserOutput: ...
 
     @property
     @abstractmethod
