@@ -30,7 +30,7 @@ ROOMS = (
 
 def modules() -> list[str]:
     found = []
-    for room in (*PARTS, "models"):
+    for room in ROOMS:
         package = importlib.import_module(f"counterpoint.{room}")
         found.append(package.__name__)
         found += [m.name for m in pkgutil.iter_modules(getattr(package, "__path__", []), f"{package.__name__}.")]
