@@ -73,7 +73,7 @@ def measure(run: Path, film: Path, threads: int) -> dict[str, float]:
     import torch
 
     from counterpoint.predict import predict, write
-    from counterpoint.training.fit import load_run
+    from counterpoint.training.load import load_run
 
     torch.set_num_threads(threads)
     loaded = load_run(run)

@@ -11,7 +11,7 @@ import counterpoint
 
 SOURCE = Path(counterpoint.__file__).parent
 GROUND = {"errors", "_version", "_moved", "_typecheck", "_eval_mode", "_atomic", "_cpu", "_features"}
-GROUND |= {"_progress", "guests", "registry", "distributed", "allocator"}
+GROUND |= {"_progress", "guests", "registry", "wants", "distributed", "allocator"}
 PARTS = GROUND | {
     "functional",
     "heads",
@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "distributed": set(),
     "guests": {"errors"},
     "registry": {"errors", "_typecheck", "guests"},
+    "wants": {"errors"},
     "functional": GROUND,
     "metrics": GROUND,
     "encoders": GROUND | {"functional"},

@@ -19,7 +19,8 @@ from counterpoint.models import create_localisation_model
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import from_dict
 from counterpoint.training.datamodule import prepare_clips
-from counterpoint.training.fit import fit, load_run
+from counterpoint.training.fit import fit
+from counterpoint.training.load import load_run
 from counterpoint.verify import embeddings as embed
 from counterpoint.verify import score_trials as trial_scores
 from counterpoint.verify.score_trials import How, score_list

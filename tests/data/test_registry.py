@@ -23,7 +23,6 @@ TOY = DatasetEntry("toy", ("digit", "letter"), "nowhere; CC0", made)
 def test_default_task_is_the_first_and_options_arrive():
     assert TOY().name == "toy/digit"
     assert TOY("x", "letter", 3, snr=2.0).notes == ("x 3 2.0",)
-    assert TOY.options == {"snr": 0.0}
 
 
 def test_wrong_names_propose_the_nearest():

@@ -21,7 +21,8 @@ from counterpoint.experiments.config import CompareConfig
 from counterpoint.report.report import write_run_report
 from counterpoint.report.tables import dependence_table
 from counterpoint.training.config_io import from_dict
-from counterpoint.training.fit import fit, load_run
+from counterpoint.training.fit import fit
+from counterpoint.training.load import load_run
 from tiny_clips import tiny_data, write_tiny_clips
 
 SECOND = "title: Concatenation once more\nfusion: {name: concat}\n"

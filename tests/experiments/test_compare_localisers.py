@@ -15,7 +15,7 @@ from counterpoint.report.report import write_run_report
 from counterpoint.report.tables import dependence_table, methods_table, summary
 from counterpoint.report.timelines import timelines
 from counterpoint.training.config_io import from_dict
-from counterpoint.training.fit import load_run
+from counterpoint.training.load import load_run
 from tiny_clips import CLASSES, SECONDS, tiny_data, write_tiny_clips
 
 SEGMENTS = 5

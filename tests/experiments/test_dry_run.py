@@ -27,7 +27,7 @@ def asked(recipe: Path, root: Path, **changes) -> CompareConfig:
     [
         ("fusion: {name: concat, options: {foo: 1}}", "foo"),
         ("fusion: {name: sum, zeta: 3}", "zeta"),
-        ("head: {name: cosine, options: {scale: wide}}", "scale|wrong kind"),
+        ("head: {name: cosine, options: {scale: wide}}", "scale|wrong type"),
         ("balance: {name: ogm_ge, options: {alpha: -3}}", "alpha"),
         ("loss: {name: multiplicative, options: {gamma: 1}}", "gamma"),
         ("fusion: {name: gatd}", "Did you mean 'gated'"),
@@ -70,15 +70,15 @@ def test_every_recipe_passes_and_no_weight_is_drawn(tmp_path, monkeypatch, task)
     dry_run(entries, {entry.folder: plan_search(entry, config) for entry in entries})
     assert torch.equal(torch.get_rng_state(), drawn)
     devices = []
-    make = module.build_model
-    monkeypatch.setattr(module, "build_model", lambda *a: devices.append(make(*a)) or devices[-1])
+    make = module.build
+    monkeypatch.setattr(module, "build", lambda run: devices.append(make(run).model))
     dry_run(entries[:1], {})
     assert {p.device.type for p in devices[0].parameters()} == {"meta"}
 
 
 def test_settings_that_change_no_part_are_not_made_again(tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr(module, "_make", lambda *a: made.append(a))
+    monkeypatch.setattr(module, "build", made.append)
     config = CompareConfig(methods=["concat"], search_trials=5)
     entries = plan_methods(config, tmp_path)
     dry_run(entries, {entry.folder: plan_search(entry, config) for entry in entries})

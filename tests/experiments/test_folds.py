@@ -39,7 +39,7 @@ def tiny_folds(root: Path | None, task: str, seed: int, *, fold: int = 0, overla
 
 @pytest.fixture(scope="module", autouse=True)
 def registered():
-    dataset("tiny_folds", tasks=("class",), where="Made by the tests.")(tiny_folds)
+    dataset("tiny_folds", tasks=("class",), where="Made by the tests.", wants=("fold",))(tiny_folds)
     yield
     del DATASETS._parts["tiny_folds"]
 

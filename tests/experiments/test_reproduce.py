@@ -25,7 +25,7 @@ from counterpoint.recipes import load_recipe, load_table
 from counterpoint.training.config import DataConfig
 from counterpoint.training.config_io import from_dict
 from counterpoint.training.datamodule import prepare_clips
-from counterpoint.training.fit import load_run
+from counterpoint.training.load import load_run
 from counterpoint.verify import evaluate as verification
 from counterpoint.verify.evaluate import check_trials, find_trial_lists, verify
 

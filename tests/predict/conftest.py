@@ -12,7 +12,7 @@ from counterpoint.localise.output import from_segments
 from counterpoint.media.encode import write_clip
 from counterpoint.media.spec import MediaSpec
 from counterpoint.training.config import TrainConfig
-from counterpoint.training.fit import Run
+from counterpoint.training.load import Run
 
 RATE, FPS = 8000, 10
 CLASSES = ("dark <noise>", "bright noise")

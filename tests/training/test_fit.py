@@ -16,7 +16,9 @@ from counterpoint.errors import ConfigError, DataError, RunError, UnknownNameErr
 from counterpoint.models import from_pretrained
 from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.config_io import from_dict
-from counterpoint.training.fit import evaluate, fit, load_run
+from counterpoint.training.evaluate import evaluate
+from counterpoint.training.fit import fit
+from counterpoint.training.load import load_run
 from counterpoint.training.module import CounterpointModule
 from tiny_clips import CLASSES, tiny_data, write_tiny_clips
 

@@ -9,11 +9,12 @@ from counterpoint.cli import main
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.recipes import load_recipe
-from counterpoint.training.build import build_parts, check_names
+from counterpoint.training.build import build_balancer
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import from_dict
-from counterpoint.training.fit import evaluate, load_run
-from counterpoint.training.objective import build_balancer
+from counterpoint.training.evaluate import evaluate
+from counterpoint.training.load import load_run
+from made_parts import parts_of
 from tiny_clips import tiny_data, write_tiny_clips
 
 
@@ -41,7 +42,7 @@ def test_train_from_a_configuration_to_a_finished_run(tmp_path):
 
 
 def test_a_balancer_sees_the_encoders_alone():
-    parts = build_parts(config(intermediate={"name": "mmtm"}), 3, MediaSpec(seconds=0.5))
+    parts = parts_of(config(intermediate={"name": "mmtm"}), 3, MediaSpec(seconds=0.5))
     balancer = build_balancer(config(balance={"name": "ogm"}), parts.model)
     seen = {id(p) for group in balancer.encoders.values() for p in group.parameters()}
     assert seen == {id(p) for p in parts.model.encoders.parameters()}
@@ -53,11 +54,11 @@ def test_the_mfcc_network_follows_the_length_of_the_clips(rate, seconds, frames)
     """Also at GRID's 16 kHz, with another number of coefficients, and with pictures of one channel."""
     spec = MediaSpec(sample_rate=rate, seconds=seconds, fps=8, size=32)
     applied = load_recipe("cfn-sr").apply(config(model={"name": "resnext50_mfcc"}, augment=False))
-    parts = build_parts(applied, 8, spec)
+    parts = parts_of(applied, 8, spec)
     audio, visual = parts.model.encoders["audio"], parts.model.encoders["visual"]
     assert (audio.num_frames, audio.n_mfcc, visual.in_channels) == (frames, 13, 1)
     assert parts.model.fusion.dims == {"audio": 64 * ((frames - 4) // 8), "visual": 2048}
-    assert parts.model.config["options"]["audio"] == {"num_frames": frames, "n_mfcc": 13}
+    assert parts.model.config["options"]["audio"] == {"in_channels": 1, "num_frames": frames, "n_mfcc": 13}
     if frames < 100:
         sound, sight = torch.zeros(2, spec.num_samples), torch.zeros(2, spec.num_frames, 32, 32, 1, dtype=torch.uint8)
         inputs = {"audio": parts.transforms["audio"](sound), "visual": parts.transforms["visual"](sight)}
@@ -66,10 +67,10 @@ def test_the_mfcc_network_follows_the_length_of_the_clips(rate, seconds, frames)
 
 def test_what_is_told_to_the_encoder_wins():
     given = {"name": "resnext50_mfcc", "modalities": ["audio"], "options": {"audio": {"num_frames": 100}}}
-    model = build_parts(config(model=given), 2, MediaSpec()).model
+    model = parts_of(config(model=given), 2, MediaSpec()).model
     assert model.encoders["audio"].num_frames == 100
     given["options"], given["inputs"] = {}, {"audio": {"n_mfcc": 20}}
-    assert build_parts(config(model=given), 2, MediaSpec()).model.encoders["audio"].n_mfcc == 20
+    assert parts_of(config(model=given), 2, MediaSpec()).model.encoders["audio"].n_mfcc == 20
 
 
 @pytest.mark.parametrize(
@@ -87,5 +88,4 @@ def test_what_is_told_to_the_encoder_wins():
 )
 def test_mistakes_are_told(changes, error, message):
     with pytest.raises(error, match=message):
-        check_names(config(**changes))
-        build_parts(config(**changes), 2, MediaSpec(seconds=0.5))
+        parts_of(config(**changes), 2, MediaSpec(seconds=0.5))

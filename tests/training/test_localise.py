@@ -16,7 +16,9 @@ from counterpoint.media.spec import MediaSpec
 from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.config_io import from_dict
 from counterpoint.training.datamodule import prepare_clips
-from counterpoint.training.fit import evaluate, fit, load_run
+from counterpoint.training.evaluate import evaluate
+from counterpoint.training.fit import fit
+from counterpoint.training.load import load_run
 from counterpoint.training.task import Localisation
 from tiny_clips import CLASSES, SECONDS, tiny_data, write_tiny_clips
 

@@ -13,12 +13,13 @@ from counterpoint.experiments.config import CompareConfig
 from counterpoint.fusion import FUSIONS
 from counterpoint.losses import Unimodal
 from counterpoint.media.spec import MediaSpec
-from counterpoint.training import fit as run
-from counterpoint.training.build import build_parts, check_names
+from counterpoint.training.build import build_loss
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import from_dict
+from counterpoint.training.fit import fit
 from counterpoint.training.module import CounterpointModule
-from counterpoint.training.objective import build_loss
+from counterpoint.training.resolve import check
+from made_parts import parts_of
 from tiny_clips import tiny_data, write_tiny_clips
 
 SPEC = MediaSpec(sample_rate=8000, seconds=0.5, fps=8, size=16, gray=True)
@@ -41,7 +42,7 @@ def test_the_configured_loss_is_built_and_minimised():
     chosen = config(loss={"name": "unimodal"}, optim={"label_smoothing": 0.1})
     loss = build_loss(chosen, OGM(encoders()))
     assert isinstance(loss, Unimodal)
-    parts = build_parts(chosen, 3, SPEC)
+    parts = parts_of(chosen, 3, SPEC)
     module = CounterpointModule(parts.model, parts.transforms, loss=loss, optim=chosen.optim)
     sight = torch.randint(0, 255, (2, SPEC.num_frames, SPEC.size, SPEC.size, 1), dtype=torch.uint8)
     clips = {"audio": torch.randint(-99, 99, (2, SPEC.num_samples), dtype=torch.int16), "visual": sight}
@@ -60,7 +61,7 @@ def test_a_balancers_own_loss_comes_first_and_bears_no_other():
 
 def test_wrong_names_are_told_before_any_clip_is_read():
     with pytest.raises(UnknownNameError, match="Did you mean 'multiplicative'"):
-        check_names(config(loss={"name": "multiplicativ"}))
+        check(config(loss={"name": "multiplicativ"}))
     with pytest.raises(ConfigError, match="beta is 'much'; it must be float"):
         build_loss(config(loss={"name": "multiplicative", "options": {"beta": "much"}}), None)
 
@@ -81,10 +82,10 @@ WRONG = [
 
 @pytest.mark.parametrize(("changes", "words"), WRONG)
 def test_parts_that_do_not_fit_each_other_are_told_before_the_first_step(tmp_path, monkeypatch, changes, words):
-    monkeypatch.setattr(run, "train_epochs", lambda *a: pytest.fail("trains"))
+    monkeypatch.setattr("counterpoint.training.engine.pl.Trainer.fit", lambda *a: pytest.fail("trains"))
     root = write_tiny_clips(tmp_path / "clips", per_split={"train": 1, "val": 1, "test": 1})
     with pytest.raises(CounterpointError, match=words):
-        run.fit(config(data=tiny_data(root), **changes), tmp_path / "run", progress=False)
+        fit(config(data=tiny_data(root), **changes), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
     recipe = tmp_path / "mine.yaml"
     recipe.write_text(json.dumps(changes))
@@ -98,7 +99,7 @@ def test_trying_parts_out_leaves_them_as_they_are(name):
     chosen = config(
         fusion={"name": name, "zeta": "learned", "attention": "simam2"} if name == "sum" else {"name": name}
     )
-    model = build_parts(chosen, 3, SPEC).model.train()
+    model = parts_of(chosen, 3, SPEC).model.train()
     before, drawn = {k: v.clone() for k, v in model.state_dict().items()}, torch.get_rng_state()
     build_loss(chosen, None, model)
     assert torch.equal(torch.get_rng_state(), drawn) and model.fusion.training

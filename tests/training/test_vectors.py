@@ -11,7 +11,9 @@ from counterpoint.data.features.writer import FEATURES
 from counterpoint.errors import ConfigError
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import from_dict
-from counterpoint.training.fit import evaluate, fit, load_run
+from counterpoint.training.evaluate import evaluate
+from counterpoint.training.fit import fit
+from counterpoint.training.load import load_run
 from feature_files import write
 
 CLASSES, ROWS = 3, 60

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from counterpoint.analysis.extract import Extraction
     from counterpoint.analysis.probe import ProbeResult
     from counterpoint.analysis.traces import Trace
-    from counterpoint.training.fit import Run
+    from counterpoint.training.load import Run
 
 ANALYSIS, TRACE = "analysis.json", "trace.npz"
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from counterpoint.analysis.geometry import angles, weight_norms
 from counterpoint.analysis.traces import ZETA_BINS, Array, Trace
 from counterpoint.models import MultimodalModel
-from counterpoint.training.fit import Run
+from counterpoint.training.load import Run
 from counterpoint.training.precision import DTYPES
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from counterpoint.analysis.traces import Trace
 from counterpoint.models import LocalisationModel
-from counterpoint.training.fit import Run
+from counterpoint.training.load import Run
 from counterpoint.training.precision import DTYPES
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from counterpoint.errors import ConfigError
 from counterpoint.fusion.output import FusionOutput
@@ -46,6 +47,11 @@ class Balancer(Part, ABC):
     Args:
         encoders: per modality the module whose gradients are balanced, in the order in which modalities are declared.
 
+    Attributes:
+        wants: what the run is to hand in, as arguments of the constructor: ``seed``, ``fusion``, ``parameters``; and
+            ``optimizer``, which comes by `attach`; see `counterpoint.wants`.
+        optimizer: of the run, from `attach` on; else None.
+
     Raises:
         ConfigError: fewer than two encoders.
 
@@ -67,6 +73,8 @@ class Balancer(Part, ABC):
         ('audio', 'visual')
     """
 
+    wants: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, encoders: Mapping[str, nn.Module] | nn.ModuleDict) -> None:
         self.encoders: dict[str, nn.Module] = dict(encoders.items())
         if len(self.encoders) < 2:
@@ -75,6 +83,7 @@ class Balancer(Part, ABC):
                 f"it got {sorted(self.encoders)}."
             )
         self.epoch = 0
+        self.optimizer: Optimizer | None = None
         self.parts = nn.ModuleDict()
         """Modules of its own that train with the model; they are no part of it and not exported with it."""
         self.holdout = 0.0
@@ -89,6 +98,16 @@ class Balancer(Part, ABC):
     def has_own_loss(self) -> bool:
         """Whether the method trains with another loss than the cross entropy of the joint logits."""
         return type(self).loss is not Balancer.loss
+
+    def attach(self, optimizer: Optimizer) -> None:
+        """Take the optimizer that steps on the balanced gradients.
+
+        Whoever trains calls it once, before the first step, where `wants` names ``optimizer``.
+
+        Args:
+            optimizer: of the encoders, everything behind them, and `parts`.
+        """
+        self.optimizer = optimizer
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch is running, counted from 0."""

@@ -55,6 +55,8 @@ class GradientBlending(Balancer):
         ConfigError: an option outside its range, or a fusion of other modalities than the encoders.
     """
 
+    wants = ("fusion",)
+
     def __init__(
         self,
         encoders: Mapping[str, nn.Module] | nn.ModuleDict,

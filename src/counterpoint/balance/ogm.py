@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,8 @@ class OGM(Balancer):
     Raises:
         ConfigError: an option outside its range, an encoder without convolutions, or encoders that share parameters.
     """
+
+    wants: ClassVar[tuple[str, ...]] = ("parameters",)
 
     def __init__(
         self,
@@ -157,6 +159,8 @@ class OGMGE(OGM):
     Raises:
         ConfigError: as for `OGM`.
     """
+
+    wants = ("parameters", "seed")
 
     def __init__(
         self,

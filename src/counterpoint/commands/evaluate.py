@@ -23,7 +23,8 @@ def main(words: list[str]) -> None:
     allocate_largely()
 
     from counterpoint._atomic import write_json
-    from counterpoint.training.fit import evaluate, load_run
+    from counterpoint.training.evaluate import evaluate
+    from counterpoint.training.load import load_run
 
     data = from_dict(DataConfig, options["data"], "data")
     run = load_run(options["run"])

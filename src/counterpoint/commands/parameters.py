@@ -59,7 +59,7 @@ def count_recipes(names: Iterable[str], model: str, num_classes: int) -> list[Co
     """
     from counterpoint.models import MODELS
     from counterpoint.recipes import load_recipe
-    from counterpoint.training.model import build_model
+    from counterpoint.training.build import build_model
 
     MODELS.get(model)
     rows = []

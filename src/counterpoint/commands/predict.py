@@ -16,7 +16,7 @@ from counterpoint.errors import ConfigError, DataError, MediaError, RunError
 if TYPE_CHECKING:
     from counterpoint.data.events import Event
     from counterpoint.predict import Timeline
-    from counterpoint.training.fit import Run
+    from counterpoint.training.load import Run
 
 _ROWS = 20  # events printed of a file; all are in the files
 
@@ -61,7 +61,7 @@ def predict_files(
     """
     from counterpoint.predict import FORMATS
     from counterpoint.predict.files import check_formats
-    from counterpoint.training.fit import load_run
+    from counterpoint.training.load import load_run
 
     chosen = check_formats(FORMATS if formats is None else formats)
     if truth is not None and "png" not in chosen:

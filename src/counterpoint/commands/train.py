@@ -15,7 +15,7 @@ from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import from_dict, to_dict
 
 if TYPE_CHECKING:
-    from counterpoint.training.fit import Run
+    from counterpoint.training.load import Run
 
 
 def main(words: list[str]) -> None:

@@ -17,7 +17,7 @@ from counterpoint.training.config_io import from_dict
 
 if TYPE_CHECKING:
     from counterpoint.metrics import ErrorCurve, OperatingPoint
-    from counterpoint.training.fit import Run
+    from counterpoint.training.load import Run
     from counterpoint.verify.score_trials import How, ScoredTrials
 
 SCORES, FIGURES, MISSING, PICTURE = "scores.csv", "verification.json", "missing.csv", "det.png"
@@ -72,7 +72,7 @@ def verify_trials(
     from counterpoint._atomic import write_json
     from counterpoint._progress import ProgressDisplay
     from counterpoint.report.det_curve import save_det
-    from counterpoint.training.fit import load_run
+    from counterpoint.training.load import load_run
     from counterpoint.training.run_dir import require_place_for_file
     from counterpoint.verify.score_trials import score_list
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,8 @@ class DatasetEntry:
         event_tasks: those of the tasks that know when something happens; the first is the default where that is asked.
         classes: those of every task, where loading takes long and they are known before; else empty.
         elsewhere: where it is to be had, of a dataset that this library does not download; else empty.
+        wants: what the run is to hand in, as arguments of `load`: ``progress``, ``events``, ``fold``; see
+            `counterpoint.wants`.
         load: ``(root: Path | None, task: str, seed: int, **options) -> ClipTable``; reads names and
             annotations only, no media file is opened.
     """
@@ -38,12 +39,7 @@ class DatasetEntry:
     event_tasks: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     elsewhere: str = ""
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What else the dataset takes: name -> default."""
-        parameters = inspect.signature(self.load).parameters.values()
-        return {p.name: p.default for p in parameters if p.name not in _OWN and p.kind is not p.VAR_KEYWORD}
+    wants: tuple[str, ...] = ()
 
     def __call__(
         self, root: str | Path | None = None, task: str | None = None, seed: int = 0, **options: Any
@@ -67,6 +63,7 @@ def dataset(
     event_tasks: tuple[str, ...] = (),
     classes: tuple[str, ...] = (),
     elsewhere: str = "",
+    wants: tuple[str, ...] = (),
 ) -> Callable[[Load], Load]:
     """Decorator: register a function ``(root, task, seed, **options) -> ClipTable`` as the dataset `name`.
 
@@ -74,15 +71,16 @@ def dataset(
         name: what it is asked for by.
         tasks: the labels it has; the first is the default.
         where: source and licence, one or two lines.
-        event_tasks: those of the tasks whose tables have events; where they cost reading more files, the function takes
-            ``events: bool = False``.
+        event_tasks: those of the tasks whose tables have events; where they cost reading more files, it wants
+            ``events``.
         classes: those of every task; for datasets that render or copy their clips as they are loaded, so that classes
             that do not fit are told before.
         elsewhere: where it is to be had, if it cannot be downloaded with this library.
+        wants: what the run is to hand in, as arguments of the function; see `DatasetEntry`.
     """
 
     def add(load: Load) -> Load:
-        entry = DatasetEntry(name, tasks, where, load, event_tasks, classes, elsewhere)
+        entry = DatasetEntry(name, tasks, where, load, event_tasks, classes, elsewhere, wants)
         DATASETS.register(name)(entry)
         setattr(load, ROW, entry)
         return load

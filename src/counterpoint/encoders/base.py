@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor, nn
 from typing_extensions import override
@@ -28,6 +28,11 @@ class Encoder(Part, nn.Module, ABC):
         layouts: per accepted rank the names of the axes, e.g. ``("B, C, F, T",)``.
         stage_channels: per stage, in order, how many channels its maps have.
 
+    Attributes:
+        wants: of what follows from the clips and the transform in front, the arguments that the constructor wants to be
+            given: ``in_channels``, ``n_mels``, ``n_mfcc``, ``num_frames``, ``clip_shape``, ``segments``, ``seed``; see
+            `counterpoint.wants`.
+
     Example:
         >>> import torch
         >>> class Tiny(Encoder):
@@ -40,6 +45,8 @@ class Encoder(Part, nn.Module, ABC):
         >>> Tiny()(torch.ones(2, 1, 40, 100)).shape
         torch.Size([2, 16])
     """
+
+    wants: ClassVar[tuple[str, ...]] = ()
 
     if TYPE_CHECKING:
 

@@ -71,6 +71,8 @@ class ERANN(Encoder):
         ConfigError: a size out of its range.
     """
 
+    wants: ClassVar = ("in_channels",)
+
     def __init__(self, *, in_channels: int = 1, width: int = 4, fast_stages: int = 0) -> None:
         if width < 1 or not 0 <= fast_stages <= 3:
             raise ConfigError(

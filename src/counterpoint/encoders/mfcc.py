@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
 from counterpoint.encoders.base import Encoder, Stage
@@ -32,6 +34,8 @@ class MFCCCNN(Encoder):
     Raises:
         ConfigError: a size below its least.
     """
+
+    wants: ClassVar = ("in_channels", "n_mfcc", "num_frames")
 
     def __init__(
         self,

@@ -154,6 +154,7 @@ class ResNet(Encoder):
         ConfigError: an attention, or an option of it, that there is not.
     """
 
+    wants: ClassVar = ("in_channels",)
     norm_after: ClassVar = {"conv1": "bn1"}
     block: ClassVar[type[Block]]
     """What a stage repeats."""

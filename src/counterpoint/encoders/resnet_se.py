@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -87,6 +88,8 @@ class ResNetSE34(Encoder):
     """
 
     attention: nn.Module
+
+    wants: ClassVar = ("in_channels", "n_mels")
 
     def __init__(
         self, *, in_channels: int = 1, n_mels: int = 40, pooling: Pooling = "sap", out_features: int = 512

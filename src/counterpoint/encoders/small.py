@@ -35,6 +35,8 @@ class AudioCNN(Encoder):
         bands: how many frequency bands are told apart after the convolutions.
     """
 
+    wants: ClassVar = ("in_channels",)
+
     def __init__(self, *, in_channels: int = 1, out_features: int = 256, width: int = 8, bands: int = 4) -> None:
         channels = {"conv1": width, "conv2": 2 * width, "conv3": 4 * width, "temporal": out_features // 2}
         super().__init__(in_channels, out_features, ("B, C, F, T",), channels)
@@ -76,6 +78,7 @@ class VisualCNN(Encoder):
         grid: how many cells a frame keeps in each direction after the convolutions.
     """
 
+    wants: ClassVar = ("in_channels",)
     norm_after: ClassVar = {"stem": "stem_bn"}
 
     def __init__(self, *, in_channels: int = 1, out_features: int = 256, width: int = 16, grid: int = 3) -> None:

@@ -64,6 +64,7 @@ class VGG(Encoder):
         in_channels: C.
     """
 
+    wants: ClassVar = ("in_channels",)
     depths: ClassVar[tuple[int, int, int, int, int]]
     """Convolutions per block."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,8 @@ class VGGish(Encoder):
     Raises:
         ConfigError: a size below 1.
     """
+
+    wants: ClassVar = ("in_channels",)
 
     def __init__(self, *, in_channels: int = 1, hidden: int = 4096, postprocess: bool = False) -> None:
         super().__init__(in_channels, _OUT, ("B, C, F, T",), {f"block{k}": w[-1] for k, w in enumerate(_WIDTHS, 1)})

@@ -34,10 +34,9 @@ from counterpoint.experiments.worker import run_task
 from counterpoint.report.report import write_report
 from counterpoint.report.results_csv import write_csv
 from counterpoint.training import run_dir as files
-from counterpoint.training.build import admit_guests, count_segments
 from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict
 from counterpoint.training.datamodule import Prepared, list_clips, media_spec, prepare_clips
-from counterpoint.training.precision import require_device
+from counterpoint.training.resolve import Resolved, admit_guests, count_segments
 
 CONFIG, RESULTS = files.COMPARISON, "results.json"
 
@@ -85,7 +84,6 @@ def compare(
     admit_guests(config.base)
     guests.allow(to_dict(config))
     check(config)
-    require_device(config.base.accelerator, config.base.devices)
     files.require_one_intent(resume, overwrite)
     entries = plan_methods(config, folder)
     if not (resume and (folder / CONFIG).is_file()):  # with methods left out, what was begun goes on as it was
@@ -100,7 +98,7 @@ def compare(
         entries += [plan_alone(config, folder, modality) for modality in of_base]
     settings = {entry.folder: plan_search(entry, config) for entry in entries}  # refuses a space that is too small
     dry_run(entries, settings)
-    clips = _prepare(config, entries, settings, modalities, progress)
+    clips, found = _prepare(config, entries, settings, modalities, progress)
     if overwrite:
         files.remove_run(folder, CONFIG)
     folder.mkdir(parents=True, exist_ok=True)
@@ -113,11 +111,11 @@ def compare(
     at_once = len(entries) * max(config.search_trials, finals)  # more jobs would only take threads away
     with RunProgress(total, progress) as shown, Pool(run_task, jobs=min(config.jobs, at_once)) as pool:
         if config.search_trials:
-            search_settings(entries, settings, config, pool, shown, failures)
+            search_settings(entries, settings, config, found, pool, shown, failures)
         tasks = []
         for seed in config.seeds:
             for fold in clips:
-                tasks += [final_task(entry, seed, fold, config) for entry in entries if not entry.failed]
+                tasks += [final_task(entry, seed, fold, config, found) for entry in entries if not entry.failed]
         for task, result, error in run_all(tasks, pool, shown):
             if error is not None:
                 failures.append(failure(task, error, folder))
@@ -188,7 +186,7 @@ def _prepare(
     settings: dict[Path, list[dict[str, Any]]],
     modalities: tuple[str, ...],
     progress: bool,
-) -> dict[Fold, Prepared]:
+) -> tuple[dict[Fold, Prepared], dict[str, Resolved]]:
     """List, render and decode once before the runs, so that unreadable data are told before anything is trained.
 
     Between the two, when the shape of clips is known, parts that do not fit it are told.
@@ -201,9 +199,7 @@ def _prepare(
             for fold in folds_of(config)
         }
         check_tables(tables)
-        for table in tables.values():
-            dry_run(entries, settings, table, media_spec(table, source.media))
-            break  # all folds have the same classes and shape
+        found = dry_run(entries, settings, next(iter(tables.values())))  # all have the same classes and shape
         for fold, table in tables.items():
             clips[fold] = prepare_clips(
                 table,
@@ -215,7 +211,7 @@ def _prepare(
             )
             for split in SPLITS:
                 clips[fold].clips(split)  # an empty one is told now, and not by every run
-    return clips
+    return clips, found
 
 
 def _write_config(folder: Path, config: CompareConfig) -> None:

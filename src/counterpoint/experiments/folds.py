@@ -44,8 +44,8 @@ def check_folds(config: CompareConfig) -> None:
     if not config.folds:
         return
     data = config.base.data
-    if OPTION not in DATASETS.get(data.name).options:
-        having = [name for name in DATASETS if OPTION in DATASETS.get(name).options]
+    if OPTION not in DATASETS.get(data.name).wants:
+        having = [name for name in DATASETS if OPTION in DATASETS.get(name).wants]
         there = f"; datasets with folds are {', '.join(having)}" if having else ""
         raise ConfigError(f"folds is {config.folds}, but {data.name} takes no option {OPTION!r}{there}")
     if OPTION in data.options:

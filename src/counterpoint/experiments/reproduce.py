@@ -16,7 +16,7 @@ from counterpoint.recipes import PaperResult, PaperTable, Recipe, load_recipe
 from counterpoint.training import run_dir as files
 from counterpoint.training.config_io import flatten, from_dict
 from counterpoint.training.datamodule import list_clips
-from counterpoint.training.fit import load_run
+from counterpoint.training.load import load_run
 from counterpoint.verify.evaluate import Verified, check_trials, find_trial_lists, verify
 
 _SCALE = {"minDCF": 1.0, "params": 1e-6}  # from a measured value to what papers print; all others are percentages

@@ -11,6 +11,7 @@ from typing import Any
 from counterpoint import _atomic
 from counterpoint.analysis.results import Failure, RunResult, Trial
 from counterpoint.experiments.config import CompareConfig
+from counterpoint.experiments.dry_run import resolved
 from counterpoint.experiments.folds import Fold, folds_of, with_fold
 from counterpoint.experiments.plan import ALONE, Entry, apply_setting
 from counterpoint.experiments.process_pool import Pool
@@ -19,17 +20,20 @@ from counterpoint.experiments.worker import RunTask, finished
 from counterpoint.training import run_dir as files
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.metrics import metrics_of
+from counterpoint.training.resolve import Resolved
 
 SEARCH = "search.json"
 
 Runs = Pool[RunTask, RunResult | dict[str, float]]
 
 
-def final_task(entry: Entry, seed: int, fold: Fold, config: CompareConfig) -> RunTask:
+def final_task(entry: Entry, seed: int, fold: Fold, config: CompareConfig, found: Mapping[str, Resolved]) -> RunTask:
     """A run of the chosen setting. If the search's chosen trial was that very run, its folder is taken over."""
     folder = entry.folder / f"seed{seed}"
     folder = folder if fold is None else folder / f"fold{fold}"
-    task = RunTask(entry.name, entry.kind, folder, _run_config(entry.config, seed, fold), config.probe, fold)
+    task = RunTask(
+        entry.name, entry.kind, folder, resolved(found, _run_config(entry.config, seed, fold)), config.probe, fold
+    )
     if config.search_trials and (seed, fold) == _of_search(config) and not folder.exists():
         for trial in sorted((entry.folder / "search").glob("trial*")):
             if files.read_result(trial) is not None and files.read_config(trial) == task.config:
@@ -74,6 +78,7 @@ def search_settings(
     entries: Sequence[Entry],
     settings: Mapping[Path, list[dict[str, Any]]],
     config: CompareConfig,
+    found: Mapping[str, Resolved],
     pool: Runs,
     progress: RunProgress,
     failures: list[Failure],
@@ -86,7 +91,7 @@ def search_settings(
     for trial in range(config.search_trials):
         for entry in entries:
             setting = settings[entry.folder][trial]
-            changed = _run_config(apply_setting(entry.config, setting), seed, fold)
+            changed = resolved(found, _run_config(apply_setting(entry.config, setting), seed, fold))
             task = RunTask(entry.name, "search", entry.folder / "search" / f"trial{trial}", changed, fold=fold)
             owners[task.folder] = (entry, setting)
             tasks.append(task)

@@ -32,7 +32,7 @@ from counterpoint.recipes import PaperTable, list_recipes, list_tables, load_rec
 from counterpoint.training import run_dir as files
 from counterpoint.training.config import ModelConfig
 from counterpoint.training.config_io import from_dict
-from counterpoint.training.datamodule import list_clips, media_spec
+from counterpoint.training.datamodule import list_clips
 
 REST = {
     "other-classifiers": ("classify", "mmcosine-table1-cremad"),
@@ -100,7 +100,7 @@ def _rest(name: str) -> PaperTable:
 def _make_with_its_own_model(config: CompareConfig) -> None:
     """Every row, in the shape of the dataset's own clips and on no device."""
     table = list_clips(config.base.data, events=config.base.task == "localise")
-    dry_run(plan_methods(config, Path()), {}, table, media_spec(table, config.base.data.media))
+    dry_run(plan_methods(config, Path()), {}, table)
 
 
 def _light(config: CompareConfig, recipes: Path) -> CompareConfig:

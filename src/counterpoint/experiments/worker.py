@@ -17,7 +17,7 @@ from counterpoint.training.config_io import to_dict
 from counterpoint.training.metrics import metrics_of
 
 if TYPE_CHECKING:
-    pass
+    from counterpoint.training.resolve import Resolved
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class RunTask:
         name: of the method, or of the modality that is trained alone.
         kind: ``"search"``, ``"method"`` or ``"alone"``.
         folder: of the run.
-        config: of the run.
+        run: resolved and checked.
         probe: fit linear probes, and measure how much the modalities depend on each other.
         fold: of the data; None where they have one split.
     """
@@ -36,9 +36,14 @@ class RunTask:
     name: str
     kind: str
     folder: Path
-    config: TrainConfig
+    run: Resolved
     probe: bool = False
     fold: int | None = None
+
+    @property
+    def config(self) -> TrainConfig:
+        """Of the run."""
+        return self.run.config
 
     @property
     def seed(self) -> int:
@@ -58,7 +63,7 @@ def run_task(task: RunTask) -> RunResult | dict[str, float]:
     from counterpoint.training.fit import fit
 
     began = time.perf_counter()
-    run = fit(task.config, task.folder, resume=True, test=task.kind != "search", progress=False)
+    run = fit(task.run, task.folder, resume=True, test=task.kind != "search", progress=False)
     if task.kind == "search":
         return _val(task.config, run.result)
     return analyse(run, probe=task.probe, began=began)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from counterpoint.encoders import ENCODERS, Encoder, create_encoder, fold_batch_norms
+from counterpoint.encoders import Encoder, create_encoder, fold_batch_norms
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.extraction.weights import RANDOM, digest_of, load_weights
 from counterpoint.localise.base import VISUAL
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms import TRANSFORMS, create_transform
 from counterpoint.models.localisation import cut
-from counterpoint.training.build import load_parts
+from counterpoint.training.load import load_trained
 from counterpoint.training.precision import DTYPES, channels_last, resolve_precision
+from counterpoint.training.resolve import with_wants
+from counterpoint.wants import hand_in, wants
 
 _INPUTS = {"vggish": "vggish_mel", "mfcc_cnn": "mfcc"}  # what encoders of sound are fed with, others with log_mel
 _FRAMES_AT_ONCE = {"cpu": 16, "cuda": 256}  # of pictures: more are no faster, and take more memory
@@ -75,13 +76,7 @@ def make_stream(
     usual = "frames" if modality == VISUAL else _INPUTS.get(encoder, "log_mel")
     chosen = {"name": usual, **(transform or {})}
     front = _transform(chosen, spec, segments)
-    takes = inspect.signature(ENCODERS.get(encoder)).parameters
-    with torch.inference_mode():
-        shape = _cut(modality, front(_silence(modality, spec)), segments).shape
-    follows = {"in_channels": shape[1]}
-    if modality != VISUAL:
-        follows |= {"n_mfcc": shape[-2], "num_frames": shape[-1]}
-    given = {name: value for name, value in follows.items() if name in takes} | dict(options or {})
+    given = with_wants(encoder, options or {}, modality, chosen, spec, segments, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = create_encoder(encoder, **given)
@@ -118,11 +113,11 @@ class TrainedEncoders:
         Raises:
             CounterpointError: it is not one of a finished run, or it has no encoders.
         """
-        parts, _, spec, _ = load_parts(folder)
-        encoders: Any = parts.model.encoders
+        trained = load_trained(folder)
+        encoders: Any = trained.model.encoders
         if not len(encoders):
             raise RunError(f"{folder} has no encoders: it was trained on features")
-        return cls(folder, dict(encoders.items()), parts.inputs, spec)
+        return cls(folder, dict(encoders.items()), trained.inputs, trained.spec)
 
     def streams(self, spec: MediaSpec, segments: int) -> dict[str, Stream]:
         """Modality -> the transform that it was trained behind, and the encoder, for clips of this shape."""
@@ -199,16 +194,8 @@ def _cut(modality: str, x: Tensor, segments: int) -> Tensor:
     return cut(x, segments, 2 if modality == VISUAL else -1)
 
 
-def _silence(modality: str, spec: MediaSpec) -> Tensor:
-    if modality == VISUAL:
-        return torch.zeros(1, spec.num_frames, spec.size, spec.size, spec.channels, dtype=torch.uint8)
-    return torch.zeros(1, spec.num_samples, dtype=torch.int16)
-
-
 def _transform(chosen: Mapping[str, Any], spec: MediaSpec, segments: int) -> nn.Module:
     """As asked for; one that cuts clips into segments itself cuts them into these."""
-    options = dict(chosen)
-    name = options.pop("name")
-    if "segments" in inspect.signature(TRANSFORMS.get(name)).parameters:
-        options["segments"] = segments
-    return create_transform(name, spec=spec, **options)
+    part = TRANSFORMS.get(chosen["name"])
+    options = {option: value for option, value in chosen.items() if option != "name" and option not in wants(part)}
+    return create_transform(chosen["name"], spec=spec, **hand_in(part, options, segments=segments))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -52,6 +52,9 @@ class Fusion(Part, nn.Module, ABC):
         num_classes: C, at least 1.
         minimum: how many modalities it takes at least.
 
+    Attributes:
+        wants: what the run is to hand in, as arguments of the constructor: ``seed``; see `counterpoint.wants`.
+
     Raises:
         ConfigError: too few modalities, a size below 1, or an unusable name.
 
@@ -69,6 +72,7 @@ class Fusion(Part, nn.Module, ABC):
         (torch.Size([2, 5]), ['audio', 'visual'])
     """
 
+    wants: ClassVar[tuple[str, ...]] = ()
     head: Head
 
     def __init__(self, dims: Mapping[str, int], num_classes: int, *, minimum: int = 2) -> None:

@@ -48,6 +48,10 @@ class Localiser(Part, nn.Module, ABC):
         supervision: see `LocaliserOptions`.
         loss: see `LocaliserOptions`.
 
+    Attributes:
+        wants: what the run is to hand in, as arguments of the constructor: ``segments``, ``seed``; see
+            `counterpoint.wants`.
+
     Raises:
         ConfigError: modalities that the network does not take, a size below 1, a supervision that it does not know, or
             a loss of the other supervision.
@@ -72,6 +76,7 @@ class Localiser(Part, nn.Module, ABC):
         torch.Size([2, 10])
     """
 
+    wants: ClassVar[tuple[str, ...]] = ()
     modality_sets: ClassVar[tuple[frozenset[str], ...]] = (BOTH,)
     # Whether the output tells what each modality contributes, which balancers need.
     decoupled: ClassVar[bool] = False

@@ -19,7 +19,7 @@ from counterpoint.media.transforms.features import Features
 from counterpoint.media.windows import Window, Windows
 from counterpoint.predict.grid import Grid, Mean
 from counterpoint.predict.timeline import Lost, Timeline
-from counterpoint.training.fit import Run, load_run
+from counterpoint.training.load import Run, load_run
 from counterpoint.training.precision import pick_device
 
 # A batch is that many windows, fewer if they are large.

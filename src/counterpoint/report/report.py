@@ -35,7 +35,7 @@ from counterpoint.training.config_io import flatten
 from counterpoint.training.metrics import Metric
 
 if TYPE_CHECKING:
-    from counterpoint.training.fit import Run
+    from counterpoint.training.load import Run
 
 REPORT = "report.html"
 _MOST_LISTED = 200  # skipped clips; the run folder lists them all

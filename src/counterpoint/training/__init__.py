@@ -6,19 +6,41 @@ Names are imported when first used, so that reading a configuration stays light.
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from counterpoint.training.config import TrainConfig
-    from counterpoint.training.fit import Run, evaluate, fit, load_run
+    from counterpoint.training.evaluate import evaluate
+    from counterpoint.training.fit import fit
+    from counterpoint.training.load import Run, load_run
     from counterpoint.training.module import CounterpointModule
 
 __all__ = ["CounterpointModule", "Run", "TrainConfig", "evaluate", "fit", "load_run"]
 
-_HOMES = {"TrainConfig": "config", "CounterpointModule": "module"}
+_HOMES = {
+    "CounterpointModule": "module",
+    "Run": "load",
+    "TrainConfig": "config",
+    "evaluate": "evaluate",
+    "fit": "fit",
+    "load_run": "load",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(importlib.import_module(f"counterpoint.training.{_HOMES.get(name, 'run')}"), name)
+        return getattr(importlib.import_module(f"counterpoint.training.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'counterpoint.training' has no attribute {name!r}")
+
+
+class _Package(ModuleType):
+    """`fit` and `evaluate` are functions here, though the files that define them are called so too."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in __all__ or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

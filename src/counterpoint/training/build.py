@@ -1,138 +1,91 @@
-"""From names in a configuration to a model with what stands in front of it, for the clips of a dataset."""
+"""From a resolved configuration to its parts, with fresh weights: model, transforms, balancer and loss."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from counterpoint import guests
-from counterpoint.balance import BALANCERS
-from counterpoint.data.clip_table import ClipTable
-from counterpoint.errors import ConfigError, RunError
-from counterpoint.fusion import FUSIONS
-from counterpoint.heads import HEADS
-from counterpoint.intermediate import INTERMEDIATES
-from counterpoint.localise import LOCALISER_LOSSES, LOCALISERS
-from counterpoint.losses import LOSSES
+from counterpoint._eval_mode import evaluating
+from counterpoint.balance import BALANCERS, Balancer, create_balancer
+from counterpoint.errors import ConfigError, CounterpointError
+from counterpoint.fusion import FUSIONS, Fusion
+from counterpoint.localise import LOCALISERS, LocaliserOutput
+from counterpoint.losses import create_loss
 from counterpoint.media.spec import MediaSpec
-from counterpoint.media.transforms import TRANSFORMS
-from counterpoint.models import MODELS, Model, from_pretrained
-from counterpoint.training.config import TrainConfig
-from counterpoint.training.config_io import to_dict
-from counterpoint.training.inputs import Inputs, create_transforms, resolve_inputs, with_segments
-from counterpoint.training.model import build_model
-from counterpoint.training.optim import SCHEDULES, create_optimizer
+from counterpoint.media.transforms import create_transform
+from counterpoint.models import (
+    LocalisationModel,
+    Model,
+    MultimodalModel,
+    create_feature_model,
+    create_localisation_model,
+    create_model,
+)
+from counterpoint.training.config import LossConfig, TrainConfig
+from counterpoint.training.config_errors import type_errors_as_config_errors
+from counterpoint.training.task import Task, build_task
+from counterpoint.wants import hand_in
+
+if TYPE_CHECKING:
+    from counterpoint.training.resolve import Resolved
+
+T = TypeVar("T")
+Inputs = dict[str, dict[str, Any]]
+"""Modality -> name and options of its transform."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A model with what stands in front of its encoders.
+    """What is trained, and by what.
 
     Attributes:
         model: encoders, fusion, head; or encoders and localiser.
         transforms: per modality, from decoded clips to the encoder's input.
-        inputs: per modality the name and options of its transform.
+        balancer: None: nothing is balanced.
+        loss: of ``(output, target)``.
+        task: which target trains the model, and how it is evaluated.
     """
 
     model: Model
     transforms: nn.ModuleDict
-    inputs: Inputs
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """In declared order."""
-        return tuple(self.inputs)
+    balancer: Balancer | None
+    loss: Callable[..., Tensor]
+    task: Task
 
 
-def admit_guests(config: TrainConfig) -> None:
-    """Take the code that a configuration names for named by the user, and import its ``imports``.
+def build(resolved: Resolved) -> Parts:
+    """Create all parts of a run; weights are drawn from torch's generator, the model's before the balancer's.
 
     Raises:
-        CounterpointError: a module is not found, or cannot be imported.
+        CounterpointError: options or values of parts that do not fit, or do not fit each other.
     """
-    guests.import_all(config.imports)
-    guests.allow(to_dict(config))
-    if guests.is_reference(config.model.name):  # may name further parts
-        guests.allow(asdict(MODELS.get(config.model.name)))
+    config, classes = resolved.config, len(resolved.classes)
+    model = build_model(
+        config, classes, encoders=resolved.encoders, segments=resolved.segments, features=resolved.features
+    )
+    transforms = create_transforms(resolved.inputs, resolved.spec, augment=config.augment)
+    balancer = build_balancer(config, model)
+    return Parts(model, transforms, balancer, build_loss(config, balancer, model), build_task(config, classes))
 
 
-def check_names(config: TrainConfig) -> None:
-    """Refuse unknown names before any clip is rendered or decoded.
-
-    Raises:
-        UnknownNameError: the message proposes the nearest name.
-        ConfigError: options that the optimizer does not take.
-    """
-    create_optimizer(config.optim, [nn.Parameter(torch.zeros(1))])  # its options are told too
-    SCHEDULES.get(config.optim.schedule)
-    MODELS.get(config.model.name)
-    if config.intermediate.name is not None:
-        INTERMEDIATES.get(config.intermediate.name)
-    LOCALISERS.get(config.localise.name)
-    if config.localise.loss is not None:
-        LOCALISER_LOSSES.get(config.localise.loss)
-    FUSIONS.get(config.fusion.name)
-    HEADS.get(config.head.name)
-    LOSSES.get(config.loss.name)
-    if config.balance.name is not None:
-        BALANCERS.get(config.balance.name)
-    for options in config.model.inputs.values():
-        if isinstance(options, Mapping) and "name" in options:
-            TRANSFORMS.get(options["name"])
-
-
-def build_for(config: TrainConfig, table: ClipTable, spec: MediaSpec) -> Parts:
-    """The parts for the clips of a table, with fresh weights; see `build_parts`.
-
-    Raises:
-        CounterpointError: names, options or values that do not fit, among them more segments than the clips can have.
-    """
-    segments, features = count_segments(config, table), None
-    if segments is not None:
-        if table.features is not None and table.features.segments is None:
-            raise ConfigError(f"{table.name} has one feature vector for each whole clip; leave task at classify")
-        if table.features is not None and segments != table.features.segments:
-            raise ConfigError(
-                f"{table.name} has features of {table.features.segments} segments a clip; leave localise.segments out"
-            )
-        if segments > spec.num_frames and table.features is None:
-            raise ConfigError(
-                f"localise.segments is {segments}, but a clip has {spec.num_frames} frames; take fewer segments, or "
-                "more frames (data.media.fps)"
-            )
-    if table.features is not None:
-        if config.task == "classify" and table.features.segments is not None:
-            raise ConfigError(
-                f"the clips of {table.name} are features of segments, which are only localised; set task to localise"
-            )
-        features = table.features.dims
-    return build_parts(config, len(table.classes), spec, segments=segments, features=features)
-
-
-def count_segments(config: TrainConfig, table: ClipTable) -> int | None:
-    """T, as asked for or as the dataset recommends; None where nothing is localised."""
-    return (config.localise.segments or table.segments or 1) if config.task == "localise" else None
-
-
-def build_parts(
+def build_model(
     config: TrainConfig,
     num_classes: int,
-    spec: MediaSpec,
     *,
+    encoders: Mapping[str, Any] | None = None,
     segments: int | None = None,
     features: Mapping[str, int] | None = None,
-) -> Parts:
-    """Create the model with fresh weights, and its transforms.
+) -> Model:
+    """Create the model alone, with fresh weights; under ``torch.device("meta")`` it takes no memory.
 
     Args:
         config: what to create.
         num_classes: C.
-        spec: the shape of the clips.
+        encoders: per modality changes to its encoder; None: those of the configuration.
         segments: T, in localisation.
         features: widths of the clips' features, where the clips are features and need no encoders; None: they are
             media.
@@ -140,29 +93,159 @@ def build_parts(
     Raises:
         CounterpointError: names, options or values that do not fit.
     """
-    model = build_model(config, num_classes, spec, segments=segments, features=features)
-    resolved = resolve_inputs(config) if features is None else {name: {"name": "features"} for name in features}
-    inputs = {name: with_segments(resolved[name], segments) for name in model.modalities}
-    return Parts(model, create_transforms(inputs, spec, augment=config.augment), inputs)
+    encoders = config.model.options if encoders is None else encoders
+    if config.task == "localise":
+        chosen, segments = config.localise, segments or 1
+        options = {"supervision": chosen.supervision, "loss": chosen.loss, **chosen.options}
+        part = LOCALISERS.get(chosen.name)
+        with type_errors_as_config_errors("model or localise"):
+            return create_localisation_model(
+                chosen.name,
+                num_classes=num_classes,
+                segments=segments,
+                model=config.model.name if features is None else None,
+                dims=features,
+                modalities=config.model.modalities,
+                localiser_options=hand_in(part, options, segments=segments, seed=config.seed),
+                **({} if features is not None else encoders),
+            )
+    between, fusion = config.intermediate, config.fusion
+    named = {"attention": fusion.attention, "zeta": fusion.zeta}
+    options = {**{k: v for k, v in named.items() if v is not None}, **fusion.options}
+    joined: dict[str, Any] = {
+        "num_classes": num_classes,
+        "modalities": config.model.modalities,
+        "fusion": fusion.name,
+        "fusion_options": hand_in(FUSIONS.get(fusion.name), options, seed=config.seed),
+        "head": config.head.name,
+        "head_options": config.head.options,
+    }
+    with type_errors_as_config_errors("model, intermediate, fusion or head"):
+        if features is not None:
+            if between.name is not None:
+                raise ConfigError(f"intermediate {between.name!r} acts inside encoders, and features have none")
+            return create_feature_model(features, **joined)
+        return create_model(
+            config.model.name,
+            intermediate=between.name,
+            intermediate_layers=between.layers,
+            intermediate_options=between.options,
+            **joined,
+            **encoders,
+        )
 
 
-def load_parts(folder: Path) -> tuple[Parts, tuple[str, ...], MediaSpec, str]:
-    """A trained model from a folder with ``config.json`` and ``model.safetensors``.
+def create_transforms(inputs: Inputs, spec: MediaSpec, *, augment: bool) -> nn.ModuleDict:
+    """Per modality its transform.
 
-    Returns:
-        The parts, the classes' names, the shape of clips and the precision it was trained in.
+    Args:
+        inputs: modality -> name and options.
+        spec: the shape of the clips.
+        augment: with random changes of training clips.
 
     Raises:
-        RunError: the folder does not say what the model is fed with.
+        CounterpointError: names or options that do not fit.
     """
-    model: Model = from_pretrained(folder)
-    extra = model.config.get("extra") or {}
-    missing = {"inputs", "classes", "media"} - set(extra)
-    if missing:
-        raise RunError(f"{folder / 'config.json'} lacks {', '.join(sorted(missing))} under 'extra': it is not of a run")
-    media: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in extra["media"].items()
-    }
-    spec = MediaSpec(**media)
-    parts = Parts(model, create_transforms(extra["inputs"], spec, augment=False), extra["inputs"])
-    return parts, tuple(extra["classes"]), spec, extra.get("precision", "32-true")
+    made = {}
+    for modality, chosen in inputs.items():
+        options = dict(chosen)
+        # Some look at the numbers that they make, which are nowhere if the model is built on no device.
+        with torch.device("cpu"), type_errors_as_config_errors(f"model.inputs.{modality}"):
+            made[modality] = create_transform(options.pop("name"), spec=spec, augment=augment, **options)
+    return nn.ModuleDict(made)
+
+
+def build_balancer(config: TrainConfig, model: Model) -> Balancer | None:
+    """The balancer asked for, with what it wants of the run.
+
+    In localisation ``parameters`` are all of a modality's: over features made before there are no convolutions.
+
+    Raises:
+        ConfigError: options that do not fit, or a balancer that the model cannot be trained with.
+    """
+    name = config.balance.name
+    if name is None:
+        return None
+    part = BALANCERS.get(name)
+    there: dict[str, Any] = {"seed": config.seed, "parameters": "conv"}
+    if isinstance(model, LocalisationModel):
+        there["parameters"] = "all"
+        if not model.localiser.decoupled:
+            known = ", ".join(n for n in LOCALISERS if LOCALISERS.get(n).decoupled)
+            raise ConfigError(
+                f"balance {name!r} needs to know what each modality contributes, which {config.localise.name!r} does "
+                f"not tell; {known} do"
+            )
+        if part.loss is not Balancer.loss:
+            raise ConfigError(f"balance {name!r} trains with a loss of its own, which localisers cannot")
+    else:
+        there["fusion"] = model.fusion
+    with type_errors_as_config_errors("balance"):
+        return create_balancer(name, model.balanced, **hand_in(part, config.balance.options, **there))
+
+
+def build_loss(config: TrainConfig, balancer: Balancer | None, model: Model | None = None) -> Callable[..., Tensor]:
+    """The localiser's loss; else the balancer's where it has one of its own, else the one asked for.
+
+    Raises:
+        UnknownNameError: no such loss.
+        ConfigError: options that do not fit, a loss is asked for beside a balancer that brings its own, or it is one
+            that the model's fusion cannot be trained with.
+        ShapeError: options of the fusion that do not fit features ``(B, D)``.
+    """
+    if isinstance(model, LocalisationModel):
+        return _LocaliserLoss(model)
+    loss: Callable[..., Tensor]
+    if balancer is not None and balancer.has_own_loss:
+        if config.loss != LossConfig():
+            raise ConfigError(
+                f"balance {config.balance.name!r} trains with a loss of its own; leave loss.name at its default"
+            )
+        loss = balancer.loss
+    else:
+        with type_errors_as_config_errors("loss"):
+            loss = create_loss(config.loss.name, **config.loss.options)
+    if isinstance(model, MultimodalModel):
+        _dry_run(model.fusion, loss)
+    return loss
+
+
+class _LocaliserLoss:
+    """A localiser's own loss, called as every loss is."""
+
+    def __init__(self, model: LocalisationModel) -> None:
+        self.localiser = model.localiser
+
+    def __call__(self, output: LocaliserOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+        del label_smoothing  # the configuration refuses any
+        return self.localiser.loss(output, target)
+
+
+def _dry_run(fusion: Fusion, loss: Callable[..., Tensor]) -> None:
+    """Tell now what the first training step would refuse; weights and records stay.
+
+    Features of two samples that are zero throughout are fused, and the loss taken: some options of parts fit by
+    themselves, but not each other or not features ``(B, D)``, as a loss of each modality's own logits and a fusion that
+    has none to learn from, or a population of SimAM² that takes in the batch.
+
+    Raises:
+        CounterpointError: what the parts say of each other.
+    """
+    like = next(fusion.parameters())
+    features = {name: like.new_zeros(2, width) for name, width in fusion.dims.items()}
+    with evaluating(fusion), torch.enable_grad():
+        loss(fusion(features), torch.zeros(2, dtype=torch.long, device=like.device))
+
+
+def on_no_device(make: Callable[[], T]) -> T:
+    """Make parts without memory and without drawing weights; for real where one needs to see its numbers."""
+    state = torch.get_rng_state()
+    try:
+        with torch.device("meta"):
+            return make()
+    except CounterpointError:
+        raise
+    except (RuntimeError, NotImplementedError):
+        return make()
+    finally:
+        torch.set_rng_state(state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import lightning.pytorch as pl
@@ -19,6 +19,7 @@ from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec, require_fields
 from counterpoint.training.batch_sampler import Batches
 from counterpoint.training.config import DataConfig
+from counterpoint.wants import hand_in
 
 if TYPE_CHECKING:
     from counterpoint.data.features.prepared import PreparedFeatures
@@ -42,15 +43,12 @@ def list_clips(config: DataConfig, progress: Progress | None = None, *, events: 
         CounterpointError: the dataset is not there, or its options are wrong.
     """
     require_fields(config.media)  # told before clips are rendered
-    options, entry, task = dict(config.options), DATASETS.get(config.name), config.task
-    if progress is not None and "progress" in entry.options:
-        options["progress"] = progress
+    entry, task = DATASETS.get(config.name), config.task
     if events:
         task = task or next(iter(entry.event_tasks), entry.tasks[0])
         if task in entry.tasks and task not in entry.event_tasks:
             raise ConfigError(f"{config.name}'s task {task!r} does not say when something happens.{_with_events()}")
-        if "events" in entry.options:
-            options["events"] = True
+    options = hand_in(entry, config.options, progress=progress, events=events, fold=0)
     return load_table(config.name, config.root, task, config.seed, **options)
 
 
@@ -148,7 +146,7 @@ class ClipData(pl.LightningDataModule):
         modalities: tuple[str, ...] | None = None,
         segments: int | None = None,
         progress: Progress | None = None,
-        check: Callable[[str, Sequence[str]], None] | None = None,
+        table: ClipTable | None = None,
     ) -> ClipData:
         """List, decode and cache the clips that a configuration asks for.
 
@@ -159,17 +157,12 @@ class ClipData(pl.LightningDataModule):
             modalities: decode these alone; None: all.
             segments: targets are the classes of so many segments, ``(B, T)``; None: of clips.
             progress: called with the clips done and to be done.
-            check: called with the table's name and classes, before anything is decoded, and where they are known then,
-                before anything is rendered.
+            table: the clips, where they are listed already.
 
         Raises:
             CounterpointError: the dataset is not there, its options are wrong, or too many clips are unreadable.
         """
-        if check is not None:
-            check(config.name, DATASETS.get(config.name).classes)
-        table = list_clips(config, events=segments is not None)
-        if check is not None:
-            check(table.name, table.classes)
+        table = table or list_clips(config, events=segments is not None)
         spec = spec or media_spec(table, config.media)
         clips = prepare_clips(table, config, spec, modalities or MODALITIES, segments=segments, progress=progress)
         return cls(clips, batch_size=config.batch_size, workers=config.workers, seed=seed)

@@ -21,6 +21,7 @@ from counterpoint.training.epoch_metrics import EpochMetrics
 from counterpoint.training.optim import create_optimizer, create_schedule
 from counterpoint.training.precision import DTYPES, channels_last
 from counterpoint.training.task import Classification, Output, Task
+from counterpoint.wants import wants
 
 
 @dataclasses.dataclass
@@ -92,6 +93,8 @@ class CounterpointModule(pl.LightningModule):
         self.val_metrics: dict[str, float] = {}
         self.optimizer = create_optimizer(self.optim, self.trained)
         self.schedule = create_schedule(self.optim, self.optimizer, total_steps)
+        if balancer is not None and "optimizer" in wants(balancer):
+            balancer.attach(self.optimizer)
         self._scaler: torch.amp.GradScaler | None = None
         self._scaler_state: dict[str, Any] | None = None
 

@@ -98,6 +98,28 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
 
 
+def require_place(folder: Path, config: TrainConfig, *, resume: bool, overwrite: bool) -> None:
+    """Nothing is overwritten unasked: a new run needs a folder without one, a resumed run its own.
+
+    Raises:
+        RunError: says what is there, or which options differ.
+        ConfigError: `resume` and `overwrite` are both asked for.
+    """
+    require_one_intent(resume, overwrite)
+    if overwrite:
+        return require_removable(folder)
+    require_no_other(folder, "run", COMPARISON)
+    if not (folder / CONFIG).exists():
+        return None
+    if resume:
+        return require_same_config(folder, config)
+    if (folder / RESULT).is_file():
+        raise RunError(f"{folder} holds a finished run. Give the new one another name, or replace it by --overwrite")
+    if (folder / LAST).exists():
+        raise RunError(f"{folder} holds an unfinished run. Continue it with --resume, or give the new one another name")
+    return None
+
+
 def require_one_intent(resume: bool, overwrite: bool) -> None:
     """Refuse to go on with what is to be removed.
 

@@ -19,7 +19,7 @@ from counterpoint.models import MultimodalModel
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import DataConfig
 from counterpoint.training.datamodule import ClipData, prepare_clips
-from counterpoint.training.fit import Run
+from counterpoint.training.load import Run
 from counterpoint.training.precision import DTYPES, channels_last, pick_device
 from counterpoint.verify import CropMean, trial_vectors
 

@@ -20,7 +20,7 @@ from counterpoint.metrics import ErrorCurve, error_curve
 from counterpoint.registry import check_choice
 from counterpoint.training.config import DataConfig
 from counterpoint.training.datamodule import list_clips
-from counterpoint.training.fit import Run
+from counterpoint.training.load import Run
 from counterpoint.verify import distance_scores, score_trials, trial_labels
 from counterpoint.verify.embeddings import (
     Encode,

@@ -10,14 +10,16 @@ import torch
 from counterpoint.balance import GradientBlending
 from counterpoint.errors import ConfigError, DataError
 from counterpoint.models import from_pretrained
-from counterpoint.training.build import build_for
+from counterpoint.training.build import build
 from counterpoint.training.callbacks.balancer_review import measure
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import from_dict
 from counterpoint.training.datamodule import ClipData
-from counterpoint.training.fit import evaluate, fit, load_run
+from counterpoint.training.evaluate import evaluate
+from counterpoint.training.fit import fit
+from counterpoint.training.load import load_run
 from counterpoint.training.module import CounterpointModule
-from counterpoint.training.objective import build_balancer
+from counterpoint.training.resolve import resolve_for
 from processes import in_processes
 from tiny_clips import tiny_data, write_tiny_clips
 
@@ -110,9 +112,8 @@ def test_heads_are_trained_and_kept_but_not_exported(finished, clips):
     state = torch.load(finished.folder / "last.ckpt", weights_only=True)
     heads = state["balancer"]["parts"]
     torch.manual_seed(1)
-    table = finished.data.clips.table
-    parts = build_for(config(clips), table, finished.spec)
-    fresh = build_balancer(config(clips), parts.model)
+    parts = build(resolve_for(config(clips), finished.data.clips.table))
+    fresh = parts.balancer
     assert {h.scale for h in fresh.parts["heads"].each.values()} == {parts.model.fusion.head.scale}
     for name, tensor in fresh.parts.state_dict().items():
         assert heads[name].shape == tensor.shape and not torch.equal(heads[name], tensor)
@@ -162,8 +163,8 @@ def _measured(rank, world, folder):
     torch.manual_seed(0)
     data = ClipData.from_config(chosen.data, seed=1)
     data.hold_out(0.3)
-    parts = build_for(chosen, data.clips.table, data.clips.spec)
-    balancer = build_balancer(chosen, parts.model)
+    parts = build(resolve_for(chosen, data.clips.table))
+    balancer = parts.balancer
     module = CounterpointModule(parts.model, parts.transforms, balancer=balancer).eval()
     data.trainer = SimpleNamespace(global_rank=rank, world_size=world)
     return [measure(module, balancer, data, part) for part in ("kept", "held_out")]

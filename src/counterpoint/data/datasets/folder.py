@@ -41,7 +41,13 @@ class _Listed:
     group: str | None
 
 
-@dataset("folder", tasks=("class",), event_tasks=("class",), where="your own clips, under your own licence")
+@dataset(
+    "folder",
+    tasks=("class",),
+    event_tasks=("class",),
+    where="your own clips, under your own licence",
+    wants=("events",),
+)
 def load_folder(
     root: Path | None,
     task: str,

@@ -49,7 +49,7 @@ class _Source:
 _TASKS = ("digit", *(task for task in TASKS if task != "digit"))
 
 
-@dataset("grid", tasks=_TASKS, event_tasks=_TASKS, where=WHERE)
+@dataset("grid", tasks=_TASKS, event_tasks=_TASKS, where=WHERE, wants=("events",))
 def load_grid(
     root: Path | None,
     task: str,

@@ -54,7 +54,7 @@ _WITHOUT_FACES = (
 )
 
 
-@dataset("ravdess", tasks=tuple(_CLASSES), where=WHERE)
+@dataset("ravdess", tasks=tuple(_CLASSES), where=WHERE, wants=("fold",))
 def load_ravdess(
     root: Path | None,
     task: str,

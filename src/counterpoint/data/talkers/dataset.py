@@ -37,6 +37,7 @@ _FACTS = "clips.json"
     tasks=TASKS,
     event_tasks=("event",),
     classes=SYLLABLES,
+    wants=("progress",),
     where="built in: synthetic talking heads, rendered from the seed on first use; no download",
 )
 def talkers(

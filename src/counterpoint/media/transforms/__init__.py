@@ -1,5 +1,6 @@
 """Transforms of batches in front of encoders: samples to spectrograms, bytes to pictures."""
 
+from counterpoint.media.transforms.base import Transform
 from counterpoint.media.transforms.features import Features
 from counterpoint.media.transforms.frames import Frames
 from counterpoint.media.transforms.mel import MFCC, LogMel
@@ -16,6 +17,7 @@ __all__ = [
     "LogMel",
     "LogSpectrogram",
     "SpeakerMel",
+    "Transform",
     "VGGishMel",
     "create_transform",
 ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TypedDict
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms import augment as random
+from counterpoint.media.transforms.base import Transform
 from counterpoint.media.transforms.stft import wave
 
 # Clips transformed together on a CPU: the spectra of more of them leave its cache.
@@ -45,7 +46,7 @@ class AudioOptions(WholeClipOptions, total=False):
     crop_seconds: float | None
 
 
-class AudioTransform(nn.Module):
+class AudioTransform(Transform):
     """Base: ``(B, samples)`` int16, or floating point in [-1, 1], to ``(B, 1, F, T)``.
 
     Subclasses say `spectrum`, and `prepare` where the signal is changed first; they register a buffer `window`.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from counterpoint.media.spec import MediaSpec
+from counterpoint.media.transforms.base import Transform
 from counterpoint.media.transforms.registry import TRANSFORMS
 
 
 @TRANSFORMS.register("features")
-class Features(nn.Module):
+class Features(Transform):
     """Passes features on in float32, whatever precision they are stored in.
 
     Args:

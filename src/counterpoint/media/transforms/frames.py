@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.media.spec import MediaSpec
+from counterpoint.media.transforms.base import Transform
 from counterpoint.media.transforms.registry import TRANSFORMS
 
 # Of ImageNet, which published weights of visual encoders expect; gray: their mean.
@@ -19,7 +20,7 @@ _STD = {1: (0.226,), 3: (0.229, 0.224, 0.225)}
 
 
 @TRANSFORMS.register("frames")
-class Frames(nn.Module):
+class Frames(Transform):
     """uint8 ``(B, T, H, W, C)`` to floating point ``(B, C, T, H, W)``, ``(x / 255 - mean) / std``.
 
     In ``train()`` with `augment` each clip is seen through one random view, the same for all of its frames unless

@@ -40,6 +40,7 @@ class VGGishMel(AudioTransform):
         ConfigError: the sound has another sample rate, or `segments` is below 1.
     """
 
+    wants = ("segments",)
     filters: Tensor
 
     def __init__(
