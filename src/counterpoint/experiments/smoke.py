@@ -6,7 +6,6 @@ that a lighter one of the same composition trains, is written and read, tested a
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +25,6 @@ from counterpoint.experiments.dry_run import dry_run
 from counterpoint.experiments.plan import plan_methods
 from counterpoint.experiments.reproduce import reproduce
 from counterpoint.experiments.reproduction_tables import Reproduction
-from counterpoint.localise import LOCALISERS
 from counterpoint.models.registry import create_encoders
 from counterpoint.recipes import PaperTable, list_recipes, list_tables, load_recipe, load_table
 from counterpoint.training import run_dir as files
@@ -43,7 +41,18 @@ REST = {
 _LIGHT = 1_000_000  # parameters of an encoder that is kept as it is
 _SMALL = {"audio": "audio_cnn", "visual": "visual_cnn"}
 _MEDIA = {"seconds": 0.5, "size": 32, "frames": 4, "audio_start": 0.0, "audio_seconds": None}
-_SHRUNK = {"width": 16, "ffn": 16, "hidden": 16, "inner": 8}  # options of localisers
+_LIGHT_LOCALISERS = {
+    "avel": {"hidden": 16, "inner": 8},
+    "avin": {"hidden": 16, "ffn": 16},
+    "avrb": {"width": 16, "hidden": 16},
+    "avsdn": {"hidden": 16},
+    "avt": {"width": 16, "ffn": 16},
+    "bmfn": {"width": 16, "ffn": 16},
+    "cman": {"width": 16},
+    "cmran": {"width": 16, "ffn": 16},
+    "dam": {"width": 16, "ffn": 16},
+    "psp": {"hidden": 16, "inner": 8},
+}
 
 
 def smoke_names() -> list[str]:
@@ -135,8 +144,7 @@ def _light_recipe(name: str, folder: Path) -> str:
     changes = recipe.changes()
     del changes["task"]
     if recipe.localise:
-        takes = inspect.signature(LOCALISERS.get(recipe.localise["name"])).parameters
-        options = {option: value for option, value in _SHRUNK.items() if option in takes}
+        options = _LIGHT_LOCALISERS.get(recipe.localise["name"], {})
         changes["localise"] = {**recipe.localise, "options": {**options, **recipe.localise.get("options", {})}}
     path = folder / f"{recipe.name}.yaml"
     _atomic.write_text(path, yaml.safe_dump({"title": recipe.title, **changes}, allow_unicode=True))

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from counterpoint.encoders import Encoder, create_encoder
+from counterpoint.encoders import ENCODERS, Encoder, create_encoder
 from counterpoint.errors import ConfigError
 from counterpoint.fusion import create_fusion
 from counterpoint.models.fusion_points import Layers, create_places
 from counterpoint.models.multimodal import MultimodalModel
 from counterpoint.models.pretrained import BUILDERS
 from counterpoint.registry import Registry, did_you_mean
+from counterpoint.wants import wants
 
 Options = Mapping[str, Any]
 T = TypeVar("T")
@@ -147,7 +148,8 @@ def subset(owner: str, parts: Mapping[str, T], modalities: Sequence[str] | None)
 
 def _create_encoder(options: dict[str, Any], changes: Options) -> Encoder:
     if changes.get("name", options["name"]) != options["name"]:
-        options = {"in_channels": options["in_channels"]} if "in_channels" in options else {}
+        wanted = wants(ENCODERS.get(changes["name"]))
+        options = {name: value for name, value in options.items() if name == "in_channels" and name in wanted}
     options = {**options, **changes}
     return create_encoder(options.pop("name"), **options)
 
