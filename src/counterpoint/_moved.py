@@ -1,7 +1,7 @@
 """Modules by their former names, for one minor version: they are found, with a warning that says where they went.
 
 A module that became a package of the same name (``data.features``, ``data.download``, ``data.splits``) still has its
-former names, by :func:`former_names`.
+former names, by `former_names`.
 """
 
 from __future__ import annotations

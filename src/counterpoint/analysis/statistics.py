@@ -51,7 +51,8 @@ class Difference:
 
     Attributes:
         mean: over clips and seeds, -1 to 1.
-        low, high: 95 % bootstrap interval over clips and seeds.
+        low: lower end of the 95 % bootstrap interval over clips and seeds.
+        high: its upper end.
         p: of the sign-flip permutation test over clips, two-sided.
         p_holm: the same, corrected for the number of methods compared; None before `correct_holm`.
         seeds: how many seeds both have; with one, the interval is over clips only.

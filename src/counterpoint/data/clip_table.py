@@ -32,7 +32,8 @@ class Clip:
             happens, which only a table with events may hold.
         split: ``"train"``, ``"val"`` or ``"test"``.
         group: speaker (or source video): what must not stand on both sides of a split; None where unknown.
-        start, end: the stretch of the file in seconds; `end` None means to the end.
+        start: of the segment of the file, seconds.
+        end: of the segment, seconds; None: that of the file.
         audio: file that the sound is read from, the same stretch of it; None: `path`.
         landmarks: CSV file with the points of the face at each moment, as OpenFace writes it
             (`read_landmarks`): frames are cropped to the face. None: to ``media.crop``.

@@ -21,7 +21,8 @@ class Event:
 
     Attributes:
         label: index into the table's classes; background is no event.
-        start, end: seconds from the beginning of the clip (which need not be the file's).
+        start: seconds from the beginning of the clip (which need not be the file's).
+        end: seconds, from there too.
 
     Raises:
         DataError: it ends where it starts, or before, or starts before the clip does.

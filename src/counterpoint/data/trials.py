@@ -52,7 +52,8 @@ class TrialList:
         name: what it is called in messages.
         utterances: names, each once, in the order in which they first stand in the list; a vector per utterance, in
             this order, is what scoring needs.
-        first, second: positions in `utterances` of either side of each trial; ``(N,)`` int64.
+        first: positions in `utterances` of one side of each trial; ``(N,)`` int64.
+        second: of the other side.
         target: whether both are of one speaker; ``(N,)`` bool.
     """
 

@@ -67,7 +67,8 @@ class Reproduction:
     Attributes:
         table: of the paper.
         folder: of the comparison.
-        methods, seeds: that were asked for.
+        methods: that were asked for.
+        seeds: that were asked for.
         rows: in the order of the table's methods.
         notes: where the protocol is not the paper's: first what this run was told otherwise than the table says, then
             what the table says.

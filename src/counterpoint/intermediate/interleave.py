@@ -77,7 +77,8 @@ class Route:
         places: see `Interleaved`.
 
     Raises:
-        UnknownNameError, ConfigError: see `Interleaved`.
+        UnknownNameError: see `Interleaved`.
+        ConfigError: see `Interleaved`.
     """
 
     def __init__(self, encoders: Mapping[str, nn.Module], places: Sequence[Place]) -> None:

@@ -17,7 +17,8 @@ class AudioCollector:
     """Sound of ``[start, end)``, put where its time stamps say.
 
     Args:
-        start, end: seconds on the clock of the frames' time stamps.
+        start: seconds on the clock of the frames' time stamps.
+        end: seconds on the same clock.
         num_samples: length of the result; what lies beyond is cut, what is missing is zero.
         rate: samples per second of the result.
         time_base: seconds per unit of the time stamps (flushed frames do not know it themselves).

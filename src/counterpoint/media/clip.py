@@ -38,7 +38,8 @@ class MediaInfo:
         sample_rate: samples per second of that sound, Hz.
         channels: of that sound.
         video_codec: codec of the picture that would be read; None: no picture (cover art is none).
-        width, height: of the stored picture, pixels, before rotation metadata is applied.
+        width: of the stored picture, pixels, before rotation metadata is applied.
+        height: of the stored picture, pixels.
         fps: frames per second on average; None where the file does not say.
     """
 

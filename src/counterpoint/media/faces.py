@@ -39,7 +39,8 @@ class FaceTrack:
 
         Args:
             time: seconds from the first frame.
-            width, height: of the picture to be cropped, pixels.
+            width: of the picture to be cropped, pixels.
+            height: of the picture, pixels.
             margin: how far the box is widened to each side, as a share of its width and height.
 
         Raises:

@@ -40,7 +40,8 @@ class Plan:
         Args:
             path: of the file.
             spec: shape of the result.
-            start, end: seconds from the beginning of the file; `end` None: as long as the shape has it.
+            start: seconds from the beginning of the file.
+            end: seconds; None: as long as the shape has it.
             wanted: modalities.
             picture: first and last moment of the picture, to spread frames over; None: the file is asked.
 

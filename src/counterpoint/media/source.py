@@ -52,7 +52,8 @@ class Source:
     """An opened file with the streams that are read from it.
 
     Attributes:
-        audio, video: best stream of each kind, None where there is none.
+        audio: best stream of sound, None where there is none.
+        video: best stream of pictures, None where there is none.
         origin: container time at which the file begins, seconds; every time given to users counts from here.
         seconds: duration of the whole file, None where it does not say.
     """

@@ -164,7 +164,8 @@ class VideoCollector:
     Only frames that are taken are converted.
 
     Args:
-        start, end: seconds on the clock of the frames' time stamps; after `end` the last frame before it stays.
+        start: seconds on the clock of the frames' time stamps.
+        end: seconds on the same clock; after it the last frame before it stays.
         due: times of the frames, rising, on the same clock.
         spec: which size.
         time_base: seconds per unit of the time stamps (flushed frames do not know it themselves).

@@ -14,7 +14,8 @@ def segment_accuracy(predicted: Tensor, target: Tensor) -> Tensor:
     """Share of segments with the right class, background counted like any other: the accuracy reported on AVE.
 
     Args:
-        predicted, target: ``(N, T)`` classes of N clips' T segments.
+        predicted: ``(N, T)`` classes of N clips' T segments.
+        target: ``(N, T)``, the true ones.
 
     Returns:
         Scalar in 0 to 1, float64, on the device of the arguments.
@@ -30,7 +31,8 @@ def per_class_accuracy(predicted: Tensor, target: Tensor, num_classes: int) -> T
     """Of the segments that hold each class, the share that is predicted so (its recall).
 
     Args:
-        predicted, target: ``(N, T)`` classes 0 to `num_classes`.
+        predicted: ``(N, T)`` classes 0 to `num_classes`.
+        target: ``(N, T)``, the true ones.
         num_classes: C, the classes of events; background is one more, the last.
 
     Returns:
@@ -71,7 +73,8 @@ def event_counts(predicted: Tensor, target: Tensor, background: int, iou: float 
     fits two others consists of just these two, half and half.
 
     Args:
-        predicted, target: ``(N, T)`` classes of N clips' T segments.
+        predicted: ``(N, T)`` classes of N clips' T segments.
+        target: ``(N, T)``, the true ones.
         background: the class of segments that hold no event.
         iou: least intersection over union, above 0 and up to 1.
 
@@ -107,7 +110,8 @@ def event_f1(predicted: Tensor, target: Tensor, background: int, iou: float = 0.
     """F1 of events at an intersection over union, counted over all clips and classes together (micro-averaged).
 
     Args:
-        predicted, target: ``(N, T)`` classes of N clips' T segments.
+        predicted: ``(N, T)`` classes of N clips' T segments.
+        target: ``(N, T)``, the true ones.
         background: the class of segments that hold no event.
         iou: from how much overlap on an event counts as found; see `event_counts`.
 
@@ -115,7 +119,8 @@ def event_f1(predicted: Tensor, target: Tensor, background: int, iou: float = 0.
         Scalar in 0 to 1, float64; NaN where no event is and none is predicted.
 
     Raises:
-        ShapeError, ConfigError: as `event_counts`.
+        ShapeError: as `event_counts`.
+        ConfigError: as `event_counts`.
     """
     tp, fp, fn = event_counts(predicted, target, background, iou)
     return 2 * tp.double() / (2 * tp + fp + fn)

@@ -16,7 +16,9 @@ class VerificationMetric:
     Five bytes are kept per trial with float32.
 
     Args:
-        p_target, c_miss, c_fa: of the detection cost; see `ErrorCurve.min_dcf`.
+        p_target: prior of a target trial in the detection cost; see `ErrorCurve.min_dcf`.
+        c_miss: cost of a miss.
+        c_fa: cost of a false alarm.
         dtype: in which scores are kept; a narrower one than theirs can make equal what differed.
         device: where they are kept and gathered; under NCCL, the process's GPU.
     """

@@ -18,7 +18,8 @@ class Found:
 
     Attributes:
         label: index into the timeline's classes.
-        start, end: seconds from the beginning of the file.
+        start: seconds from the beginning of the file.
+        end: seconds from the beginning of the file.
         confidence: mean probability of the class over the segments, 0 to 1.
     """
 
@@ -49,7 +50,8 @@ class Timeline:
         task: ``"localise"``: some segments hold no event; ``"classify"``: each has a class.
         classes: C names; background, which is behind them in localisation, is not named.
         segment: length of a segment, seconds; segment k begins at ``k * segment``.
-        window, hop: length of the stretches that the model saw, and from one to the next, seconds.
+        window: length of the segments that the model saw, seconds.
+        hop: from one to the next, seconds.
         probabilities: ``(S, C + 1)``, background last, or ``(S, C)`` of a classifier; float32, NaN where lost.
         labels: ``(S,)``, the class of each segment; C: background, or lost.
         lost: stretches that could not be decoded.

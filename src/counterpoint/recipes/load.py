@@ -61,7 +61,11 @@ class Recipe:
             empty: none.
         localise: of a recipe that says when something happens, changes to the localiser of the run, with its name;
             empty: the recipe classifies whole clips.
-        intermediate, fusion, head, loss, balance: the composition, whole: what a recipe does not name has its default.
+        intermediate: of the composition, which is whole: what a recipe does not name has its default.
+        fusion: of the composition.
+        head: of the composition.
+        loss: of the composition.
+        balance: of the composition.
         search: the method's own hyper-parameters: dotted name in `TrainConfig` -> list of choices, or
             ``{"low": ..., "high": ..., "log": true}``.
         paper: what the papers print for it.

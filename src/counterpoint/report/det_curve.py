@@ -60,7 +60,9 @@ def draw_det(
     Args:
         axes: where to draw; scales, limits, ticks and legend are set.
         systems: name to its errors, one or more.
-        p_target, c_miss, c_fa: of the detection cost; see `ErrorCurve.min_dcf`.
+        p_target: prior of a target trial in the detection cost; see `ErrorCurve.min_dcf`.
+        c_miss: cost of a miss.
+        c_fa: cost of a false alarm.
 
     Raises:
         ConfigError: no systems, or costs out of their range.
@@ -106,7 +108,9 @@ def save_det(
     Args:
         path: the file; its folder exists.
         systems: name to its errors, one or more.
-        p_target, c_miss, c_fa: of the detection cost.
+        p_target: prior of a target trial in the detection cost; see `ErrorCurve.min_dcf`.
+        c_miss: cost of a miss.
+        c_fa: cost of a false alarm.
 
     Raises:
         ConfigError: no systems, costs out of their range, or a kind of file that matplotlib cannot write.

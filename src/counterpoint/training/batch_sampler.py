@@ -21,8 +21,9 @@ class Batches(Sampler[list[int]]):
         batch_size: most clips of a batch, per process.
         train: shuffle and spread.
         seed: of the order.
-        rank, processes: of a distributed run; each process takes every `processes`-th clip, and clips from the
-            start are repeated until all processes have equally many.
+        rank: of this process in a distributed run.
+        processes: of the run; each takes every `processes`-th clip, and clips from the start are repeated until all
+            have equally many.
 
     Attributes:
         epoch: whose order comes next.

@@ -89,7 +89,7 @@ def metric(
     percent: bool = True,
     unimodal: bool = True,
 ) -> Callable[[Callable[[Predictions], Tensor]], Callable[[Predictions], Tensor]]:
-    """Decorator: make a function of :class:`Predictions` a metric of a task; see `Metric` for the arguments.
+    """Decorator: make a function of `Predictions` a metric of a task; see `Metric` for the arguments.
 
     Example:
         >>> @metric("classify", "error", heading="Error", meaning="Share of wrong clips", higher_is_better=False)

@@ -30,7 +30,8 @@ class StepRecord:
 
     Attributes:
         loss: scalar.
-        ratio, coefficient: ``(M,)`` of the balancer; None without one.
+        ratio: ``(M,)`` of the balancer; None without one.
+        coefficient: ``(M,)`` of the balancer; None without one.
     """
 
     loss: Tensor

@@ -29,7 +29,8 @@ class Verified:
     """What one model reaches on one list.
 
     Attributes:
-        EER, AUC: 0 to 1.
+        EER: 0 to 1.
+        AUC: 0 to 1.
         minDCF: normalised, at a target prior of 0.01.
         trials: how many were scored.
         missing: what had to be left out, in words; empty: nothing.

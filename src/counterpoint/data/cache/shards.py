@@ -65,7 +65,8 @@ class Key(NamedTuple):
         """The key of `as_row`, back from JSON.
 
         Raises:
-            ValueError, TypeError: it is none.
+            ValueError: it is none.
+            TypeError: it is none.
         """
         path, file_size, mtime_ns, start, end = row[:5]
         audio, landmarks, size = row[5:] or (None, None, None)

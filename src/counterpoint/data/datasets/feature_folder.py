@@ -53,7 +53,8 @@ def load_features(
         root: the folder.
         task: ``event``.
         seed: of a drawn split.
-        val, test: share of validation and test clips in a drawn split.
+        val: share of validation clips in a drawn split.
+        test: share of test clips in it.
         disjoint: keep groups on one side of a drawn split.
 
     Raises:

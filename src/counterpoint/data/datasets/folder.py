@@ -68,7 +68,8 @@ def load_folder(
         root: the folder.
         task: ``class``.
         seed: of a drawn split.
-        val, test: share of validation and test clips in a drawn split.
+        val: share of validation clips in a drawn split.
+        test: share of test clips in it.
         disjoint: keep groups on one side of a drawn split.
         events: read ``events.csv``, which says what happens when; a clip that it does not name is all background.
 

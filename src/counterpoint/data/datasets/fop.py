@@ -34,7 +34,8 @@ def load_fop(root: Path | None, task: str, seed: int, *, val: float = 0.05, test
         root: folder with the files; None: ``datasets/fop`` in the cache.
         task: ``speaker``.
         seed: of the drawn split.
-        val, test: shares of each speaker's pairs.
+        val: share of each speaker's pairs.
+        test: likewise.
 
     Raises:
         DatasetNotFoundError: a file is not there.

@@ -78,7 +78,8 @@ def load_grid(
             in the window too.
         segment_seconds: length of that window, seconds; it is centred on the word and moved inward at the clip's ends.
         speakers: only these, as ``1`` or ``"s1"``; None: all that are there.
-        val, test: share of validation and test clips.
+        val: share of validation clips.
+        test: share of test clips.
         disjoint: keep speakers on one side of the split where there are several.
         events: read when the task's word is said: the one event of each clip; the other words are background.
         background: words of the task that are no events either: clips with them hold none. Weak supervision learns what

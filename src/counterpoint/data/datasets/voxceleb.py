@@ -72,7 +72,8 @@ def load_voxceleb(
         trials: a trial list (`read_trials`): the table then holds its utterances and no
             others, all for the test and called as in the list. Those that are not there are rejected, each with the
             number of its trials.
-        val, test: shares of the videos, where they are drawn.
+        val: share of the videos, where they are drawn.
+        test: likewise.
 
     Raises:
         DatasetNotFoundError: no utterance is at `root`, or no ``iden_split.txt``.

@@ -48,7 +48,8 @@ def draw_split(
         labels: clip id -> class.
         groups: clip id -> what must not stand on both sides, e.g. the speaker; None: unknown, that clip is a group of
             its own.
-        val, test: share of the clips in each, 0 to below 1; what is left is for training. 0 leaves the split out.
+        val: share of the clips, 0 to below 1; what `val` and `test` leave is for training. 0 leaves the split out.
+        test: likewise.
         seed: equal seeds give equal splits.
         disjoint: keep groups on one side where there are several. With fewer groups than splits, test alone has
             groups of its own and validation clips are drawn from the training groups.

@@ -48,7 +48,11 @@ class Movement:
 
     Attributes:
         formants: ``(N, 3)`` Hz, of an average vocal tract.
-        voice, nasal, opening, width, tongue: ``(N,)``, as in `Target`.
+        voice: ``(N,)``, as in `Target`.
+        nasal: ``(N,)``, as in `Target`.
+        opening: ``(N,)``, as in `Target`.
+        width: ``(N,)``, as in `Target`.
+        tongue: ``(N,)``, as in `Target`.
         bursts: releases of stops.
     """
 

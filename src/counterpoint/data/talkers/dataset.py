@@ -120,8 +120,8 @@ class ClipFacts:
         speaker: e.g. ``"s03"``.
         mouth_hidden: a hand covers the mouth throughout.
         segments: class of each segment: what is both heard and seen in it, else ``"background"``.
-        heard, seen: per segment the syllable that is said, and that the mouth forms; None: none. They do not know about
-            `mouth_hidden`.
+        heard: per segment the syllable that is said; None: none.
+        seen: the one that the mouth forms, `mouth_hidden` or not; None: none.
     """
 
     label: str

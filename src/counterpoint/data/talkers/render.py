@@ -42,8 +42,10 @@ class Scene:
     Attributes:
         audio: ``(N,)`` float32 at 16 kHz, within -1 to 1: `speech` plus noise, scaled.
         frames: ``(T, 64, 64, 3)`` uint8, RGB.
-        speech, noise: ``(N,)`` float64, the two parts of the sound before scaling.
-        heard, seen: the movements behind sound and sight; equal but for distractors.
+        speech: ``(N,)`` float64, before scaling.
+        noise: ``(N,)`` float64, likewise.
+        heard: the movements behind the sound.
+        seen: those behind the picture; equal but for distractors.
     """
 
     audio: np.ndarray

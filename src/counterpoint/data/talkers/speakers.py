@@ -26,7 +26,10 @@ class Speaker:
         eyes: half distance of the eyes and their height above the centre, pixels.
         mouth_y: height of the mouth below the centre, pixels.
         lip: thickness of the lips, pixels.
-        skin, lips, hair, wall: colours, RGB in 0 to 1; `wall` is what is behind the head.
+        skin: colour, RGB in 0 to 1.
+        lips: colour.
+        hair: colour.
+        wall: colour of what is behind the head.
         glasses: whether they wear them.
     """
 

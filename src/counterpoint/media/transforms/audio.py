@@ -50,10 +50,10 @@ class AudioTransform(Transform):
     """Base: ``(B, samples)`` int16, or floating point in [-1, 1], to ``(B, 1, F, T)``.
 
     Subclasses say `spectrum`, and `prepare` where the signal is changed first; they register a buffer `window`.
+    What is changed at random, `AudioOptions` says.
 
     Args:
         spec: shape of the clips.
-        options: what is changed at random, see `AudioOptions`.
 
     Raises:
         ConfigError: a value outside its range.

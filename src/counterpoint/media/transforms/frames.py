@@ -29,7 +29,8 @@ class Frames(Transform):
     Args:
         spec: shape of the clips.
         augment: change clips at random in ``train()``.
-        mean, std: per channel, of values from 0 to 1; None: ImageNet's.
+        mean: per channel, of values from 0 to 1; None: ImageNet's.
+        std: likewise.
         shift: largest move to each side as a share of the size, 0 to 1; the edge is repeated outwards.
         flip: turn half of the clips left to right.
         min_area: smallest share of the picture that a view shows, enlarged to full size; 1: views are not enlarged.

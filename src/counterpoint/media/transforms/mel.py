@@ -72,7 +72,8 @@ class LogMel(AudioTransform):
         window: length of a frame, seconds.
         hop: from one frame to the next, seconds.
         normalize: mean 0 and deviation 1 per clip.
-        fmin, fmax: band, Hz; `fmax` None: half the sample rate.
+        fmin: lower end of the band, Hz.
+        fmax: upper end, Hz; None: half the sample rate.
         options: what is changed at random, see `AudioOptions`.
     """
 
@@ -124,7 +125,8 @@ class MFCC(AudioTransform):
     Args:
         spec: shape of the clips.
         n_mfcc: coefficients kept.
-        n_fft, hop_length: samples per frame and from one to the next.
+        n_fft: samples per frame.
+        hop_length: samples from one frame to the next.
         n_mels: mel bands in front of the cosine transform.
         top_db: levels this far below the clip's loudest are lifted to it, dB; None: none.
         normalize: mean 0 and deviation 1 per coefficient and clip, over time (librosa does not).

@@ -67,7 +67,9 @@ class LogSpectrogram(AudioTransform):
             257 x 299, normalised per clip; also what OGM-GE's paper says), ``"ogm_ge_vggsound"`` (16000 Hz, 5 s of
             10 s: 129 x 626), or None (512 samples, hop 160, normalised). The presets repeat a shorter clip, without the
             zeros that fill it up, to 3 s or 10 s.
-        n_fft, hop_length, normalize: take the place of the preset's.
+        n_fft: takes the place of the preset's.
+        hop_length: takes the place of the preset's.
+        normalize: takes the place of the preset's.
         options: what is changed at random, see `AudioOptions`; `crop_seconds` takes the place of the preset's.
 
     Raises:
