@@ -77,7 +77,7 @@ def test_names_are_printed_as_they_stand(run, clips, tmp_path):
     ("words", "why"),
     [
         (["fodler"], "Did you mean 'folder'"),
-        (["fodler", "--splits", "."], "Lists are not read of 'fodler'"),
+        (["fodler", "--splits", "."], "No published lists are read of 'fodler'"),
         (["cremad", "--splits", "nowhere"], "There is no folder nowhere"),
         (["cremad", "--splits", ".", "--data.root", "x"], "--splits reads lists alone"),
         (["cremad", "--data.name", "grid"], "data.name is grid; name one of the two"),

@@ -130,7 +130,7 @@ class ClipTable:
             DataError: there is no such split, or it is empty.
         """
         if name not in SPLITS:
-            raise DataError(f"No split is called {name!r}.{did_you_mean(name, SPLITS)}")
+            raise DataError(f"{self.name}: unknown split {name!r}.{did_you_mean(name, SPLITS)}")
         clips = [clip for clip in self.clips if clip.split == name]
         if not clips:
             raise DataError(f"{self.name}: the {name} split is empty")

@@ -93,7 +93,7 @@ def read_clip(
     wanted = tuple(modalities)
     for name in wanted:
         if name not in MODALITIES:
-            raise ConfigError(f"read_clip knows no modality {name!r}.{did_you_mean(name, MODALITIES)}")
+            raise ConfigError(f"read_clip: unknown modality {name!r}.{did_you_mean(name, MODALITIES)}")
     path = Path(path)
     if audio is not None and "audio" in wanted:
         heard = read_clip(audio, spec, start=start, end=end, modalities=("audio",))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from numbers import Integral, Real
 
 from counterpoint._moved import former_keywords
+from counterpoint._typecheck import fits
 from counterpoint.errors import ConfigError
 from counterpoint.registry import did_you_mean
 
@@ -50,20 +50,20 @@ class MediaSpec:
     face_margin: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, kind, what in (
-            ("sample_rate", Integral, "an int"),
-            ("seconds", Real, "a number"),
-            ("fps", Real, "a number"),
-            ("size", Integral, "an int"),
-            ("frames", Integral, "an int"),
-            ("audio_seconds", Real, "a number"),
+        for name, wanted, what in (
+            ("sample_rate", int, "an int"),
+            ("seconds", float, "a number"),
+            ("fps", float, "a number"),
+            ("size", int, "an int"),
+            ("frames", int, "an int"),
+            ("audio_seconds", float, "a number"),
         ):
             value = getattr(self, name)
             if value is None and name in ("frames", "audio_seconds"):
                 continue
-            if not _is_number(value, kind) or not 0 < value < math.inf:
+            if not fits(value, wanted) or not 0 < value < math.inf:
                 raise ConfigError(f"media.{name} is {value!r}; it must be {what} greater than 0")
-        if not isinstance(self.gray, bool):
+        if not fits(self.gray, bool):
             raise ConfigError(f"media.gray is {self.gray!r}; it must be true or false")
         if not _is_crop(self.crop):
             raise ConfigError(
@@ -71,12 +71,12 @@ class MediaSpec:
             )
 
         self._check_audio()
-        if not _is_number(self.face_margin, Real) or not -0.5 < self.face_margin < math.inf:
+        if not fits(self.face_margin, float) or not -0.5 < self.face_margin < math.inf:
             raise ConfigError(f"media.face_margin is {self.face_margin!r}; it must be a number greater than -0.5")
 
     def _check_audio(self) -> None:
         start, seconds = self.audio_start, self.audio_seconds
-        if not _is_number(start, Real) or not 0 <= start < self.seconds:
+        if not fits(start, float) or not 0 <= start < self.seconds:
             raise ConfigError(
                 f"media.audio_start is {start!r}; it must be a number from 0 to media.seconds ({self.seconds:g})"
             )
@@ -119,12 +119,8 @@ def require_fields(names: Iterable[str]) -> None:
             raise ConfigError(f"data.media has no field {name!r}.{did_you_mean(name, known)}")
 
 
-def _is_number(value: object, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
-
-
 def _is_crop(crop: object) -> bool:
-    if not isinstance(crop, tuple) or len(crop) != 4 or not all(isinstance(edge, Real) for edge in crop):
+    if not isinstance(crop, tuple) or len(crop) != 4 or not all(fits(edge, float) for edge in crop):
         return False
     left, top, right, bottom = crop
     return bool(0 <= left < right <= 1 and 0 <= top < bottom <= 1)

@@ -159,7 +159,7 @@ def test_labels_of_whole_clips_that_fit(tmp_path):
         ({**ORDER, "test": [4, 2]}, r"lists 1 clips more than once; the first: row 2 \(ccc\)"),
         ({**ORDER, "test": [6]}, "names the rows 6 to 6, but Annotations.txt has 6"),
         ({**ORDER, "test": [-1]}, "names the rows -1 to -1"),
-        ({**ORDER, "test": [1.5]}, "1 values of float64; it must be rows"),
+        ({**ORDER, "test": [1.5]}, "1 values of float64; it must be row numbers"),
         ({**ORDER, "test": [[4]]}, r"shape \(1, 1\); it must be \(clips\)"),
         ({**ORDER, "test": np.zeros(0, int)}, "0 values"),
     ],
@@ -176,7 +176,7 @@ def test_the_split_of_the_archive(tmp_path):
         (tmp_path / f"{split}Set.txt").write_text("\n".join(LINES[k] for k in rows))
     assert split_of(load_table("ave", tmp_path), "train") == ["ccc", "aaa", "ddd", "bbb"]
     (tmp_path / "testSet.txt").write_text("Bark&zzz&good&0&10")
-    with pytest.raises(DataError, match=r"testSet\.txt: Bark&zzz does not stand so"):
+    with pytest.raises(DataError, match=r"testSet\.txt: Bark&zzz is not in"):
         load_table("ave", tmp_path)
     (tmp_path / "testSet.txt").unlink()
     with pytest.raises(DatasetNotFoundError, match=r"no test_order\.h5 and no testSet\.txt"):

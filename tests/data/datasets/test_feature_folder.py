@@ -164,7 +164,7 @@ def test_a_file_that_broke_off(tmp_path):
         (3, {"seconds": "inf"}, "is not a length"),
         (3, {"seconds": "5 s"}, "is not a length"),
         (3, {"clip": ""}, "line 5, column 'clip': is empty"),
-        (3, {"clip": "x/1.mp4"}, "stands already in line 3"),
+        (3, {"clip": "x/1.mp4"}, "is listed already, in line 3"),
         (3, {"split": "tset"}, "'tset' is no split. Did you mean 'test'"),
         (3, {"split": ""}, "fill in all or none"),
     ],

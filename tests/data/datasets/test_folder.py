@@ -84,7 +84,7 @@ def test_validation_is_drawn_from_train_where_there_is_none(folder):
         ("00.webm,cta,train,", r"column 'class': there is no folder 'cta' with clips\. Did you mean 'cat'\?"),
         ("cat/00.webm,dog,train,", "column 'class': 'dog', but the clip is in the folder 'cat'"),
         ("00.webm,,train,", "does not say its folder"),
-        ("dog/00.webm,,test,", "stands already in line 2"),
+        ("dog/00.webm,,test,", "is listed already, in line 2"),
         (",,train,", "column 'clip': is empty"),
         ("cat/00.webm,,,", "column 'split': is empty, but other rows"),
         ("cat/00.webm,train", "line 3: 2 cells, but the header has 4"),
@@ -100,9 +100,9 @@ def test_bad_rows_are_named(folder, row, why):
 @pytest.mark.parametrize(
     ("header", "why"),
     [
-        ("clip,clas,split,group", r"no column 'clas' is known here\. Did you mean 'class'\?"),
+        ("clip,clas,split,group", r"unknown column 'clas'\. Did you mean 'class'\?"),
         ("class,split,group", "column 'clip' is missing"),
-        ("clip,clip,split,group", "stands twice"),
+        ("clip,clip,split,group", "is there twice"),
     ],
 )
 def test_bad_headers_are_named(folder, header, why):

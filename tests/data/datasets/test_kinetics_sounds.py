@@ -144,7 +144,7 @@ def test_ogm_ges_lists(make, tmp_path):
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("bowling,abc,ten,20,train", "line 2, column 'time_start': 'ten' is no whole number"),
+        ("bowling,abc,ten,20,train", "line 2, column 'time_start': 'ten' is not an int of 0 or more"),
         ("bowling,abc,10,5,train", "line 2, column 'youtube_id': no clip: 'abc' from 10 to 5 s"),
         ("bowling,,10,20,train", "line 2, column 'youtube_id'"),
         ("bowling,abc,10,train", "line 2: 4 cells, but the header has 5"),

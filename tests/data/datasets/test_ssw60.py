@@ -121,7 +121,7 @@ def test_missing_files_are_refused(tmp_path):
     ("line", "why"),
     [
         ("9,3,train,1", "line 2, column 'label': 3 is no label, 0 to 2"),
-        ("9,-1,train,1", "line 2, column 'label': '-1' is no whole number"),
+        ("9,-1,train,1", "line 2, column 'label': '-1' is not an int of 0 or more"),
         ("9,1,tset,1", "line 2, column 'split': 'tset' is no split. Did you mean 'test'"),
         ("../9,1,test,1", "line 2, column 'asset_id': '../9' is no name of a file"),
         (",1,test,1", "line 2, column 'asset_id'"),
@@ -148,8 +148,8 @@ def test_taxa_that_do_not_fit(tmp_path):
     path = tmp_path / "taxa.csv"
     for text, why in (
         ("label,common_name\n0,A\n2,B\n", r"0, 1, 2 ... without a gap; found \[0, 2\]"),
-        ("label,common_name\n0,A\n0,B\n", "line 3, column 'label': 0 stands twice"),
-        ("label,common_name\n0,A\n1,A\n", "line 3, column 'common_name': stands twice"),
+        ("label,common_name\n0,A\n0,B\n", "line 3, column 'label': 0 is listed twice"),
+        ("label,common_name\n0,A\n1,A\n", "line 3, column 'common_name': is listed twice"),
         ("label,common_name\n0,\n", "line 2, column 'common_name': is empty"),
         ("label,common_name\n", "without a gap"),
         ("label,comon_name\n", "Did you mean 'common_name'"),

@@ -107,7 +107,7 @@ def test_commas_without_quotes_a_header_and_another_place(tmp_path):
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("abc,ten,airplane,train", "line 2, column 'start': 'ten' is no whole number"),
+        ("abc,ten,airplane,train", "line 2, column 'start': 'ten' is not an int of 0 or more"),
         ("abc,-1,airplane,train", "line 2, column 'start'"),
         ("abc,nan,airplane,train", "line 2, column 'start'"),
         ("abc,1e999,airplane,train", "line 2, column 'start'"),

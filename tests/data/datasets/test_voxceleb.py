@@ -92,7 +92,7 @@ def test_who_is_kept_for_verification(tmp_path):
         ("VoxCeleb1 ID\tSet\n10001\tdev\n", "line 2, column 'VoxCeleb1 ID': '10001' is no speaker"),
         ("VoxCeleb1 ID\tSet\nid10001\tdve\n", "line 2, column 'Set': 'dve' is neither dev nor test"),
         ("VoxCeleb2 ID ,Set \nid1,dev\n", "line 2, column 'VoxCeleb2 ID'"),
-        ("VoxCeleb3 ID\tSet\n", "no column 'VoxCeleb3 ID' is known"),
+        ("VoxCeleb3 ID\tSet\n", "unknown column 'VoxCeleb3 ID'"),
         ("version https://git-lfs.github.com/spec/v1\n", "LFS pointer"),
     ],
 )

@@ -21,7 +21,7 @@ def test_consecutive_groups():
 @given(st.integers(0, 2), st.floats(0, 0.99), st.integers(0, 99), st.permutations("abcdefgh"))
 def test_no_group_stands_on_two_sides(fold, val, seed, order):
     kinds = dict(zip("abcdefgh", "mfmfmfmf", strict=True))
-    drawn = draw_fold("toy", clips(order), FOLDS, fold, kinds=kinds, val=val, seed=seed)
+    drawn = draw_fold("toy", clips(order), FOLDS, fold, strata=kinds, val=val, seed=seed)
     assert drawn.sides.keys() == clips(order).keys()
     sides = {side: {clip[0] for clip, s in drawn.sides.items() if s == side} for side in ("train", "val", "test")}
     assert sum(map(len, sides.values())) == 8  # each on one
@@ -30,7 +30,7 @@ def test_no_group_stands_on_two_sides(fold, val, seed, order):
     of_kind = Counter(kinds[group] for group in sides["val"])
     assert of_kind["m"] == of_kind["f"] == (min(2, max(1, int(3 * val + 0.5))) if val else 0)
     # neither the order of the clips nor how many a group has makes a difference
-    again = draw_fold("toy", clips(sorted(order), 1), FOLDS, fold, kinds=kinds, val=val, seed=seed)
+    again = draw_fold("toy", clips(sorted(order), 1), FOLDS, fold, strata=kinds, val=val, seed=seed)
     assert {clip[0]: side for clip, side in drawn.sides.items()} == {c[0]: side for c, side in again.sides.items()}
 
 
@@ -44,7 +44,7 @@ def test_what_readers_of_results_are_told():
 
 
 def test_one_of_each_kind_gives_up_balance_rather_than_validation():
-    drawn = draw_fold("toy", clips("abcd"), FOLDS, 0, kinds={"c": "m", "d": "f"})
+    drawn = draw_fold("toy", clips("abcd"), FOLDS, 0, strata={"c": "m", "d": "f"})
     assert sorted(set(drawn.sides.values())) == ["test", "train", "val"]
 
 

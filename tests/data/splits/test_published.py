@@ -137,7 +137,7 @@ def test_what_is_not_there_is_said(dataset, tmp_path):
 
 
 def test_datasets_without_lists(tmp_path):
-    with pytest.raises(ConfigError, match="Lists are not read of 'cremd'. Did you mean 'cremad'"):
+    with pytest.raises(ConfigError, match="No published lists are read of 'cremd'. Did you mean 'cremad'"):
         check_lists("cremd", tmp_path)
 
 

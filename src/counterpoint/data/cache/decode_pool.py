@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
 import queue
-import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
-from pathlib import Path
 
 from counterpoint._cpu import cores
+from counterpoint.data import children
 from counterpoint.data.cache import decode_worker
 from counterpoint.data.cache.decode_worker import READY, Answer, decode, find_reader
 from counterpoint.data.cache.shards import Key
@@ -159,14 +156,11 @@ class _Process:
     def __init__(self, setting: tuple[MediaSpec, tuple[str, ...], str]) -> None:
         self.overran: float | None = None
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
-        path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)  # the modules that this process sees
-        self.child = subprocess.Popen(
-            [sys.executable, "-c", "from counterpoint.data.cache.decode_worker import main; main()"],
+        self.child = children.start(
+            ["-c", "from counterpoint.data.cache.decode_worker import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
-            # The modules that this process sees, and one thread: there are as many processes as cores.
-            env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},  # there are as many processes as cores
         )
         if self._exchange(setting) != READY:
             self.child.wait()
@@ -186,10 +180,7 @@ class _Process:
         self.close()
         if self.overran is not None:
             return Answer(reason=f"reading it took longer than {self.overran:g} s")
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"exit status {code}"
+        name = children.how_it_ended(code)
         said = f": {words}" if words else ""
         return Answer(reason=f"reading it crashed the decoder ({name}{said})", lasting=name in _CRASHES)
 

@@ -139,7 +139,7 @@ def _check(max_bad: float, modalities: Sequence[str], jobs: int | None, timeout:
         raise ConfigError(f"modalities is {modalities!r}; give a list with one or more of {', '.join(known)}")
     for modality in modalities:
         if modality not in known:
-            raise ConfigError(f"No modality is called {modality!r}.{did_you_mean(modality, known)}")
+            raise ConfigError(f"modalities: unknown modality {modality!r}.{did_you_mean(modality, known)}")
     check_max_bad(max_bad)
     if jobs is not None and jobs < 0:
         raise ConfigError(f"jobs is {jobs}; it must be 0 or more")

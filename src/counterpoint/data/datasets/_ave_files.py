@@ -168,7 +168,7 @@ def read_split(root: Root, annotations: Sequence[Annotation]) -> dict[str, list[
 def _read_order(path: Path, clips: int) -> list[int]:
     order = read_numbers(path, "order", ("clips",))
     if order.dtype.kind not in "iu" or not len(order):
-        raise DataError(f"{path}: the order holds {len(order)} values of {order.dtype}; it must be rows, whole numbers")
+        raise DataError(f"{path}: the order holds {len(order)} values of {order.dtype}; it must be row numbers (int)")
     if order.min() < 0 or order.max() >= clips:
         raise DataError(f"{path}: it names the rows {order.min()} to {order.max()}, but Annotations.txt has {clips}")
     rows: list[int] = order.tolist()
@@ -180,7 +180,7 @@ def _read_set(path: Path, annotations: Sequence[Annotation]) -> list[int]:
     order = []
     for listed in parse_annotations(read_text(path), str(path)):
         if listed not in rows:
-            raise DataError(f"{path}: {CLASSES[listed.label]}&{listed.video} does not stand so in Annotations.txt")
+            raise DataError(f"{path}: {CLASSES[listed.label]}&{listed.video} is not in Annotations.txt")
         order.append(rows[listed])
     return order
 

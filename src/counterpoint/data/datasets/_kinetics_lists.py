@@ -55,7 +55,7 @@ def read_list(path: Path, split: str) -> list[Listed]:
             break
         if not row["label"]:
             raise row.error("label", "is empty")
-        start, end = row.whole("time_start"), row.whole("time_end")
+        start, end = row.integer("time_start"), row.integer("time_end")
         if not row["youtube_id"] or end <= start:
             raise row.error("youtube_id", f"no clip: {row['youtube_id']!r} from {start} to {end} s")
         listed.append(Listed(row["youtube_id"], start, end, row["label"], split))
@@ -86,7 +86,7 @@ def read_ogm_ge(folder: Path) -> dict[tuple[str, int], tuple[str, str]] | None:
             match = re.fullmatch(r"(.+)_([0-9]{1,7})", row["clip"])
             if match is None:
                 raise row.error("clip", f"{row['clip']!r} is no video and second such as '-3Mwkq-7TV4_2'")
-            row.whole("class")
+            row.integer("class")
             if listed.setdefault((match[1], int(match[2])), (side, row["class"])) != (side, row["class"]):
                 raise row.error("clip", f"{row['clip']} is listed already, otherwise")
     return listed

@@ -150,7 +150,7 @@ def parse_clips(text: str, source: str) -> list[ListedClip]:
         if not name:
             raise row.error("clip", "is empty")
         if name in lines:
-            raise row.error("clip", f"{name!r} stands already in line {lines[name]}")
+            raise row.error("clip", f"{name!r} is listed already, in line {lines[name]}")
         lines[name] = row.line
         if split and split not in SPLITS:
             raise row.error("split", f"{split!r} is no split.{did_you_mean(split, SPLITS)}")

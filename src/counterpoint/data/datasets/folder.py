@@ -171,7 +171,7 @@ def _read_split(path: Path, on_disk: Mapping[str, str]) -> dict[str, _Listed]:
     for row in rows:
         clip = _which(row, on_disk)
         if clip in listed:
-            raise row.error("clip", f"{clip!r} stands already in line {listed[clip].row.line}")
+            raise row.error("clip", f"{clip!r} is listed already, in line {listed[clip].row.line}")
         if row["split"] and row["split"] not in SPLITS:
             raise row.error("split", f"{row['split']!r} is no split.{did_you_mean(row['split'], SPLITS)}")
         listed[clip] = _Listed(row, row["split"], row["group"] or None)

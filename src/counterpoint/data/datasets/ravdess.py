@@ -103,7 +103,7 @@ def load_ravdess(
         {name: said["actor"] for name, (_, said) in found.clips.items()},
         FOLDS[folds],
         fold,
-        kinds={actor: _gender(actor) for actor in ACTORS},
+        strata={actor: _gender(actor) for actor in ACTORS},
         val=val,
         seed=seed,
         group_word="actor",

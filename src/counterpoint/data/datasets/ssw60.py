@@ -193,11 +193,11 @@ def read_taxa(path: Path) -> tuple[str, ...]:
     """
     names: dict[int, str] = {}
     for row in parse_csv(read_text(path), str(path), ("label", "common_name"), ("", *_TAXA)):
-        label = row.whole("label")
+        label = row.integer("label")
         if label in names:
-            raise row.error("label", f"{label} stands twice")
+            raise row.error("label", f"{label} is listed twice")
         if not row["common_name"] or row["common_name"] in names.values():
-            raise row.error("common_name", "stands twice" if row["common_name"] else "is empty")
+            raise row.error("common_name", "is listed twice" if row["common_name"] else "is empty")
         names[label] = row["common_name"]
     if sorted(names) != list(range(len(names))) or not names:
         raise DataError(f"{path}: the labels must be 0, 1, 2 ... without a gap; found {sorted(names)}")
@@ -226,7 +226,7 @@ def read_list(path: Path, classes: int = SPECIES) -> list[tuple[Row, Clip]]:
             raise row.error("split", f"{row['split']!r} is no split.{did_you_mean(row['split'], _SPLITS)}")
         if asset in listed:
             raise row.error("asset_id", f"{asset} is listed already, in line {listed[asset][0].line}")
-        label = row.whole("label")
+        label = row.integer("label")
         if label >= classes:
             raise row.error("label", f"{label} is no label, 0 to {classes - 1}")
         file = path.with_suffix("") / f"{asset}{part.suffix}"

@@ -141,7 +141,7 @@ def _read(row: Row) -> Listed:
     for column in ("video", "label"):
         if not row[column]:
             raise row.error(column, "is empty")
-    return Listed(row["video"], row.whole("start"), row["label"], row["split"])
+    return Listed(row["video"], row.integer("start"), row["label"], row["split"])
 
 
 def _find(root: Path, rows: Sequence[Listed]) -> dict[str, Path]:

@@ -51,14 +51,14 @@ class Row(Mapping[str, str]):
         """Number of columns."""
         return len(self.cells)
 
-    def whole(self, column: str) -> int:
-        """The whole number of at least 0 in a cell; ``3.0`` is one.
+    def integer(self, column: str) -> int:
+        """The int of at least 0 in a cell; ``3.0`` is one.
 
         Raises:
             DataError: it is none; the message says file, line and column.
         """
         if not re.fullmatch(r"[0-9]{1,15}(\.0+)?", self[column]):
-            raise self.error(column, f"{self[column]!r} is no whole number")
+            raise self.error(column, f"{self[column]!r} is not an int of 0 or more")
         return int(self[column].partition(".")[0])
 
     def error(self, column: str, message: str) -> DataError:
@@ -123,9 +123,9 @@ def _check_header(header: list[str], source: str, required: tuple[str, ...], kno
     for column in header:
         if column not in known:
             near = did_you_mean(column, [name for name in known if name])
-            raise DataError(f"{source}, line 1: no column {column!r} is known here.{near}")
+            raise DataError(f"{source}, line 1: unknown column {column!r}.{near}")
         if header.count(column) > 1:
-            raise DataError(f"{source}, line 1: column {column!r} stands twice")
+            raise DataError(f"{source}, line 1: column {column!r} is there twice")
     for column in required:
         if column not in header:
             raise DataError(f"{source}, line 1: column {column!r} is missing; found {', '.join(header)}")

@@ -10,7 +10,9 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from counterpoint._typecheck import fits
 from counterpoint.data.clip_table import SPLITS
 from counterpoint.errors import ConfigError, DataError
 
@@ -140,9 +142,9 @@ def shared_note(sides: Mapping[str, str], groups: Mapping[str, str | None], grou
     )
 
 
-def check_share(option: str, share: object) -> None:
+def check_share(option: str, share: Any) -> None:
     """Raise a ConfigError unless `share` is a number of at least 0 and below 1."""
-    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < 1:
+    if not fits(share, float) or not 0 <= share < 1:
         raise ConfigError(f"{option} is {share!r}; it must be a share, 0 <= {option} < 1")
 
 

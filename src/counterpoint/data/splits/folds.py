@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from counterpoint._typecheck import fits
 from counterpoint.data.splits.draw import Drawn, check_share, describe, rank, shared_note
 from counterpoint.errors import ConfigError, DataError
 
@@ -23,7 +24,7 @@ def draw_fold(
     folds: Folds,
     fold: int,
     *,
-    kinds: Mapping[str, str] | None = None,
+    strata: Mapping[str, str] | None = None,
     val: float = 0.1,
     seed: int = 0,
     group_word: str = "speaker",
@@ -35,9 +36,9 @@ def draw_fold(
         groups: clip id -> group.
         folds: whom each fold tests.
         fold: which one, from 0.
-        kinds: group -> what validation keeps in balance, e.g. the gender of an actor; None: nothing.
-        val: share of the groups of each kind that are not tested in this fold, which are held out for validation: one
-            at least, never all (of kinds with one group each, one of them); 0 for no validation.
+        strata: group -> what validation keeps in balance, e.g. the gender of an actor; None: nothing.
+        val: share of the groups of each stratum that are not tested in this fold, which are held out for validation:
+            one at least, never all (of strata with one group each, one of them); 0 for no validation.
         seed: of who is held out.
         group_word: what a group is called in the notes.
 
@@ -45,12 +46,12 @@ def draw_fold(
         ConfigError: there is no such fold, or `val` is no share.
         DataError: nobody is left to be tested, trained on or held out.
     """
-    if isinstance(fold, bool) or not isinstance(fold, int) or not 0 <= fold < len(folds):
+    if not fits(fold, int) or not 0 <= fold < len(folds):
         raise ConfigError(f"fold is {fold!r}; there are {len(folds)}, 0 to {len(folds) - 1}")
     check_share("val", val)
     tested = folds[fold]
     there = set(groups.values())
-    held_out = _hold_out(there.difference(tested), kinds or {}, val, seed)
+    held_out = _hold_out(there.difference(tested), strata or {}, val, seed)
     side_of = {group: "test" if group in tested else "val" if group in held_out else "train" for group in sorted(there)}
     for side in ("test", "train", *(["val"] if val > 0 else [])):
         if side not in side_of.values():
@@ -72,14 +73,14 @@ def draw_fold(
     return Drawn(sides, (*notes, *shared_note(sides, groups, group_word)))
 
 
-def _hold_out(groups: set[str], kinds: Mapping[str, str], share: float, seed: int) -> set[str]:
+def _hold_out(groups: set[str], strata: Mapping[str, str], share: float, seed: int) -> set[str]:
     if share == 0:
         return set()
     order = sorted(groups, key=lambda group: (rank(seed, group), group))
-    by_kind: dict[str, list[str]] = defaultdict(list)
+    by_stratum: dict[str, list[str]] = defaultdict(list)
     for group in order:
-        by_kind[kinds.get(group, "")].append(group)
+        by_stratum[strata.get(group, "")].append(group)
     held_out: set[str] = set()
-    for members in by_kind.values():
+    for members in by_stratum.values():
         held_out.update(members[: min(max(1, int(len(members) * share + 0.5)), len(members) - 1)])
-    return held_out or set(order[: len(order) > 1])  # one of each kind is left: there is no balance to keep
+    return held_out or set(order[: len(order) > 1])  # one of each stratum is left: there is no balance to keep

@@ -128,7 +128,7 @@ def find_leaks(split: Split, progress: Progress | None = None) -> LeakReport:
             sides[side] = entries
     if len(sides) < 2:
         there = ", ".join(sides) or "no clip"
-        raise DataError(f"{split.name}: there is nothing to compare with; it has {there} alone")
+        raise DataError(f"{split.name}: only one split has clips ({there}); there is nothing to compare it with")
     content, compared = _content(split.entries, progress)
     overlaps = []
     for first, second in combinations(sides, 2):

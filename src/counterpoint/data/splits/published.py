@@ -46,7 +46,7 @@ def check_lists(dataset: str, folder: str | Path) -> list[LeakReport]:
         DataError: a line of a list that does not fit, with its number.
     """
     if dataset not in READERS:
-        raise ConfigError(f"Lists are not read of {dataset!r}.{did_you_mean(dataset, READERS)}")
+        raise ConfigError(f"No published lists are read of {dataset!r}.{did_you_mean(dataset, READERS)}")
     path = Path(folder).expanduser()
     if not path.is_dir():
         raise DatasetNotFoundError(f"There is no folder {folder} with lists of {dataset}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from counterpoint._atomic import write_text
 from counterpoint._cpu import cores
@@ -42,7 +43,7 @@ _FACTS = "clips.json"
 )
 def talkers(
     root: Path | None = None,
-    task: str = "syllable",
+    task: Literal["syllable", "event"] = "syllable",
     seed: int = 0,
     *,
     audio_snr_db: float = Settings.audio_snr_db,

@@ -8,10 +8,11 @@ import json
 import math
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from counterpoint._typecheck import fits, in_words
 from counterpoint.data.clip_table import SPLITS
 from counterpoint.data.talkers.phones import SYLLABLES
 from counterpoint.errors import ConfigError
@@ -53,7 +54,7 @@ class Settings:
         ConfigError: a value outside its range, or background among the clips of a task that has none.
     """
 
-    task: str = "syllable"
+    task: Literal["syllable", "event"] = "syllable"
     seed: int = 0
     audio_snr_db: float = 10.0
     visual_noise: float = 0.06
@@ -65,14 +66,14 @@ class Settings:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise ConfigError(f"talkers has no task {self.task!r}; it has {' and '.join(TASKS)}")
-        _check("seed", self.seed, 0, 2**63 - 1, whole=True)
+        _check("seed", self.seed, 0, 2**63 - 1, int)
         _check("audio_snr_db", self.audio_snr_db, -60, 100)
         _check("visual_noise", self.visual_noise, 0, 1)
         _check("visual_dropout", self.visual_dropout, 0, 1)
-        _check("speakers", self.speakers, 3, 1000, whole=True)
+        _check("speakers", self.speakers, 3, 1000, int)
         if self.clips == 0:
             object.__setattr__(self, "clips", max(_DEFAULT_CLIPS[self.task], self.speakers))
-        _check("clips", self.clips, self.speakers, 1_000_000, whole=True)
+        _check("clips", self.clips, self.speakers, 1_000_000, int)
         _check("background_clips", self.background_clips, 0, 1)
         if self.background_clips and self.task != "event":
             raise ConfigError(
@@ -231,9 +232,8 @@ def _event(label: int | None, rng: np.random.Generator) -> tuple[tuple[int | Non
     return tuple(heard), tuple(seen)
 
 
-def _check(name: str, value: object, low: float, high: float, *, whole: bool = False) -> None:
-    kinds: tuple[type, ...] = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        raise ConfigError(f"talkers.{name} is {value!r}; it must be {'a whole' if whole else 'a'} number")
-    if not low <= float(value) <= high:  # type: ignore[arg-type]  # a number, by the check above
+def _check(name: str, value: Any, low: float, high: float, wanted: type = float) -> None:
+    if not fits(value, wanted):
+        raise ConfigError(f"talkers.{name} is {value!r}; it must be {in_words(wanted)}")
+    if not low <= value <= high:
         raise ConfigError(f"talkers.{name} is {value}; it must be {low:g} to {high:g}")

@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-import counterpoint
 from counterpoint._atomic import write_text
+from counterpoint.data import children
 from counterpoint.data.talkers.articulation import Movement, articulate, draw_slots
 from counterpoint.data.talkers.face import FPS, draw_frames
 from counterpoint.data.talkers.plan import VERSION, ClipPlan, Settings, name_of
@@ -163,18 +162,9 @@ def render(settings: Settings, plans: Sequence[ClipPlan], folder: Path, jobs: in
 
 
 def _render_apart(folder: Path, jobs: int, done: Callable[[], None]) -> None:
-    """Workers are fresh interpreters: neither forked threads nor a caller's unguarded main module can trip them."""
-    source = str(Path(counterpoint.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "counterpoint.data.talkers.worker", str(folder)]
+    command = ["-m", "counterpoint.data.talkers.worker", str(folder)]
     workers = [
-        subprocess.Popen(
-            [*command, str(part), str(jobs)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )
+        children.start([*command, str(part), str(jobs)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for part in range(jobs)
     ]
     said: list[list[str]] = [[] for _ in workers]
