@@ -64,3 +64,15 @@ def test_a_method_is_found_under_its_former_name():
     features = {"audio": torch.ones(1, 2), "visual": torch.ones(1, 3)}
     with pytest.warns(DeprecationWarning, match="Fusion.silenced is now Fusion.ablated"):
         assert torch.equal(fusion.silenced(features, "audio"), fusion.ablated(features, "audio"))
+
+
+def test_names_and_options_that_changed_are_found_under_the_former():
+    import counterpoint.models.fusion_points as points
+
+    with pytest.warns(DeprecationWarning, match="intermediate.Place is now counterpoint.intermediate.FusionPoint"):
+        assert counterpoint.intermediate.Place is counterpoint.intermediate.FusionPoint
+    with pytest.warns(DeprecationWarning, match="create_places is now .*create_fusion_points"):
+        assert points.create_places is points.create_fusion_points
+    encoders = {"audio": torch.nn.Linear(2, 2), "visual": torch.nn.Linear(2, 2)}
+    with pytest.warns(DeprecationWarning, match="the option 'places' of Interleaved.__init__ is now 'points'"):
+        assert len(counterpoint.intermediate.Interleaved(encoders, places=[]).parts) == 0

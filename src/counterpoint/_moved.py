@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 REMOVED_IN = "0.3"
 
 MOVED = {
@@ -151,14 +153,15 @@ def install() -> None:
 
 
 def former_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A ``__getattr__`` for a package that was a module: name -> module below the package that has it now."""
+    """A ``__getattr__`` for a package that was a module: name -> module that has it now, or ``module:new_name``."""
 
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        new = f"counterpoint.{homes[name]}"
-        _warn(f"{package}.{name}", f"{new}.{name}", stacklevel=3)
-        return getattr(importlib.import_module(new), name)
+        home, _, renamed = homes[name].partition(":")
+        new, now = f"counterpoint.{home}", renamed or name
+        _warn(f"{package}.{name}", f"{new}.{now}", stacklevel=3)
+        return getattr(importlib.import_module(new), now)
 
     return get
 
@@ -208,6 +211,22 @@ def _former_field(owner: str, old: str, new: str) -> Callable[[Any], Any]:
         return getattr(self, new)
 
     return get
+
+
+def former_option(old: str, new: str) -> Callable[[F], F]:
+    """Decorator: a function's option is taken under its former name too."""
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def call(*args: Any, **options: Any) -> Any:
+            if old in options:
+                _warn(f"the option {old!r} of {function.__qualname__}", f"{new!r}", stacklevel=2)
+                options[new] = options.pop(old)
+            return function(*args, **options)
+
+        return call  # type: ignore[return-value]
+
+    return decorate
 
 
 def _warn(old: str, new: str, stacklevel: int) -> None:

@@ -42,7 +42,7 @@ def trained(rank, world, name, running):
     part = create_intermediate(name, CHANNELS, **WITHOUT_DROPOUT.get(name, {}))
     encoders = {m: Encoder(c) for m, c in CHANNELS.items()}
     fusion = Concat(dict.fromkeys(CHANNELS, 5), CLASSES)
-    net = MultimodalModel(encoders, fusion, places=[(dict.fromkeys(CHANNELS, "first"), part)]).double()
+    net = MultimodalModel(encoders, fusion, points=[(dict.fromkeys(CHANNELS, "first"), part)]).double()
     if running:
         part.norm.eval()
     batches = [

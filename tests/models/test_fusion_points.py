@@ -129,7 +129,7 @@ def test_models_saved_before_there_were_any_load(tmp_path):
     [
         ({"intermediate": "mmtn"}, UnknownNameError, "Did you mean 'mmtm'"),
         ({"intermediate_layers": ["lat"]}, UnknownNameError, "Did you mean 'late'"),
-        ({"intermediate_layers": [3]}, ConfigError, "a place between encoders is 3"),
+        ({"intermediate_layers": [3]}, ConfigError, "a fusion point is 3"),
         ({"intermediate_layers": [{"audio": "conv9", "visual": "conv1"}]}, UnknownNameError, "audio encoder.*'conv9'"),
         ({"intermediate_layers": [{"audoi": "conv1", "visual": "conv1"}]}, UnknownNameError, "Did you mean 'audio'"),
         ({"intermediate_layers": [{"audio": "conv1"}]}, ConfigError, "2 modalities or more"),
@@ -149,7 +149,7 @@ def test_a_model_made_by_hand():
     base = create_model("small_av", num_classes=5)
     part = MMTM({"audio": 8, "visual": 16})
     model = MultimodalModel(
-        dict(base.encoders.items()), base.fusion, places=[({"audio": "conv1", "visual": "conv1"}, part)]
+        dict(base.encoders.items()), base.fusion, points=[({"audio": "conv1", "visual": "conv1"}, part)]
     )
     assert list(model.intermediate) == [part]
     assert {k.split(".")[0] for k in model.state_dict()} == {"encoders", "intermediate", "fusion"}

@@ -9,12 +9,13 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from counterpoint._features import check_modalities
+from counterpoint._moved import former_option
 from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
 from counterpoint.intermediate.base import Intermediate
 from counterpoint.intermediate.suspend import Suspended
 from counterpoint.registry import did_you_mean
 
-Place = tuple[Mapping[str, str], Intermediate]
+FusionPoint = tuple[Mapping[str, str], Intermediate]
 """Per modality the name of a layer, and the part that acts on what these layers give."""
 
 
@@ -45,7 +46,7 @@ class Interleaved(nn.Module):
 
     Args:
         encoders: per modality a module ``(B, ...) -> (B, D_m)``.
-        places: where something acts, in the order in which the encoders come to it: per modality a layer, for all of
+        points: where something acts, in the order in which the encoders come to it: per modality a layer, for all of
             the part's modalities, and the part.
 
     Raises:
@@ -53,11 +54,12 @@ class Interleaved(nn.Module):
         ConfigError: layers in another order than they run in, or layers for other modalities than the part's.
     """
 
-    def __init__(self, encoders: Mapping[str, nn.Module], places: Sequence[Place]) -> None:
+    @former_option("places", "points")
+    def __init__(self, encoders: Mapping[str, nn.Module], points: Sequence[FusionPoint]) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
-        self.parts = nn.ModuleList(part for _, part in places)
-        self.route = Route(encoders, places)
+        self.parts = nn.ModuleList(part for _, part in points)
+        self.route: Route = Route(encoders, points)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Features per modality, ``(B, D_m)``, of the inputs that each encoder takes; all of the same B.
@@ -74,16 +76,17 @@ class Route:
 
     Args:
         encoders: see `Interleaved`.
-        places: see `Interleaved`.
+        points: see `Interleaved`.
 
     Raises:
         UnknownNameError: see `Interleaved`.
         ConfigError: see `Interleaved`.
     """
 
-    def __init__(self, encoders: Mapping[str, nn.Module], places: Sequence[Place]) -> None:
-        self.layers = [dict(layers) for layers, _ in places]
-        for layers, part in places:
+    @former_option("places", "points")
+    def __init__(self, encoders: Mapping[str, nn.Module], points: Sequence[FusionPoint]) -> None:
+        self.layers = [dict(layers) for layers, _ in points]
+        for layers, part in points:
             if set(layers) != set(part.modalities):
                 raise ConfigError(
                     f"{type(part).__name__} acts between {', '.join(part.modalities)}, but layers are given for "

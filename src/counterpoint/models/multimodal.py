@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 from typing_extensions import override
 
+from counterpoint._moved import former_option
 from counterpoint.errors import ConfigError
 from counterpoint.fusion import Fusion, FusionOutput
-from counterpoint.intermediate import Place, Route
+from counterpoint.intermediate import FusionPoint, Route
 from counterpoint.models.pretrained import Model
 
 
@@ -20,22 +21,22 @@ class MultimodalModel(Model):
     Args:
         encoders: per modality a module ``(B, ...) -> (B, D_m)``, in the order of the fusion's modalities.
         fusion: takes those features.
-        places: where the encoders' maps act on each other, see `Interleaved`; none:
-            nowhere.
+        points: where the encoders' maps act on each other, see `Interleaved`; none: nowhere.
         config: how `create_model` makes this model again; None for one that was put together by hand, which
             cannot be saved by `save_pretrained`.
 
     Raises:
         ConfigError: encoders and fusion are of different modalities, or of different widths.
-        UnknownNameError: a place at a layer that is not there.
+        UnknownNameError: a point at a layer that is not there.
     """
 
+    @former_option("places", "points")
     def __init__(
         self,
         encoders: Mapping[str, nn.Module],
         fusion: Fusion,
         *,
-        places: Sequence[Place] = (),
+        points: Sequence[FusionPoint] = (),
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -51,8 +52,8 @@ class MultimodalModel(Model):
                     f"the {name} encoder gives {width} features, but the fusion takes {fusion.dims[name]}"
                 )
         self.encoders = nn.ModuleDict(encoders)
-        self.intermediate = nn.ModuleList(part for _, part in places)
-        self.route = Route(encoders, places)
+        self.intermediate = nn.ModuleList(part for _, part in points)
+        self.route = Route(encoders, points)
         self.fusion = fusion
         self.config: dict[str, Any] = dict(config or {})
 

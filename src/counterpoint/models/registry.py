@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from counterpoint.encoders import ENCODERS, Encoder, create_encoder
 from counterpoint.errors import ConfigError
 from counterpoint.fusion import create_fusion
-from counterpoint.models.fusion_points import Layers, create_places
+from counterpoint.models.fusion_points import Layers, create_fusion_points
 from counterpoint.models.multimodal import MultimodalModel
 from counterpoint.models.pretrained import BUILDERS
 from counterpoint.registry import Registry, did_you_mean
@@ -76,10 +76,10 @@ def create_model(
     made = create_encoders(name, modalities, encoders)
     if intermediate is None and (intermediate_layers or intermediate_options):
         raise ConfigError("intermediate layers and options need an intermediate fusion; name one")
-    places = (
+    points = (
         []
         if intermediate is None
-        else create_places(intermediate, made, intermediate_layers, intermediate_options or {})
+        else create_fusion_points(intermediate, made, intermediate_layers, intermediate_options or {})
     )
     joined = create_fusion(
         fusion,
@@ -101,7 +101,7 @@ def create_model(
         "head_options": dict(head_options or {}),
         **{m: dict(changes) for m, changes in encoders.items()},
     }
-    return MultimodalModel(made, joined, places=places, config={"name": name, "options": options})
+    return MultimodalModel(made, joined, points=points, config={"name": name, "options": options})
 
 
 BUILDERS[None] = create_model
