@@ -3,9 +3,9 @@ import pytest
 from counterpoint.errors import ConfigError
 from counterpoint.experiments.compare import compare
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.search import draw_settings, get_setting, with_setting
+from counterpoint.experiments.search import draw_settings
 from counterpoint.training.config import TrainConfig
-from counterpoint.training.config_io import from_dict
+from counterpoint.training.config_io import from_dict, get_setting, with_setting
 
 LR = {"optim.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
 ALPHA = {"balance.options.alpha": [0.1, 0.3, 0.8]}

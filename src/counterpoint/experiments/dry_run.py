@@ -11,10 +11,11 @@ from typing import Any
 
 from counterpoint.data import ClipTable
 from counterpoint.errors import ConfigError, CounterpointError
-from counterpoint.experiments.plan import ALONE, Entry, apply_setting
+from counterpoint.experiments.plan import ALONE, Entry
 from counterpoint.training import resolve
 from counterpoint.training.build import build, on_no_device
 from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_io import with_settings
 from counterpoint.training.resolve import Resolved
 
 _NOT_PARTS = ("data", "optim", "epochs", "seed", "metric", "imports")
@@ -54,7 +55,7 @@ def dry_run(
     for entry in entries:
         for setting in ({}, *settings.get(entry.folder, ())):
             with _named(entry, setting):
-                config = apply_setting(entry.config, setting)
+                config = with_settings(entry.config, setting)
                 if table is None:
                     resolve.check(config)
                 key = _parts(config)

@@ -18,8 +18,8 @@ from counterpoint.analysis.traces import Trace, load_trace, pool_traces
 from counterpoint.data import DATASETS, ClipTable
 from counterpoint.errors import ConfigError, DataError
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.search import with_setting
 from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_io import with_setting
 
 OPTION = "fold"
 Fold = int | None

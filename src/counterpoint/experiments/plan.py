@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,12 @@ from counterpoint.analysis.results import Trial
 from counterpoint.errors import ConfigError
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.experiments.folds import check_folds
-from counterpoint.experiments.search import draw_settings, get_setting, with_setting
+from counterpoint.experiments.search import draw_settings
 from counterpoint.recipes import Recipe, load_recipe
 from counterpoint.recipes.space import check_space
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import COMPOSITION, TrainConfig
-from counterpoint.training.config_io import flatten, to_dict
+from counterpoint.training.config_io import flatten, get_setting, with_setting
 from counterpoint.training.metrics import METRICS, metrics_of
 
 ALONE = "alone"
@@ -114,22 +114,17 @@ def check_changes(config: CompareConfig, rows: Sequence[str] = ()) -> None:
     composed = [(recipe, recipe.apply(config.base)) for recipe in recipes]
     for name in config.changes:
         if not any(_has(recipe, made, name) for recipe, made in composed):
-            known = {known for recipe, made in composed for known in (*_names(to_dict(made)), *recipe.search)}
+            known = {known for recipe, made in composed for known in (*_set_in(made), *recipe.search)}
             hint = "" if name in flatten(config.base) else did_you_mean(name, sorted(known))
             raise ConfigError(f"changes: none of the methods has {name!r}, so that nothing would change.{hint}")
 
 
+def _set_in(config: TrainConfig) -> list[str]:
+    return [name for name, value in flatten(config, options=True).items() if value is not None]
+
+
 def _has(recipe: Recipe, composed: TrainConfig, name: str) -> bool:
     return name in recipe.search or get_setting(composed, name) is not None
-
-
-def _names(values: Mapping[str, Any]) -> Iterator[str]:
-    """Dotted names of all that is set in nested mappings."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from (f"{name}.{below}" for below in _names(value))
-        elif value is not None:
-            yield name
 
 
 def baseline_of(config: CompareConfig, entries: Sequence[Entry]) -> str:
@@ -182,11 +177,3 @@ def plan_search(entry: Entry, config: CompareConfig) -> list[dict[str, Any]]:
         seed=config.search_seed,
         name=entry.name,
     )
-
-
-def apply_setting(config: TrainConfig, setting: dict[str, Any]) -> TrainConfig:
-    """A copy of `config` with a setting of the search."""
-    for name, value in setting.items():
-        if value is not None or get_setting(config, name) is not None:
-            config = with_setting(config, name, value)
-    return config

@@ -13,12 +13,13 @@ from counterpoint.analysis.results import Failure, RunResult, Trial
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.experiments.dry_run import resolved
 from counterpoint.experiments.folds import Fold, folds_of, with_fold
-from counterpoint.experiments.plan import ALONE, Entry, apply_setting
+from counterpoint.experiments.plan import ALONE, Entry
 from counterpoint.experiments.process_pool import Pool
 from counterpoint.experiments.progress import RunProgress
 from counterpoint.experiments.worker import RunTask, finished
 from counterpoint.training import run_dir as files
 from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_io import with_settings
 from counterpoint.training.metrics import metrics_of
 from counterpoint.training.resolve import Resolved
 
@@ -91,7 +92,7 @@ def search_settings(
     for trial in range(config.search_trials):
         for entry in entries:
             setting = settings[entry.folder][trial]
-            changed = resolved(found, _run_config(apply_setting(entry.config, setting), seed, fold))
+            changed = resolved(found, _run_config(with_settings(entry.config, setting), seed, fold))
             task = RunTask(entry.name, "search", entry.folder / "search" / f"trial{trial}", changed, fold=fold)
             owners[task.folder] = (entry, setting)
             tasks.append(task)
@@ -107,7 +108,7 @@ def search_settings(
             continue
         best = -max(scored)[1]  # of equals the first, which is the recipe as it stands
         entry.setting = entry.trials[best].setting
-        entry.config = apply_setting(entry.config, entry.setting)
+        entry.config = with_settings(entry.config, entry.setting)
         chosen = {"metric": f"val {config.search_metric}", "chosen": best, "trials": [asdict(t) for t in entry.trials]}
         _atomic.write_json(entry.folder / SEARCH, chosen)
 

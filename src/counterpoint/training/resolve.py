@@ -31,7 +31,7 @@ from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import to_dict
 from counterpoint.training.datamodule import list_clips, media_spec
 from counterpoint.training.optim import SCHEDULES, create_optimizer
-from counterpoint.training.precision import has_fast_bfloat16, require_device, resolve_precision
+from counterpoint.training.precision import has_fast_bfloat16, pick_device, require_device, resolve_precision
 from counterpoint.wants import hand_in, wants
 
 
@@ -132,8 +132,7 @@ def before_data(config: TrainConfig) -> Resolved:
     """
     modalities, segments = modalities_of(config), count_segments(config, None)
     _chosen_inputs(config)
-    device = require_device(config.accelerator, config.devices)
-    encoders = config.model.options
+    encoders, device = config.model.options, torch.device("cpu")
     return Resolved(config, ("0", "1"), MediaSpec(), segments, None, modalities, {}, encoders, device, config.precision)
 
 
@@ -157,8 +156,7 @@ def resolve_for(config: TrainConfig, table: ClipTable) -> Resolved:
         chosen = _chosen_inputs(config)
         inputs = {m: _transform(m, chosen[m], segments) for m in modalities}
         encoders = _encoders(config, inputs, spec, segments)
-    device = require_device(config.accelerator, config.devices)
-    precision = config.precision
+    device, precision = pick_device(config.accelerator), config.precision
     if precision == "auto":
         precision = "32-true"
         if has_fast_bfloat16(device):
