@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,26 +103,7 @@ def compare(
         files.remove_run(folder, CONFIG)
     folder.mkdir(parents=True, exist_ok=True)
     _write_config(folder, config)
-
-    runs: dict[tuple[str, str], list[RunResult]] = {}
-    failures: list[Failure] = []
-    finals = len(config.seeds) * len(clips)  # runs per entry
-    total = len(entries) * (config.search_trials + finals)
-    at_once = len(entries) * max(config.search_trials, finals)  # more jobs would only take threads away
-    with RunProgress(total, progress) as shown, Pool(run_task, jobs=min(config.jobs, at_once)) as pool:
-        if config.search_trials:
-            search_settings(entries, settings, config, found, pool, shown, failures)
-        tasks = []
-        for seed in config.seeds:
-            for fold in clips:
-                tasks += [final_task(entry, seed, fold, config, found) for entry in entries if not entry.failed]
-        for task, result, error in run_all(tasks, pool, shown):
-            if error is not None:
-                failures.append(failure(task, error, folder))
-            elif isinstance(result, RunResult):
-                placed = replace(result, folder=str(task.folder.relative_to(folder)), fold=task.fold)
-                runs.setdefault((task.kind, task.name), []).append(placed)
-
+    runs, failures = _train(config, folder, entries, settings, found, tuple(clips), progress)
     table = next(iter(clips.values())).table
     comparison = Comparison(
         folder=folder,
@@ -212,6 +193,37 @@ def _prepare(
             for split in SPLITS:
                 clips[fold].clips(split)  # an empty one is told now, and not by every run
     return clips, found
+
+
+def _train(
+    config: CompareConfig,
+    folder: Path,
+    entries: Sequence[Entry],
+    settings: dict[Path, list[dict[str, Any]]],
+    found: Mapping[str, Resolved],
+    folds: Sequence[Fold],
+    progress: bool,
+) -> tuple[dict[tuple[str, str], list[RunResult]], list[Failure]]:
+    """The search, and then the runs that are reported: (kind, name) -> finished ones; and those that failed."""
+    runs: dict[tuple[str, str], list[RunResult]] = {}
+    failures: list[Failure] = []
+    finals = len(config.seeds) * len(folds)  # runs per entry
+    total = len(entries) * (config.search_trials + finals)
+    at_once = len(entries) * max(config.search_trials, finals)  # more jobs would only take threads away
+    with RunProgress(total, progress) as shown, Pool(run_task, jobs=min(config.jobs, at_once)) as pool:
+        if config.search_trials:
+            search_settings(entries, settings, config, found, pool, shown, failures)
+        tasks = []
+        for seed in config.seeds:
+            for fold in folds:
+                tasks += [final_task(entry, seed, fold, config, found) for entry in entries if not entry.failed]
+        for task, result, error in run_all(tasks, pool, shown):
+            if error is not None:
+                failures.append(failure(task, error, folder))
+            elif isinstance(result, RunResult):
+                placed = replace(result, folder=str(task.folder.relative_to(folder)), fold=task.fold)
+                runs.setdefault((task.kind, task.name), []).append(placed)
+    return runs, failures
 
 
 def _write_config(folder: Path, config: CompareConfig) -> None:
