@@ -83,7 +83,7 @@ def test_the_report_shows_what_was_found_when(done):
     page = (done.folder / "report.html").read_text()
     assert "What was found when" in page and "always background" in page and "top-1" not in page
     rows = (done.folder / "results.csv").read_text().splitlines()
-    assert {"accuracy", "event_f1", "video_accuracy", "audio_silenced"} <= set(rows[0].split(","))
+    assert {"accuracy", "event_f1", "video_accuracy", "audio_ablated"} <= set(rows[0].split(","))
 
 
 def test_a_run_has_a_report_of_its_own(done):
