@@ -12,16 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import counterpoint.predict
 from counterpoint.data.events import Event
 from counterpoint.errors import ConfigError, MediaError
-from counterpoint.predict import Found, Lost, Timeline, predict, srt, webvtt, write
+from counterpoint.predict import Found, Timeline, Undecodable, predict, srt, webvtt, write
 from counterpoint.predict.overview import aspect, frames_at, spectrogram
 from made_clips import pcm_file, video_file
 
 NASTY = ("dog --> cat", "<b>bold & {\\an8}", "two\n\nlines", "ordinary")
 
 
-def timeline(labels, *, segment=0.5, classes=NASTY, seconds=None, path="a.mp4", sure=0.875, lost=()):
+def timeline(labels, *, segment=0.5, classes=NASTY, seconds=None, path="a.mp4", sure=0.875, undecodable=()):
     probabilities = np.full((len(labels), len(classes) + 1), (1 - sure) / len(classes), np.float32)
     probabilities[np.arange(len(labels)), labels] = sure
     return Timeline(
@@ -36,7 +37,7 @@ def timeline(labels, *, segment=0.5, classes=NASTY, seconds=None, path="a.mp4", 
         hop=2 * segment,
         probabilities=probabilities,
         labels=np.array(labels),
-        lost=lost,
+        undecodable=undecodable,
     )
 
 
@@ -143,12 +144,12 @@ def test_cues_follow_one_another_whatever_classes_are_called(labels, segment, na
 
 
 def test_json_says_what_when_and_by_whom(tmp_path):
-    made = timeline(SOME, lost=(Lost(0.0, 0.5, "no sound"),))
+    made = timeline(SOME, undecodable=(Undecodable(0.0, 0.5, "no sound"),))
     (path,) = write(made, tmp_path / "new" / "a.film", ["json"])
     assert path.name == "a.film.json"
     values = json.loads(path.read_text(encoding="utf-8"))
     assert values["events"][1] == {"start": 1.5, "end": 2.0, "class": "<b>bold & {\\an8}", "confidence": 0.875}
-    assert values["lost"] == [{"start": 0.0, "end": 0.5, "reason": "no sound"}]
+    assert values["undecodable"] == [{"start": 0.0, "end": 0.5, "reason": "no sound"}]
     assert values["file"] == "a.mp4" and values["run"] == "runs/one" and values["segment_seconds"] == 0.5
     assert values["classes"] == list(NASTY)
 
@@ -197,7 +198,7 @@ def test_events_stand_at_their_times(run, clip, tmp_path):
 
 @pytest.mark.parametrize("labels", [[B, B], [0, 1, 2, 3, B] * 30])
 def test_a_picture_of_nothing_and_of_much(clip, tmp_path, labels):
-    made = timeline(labels, segment=7.0 / len(labels), path=clip, lost=(Lost(1.0, 2.0, "x"),), sure=0.3)
+    made = timeline(labels, segment=7.0 / len(labels), path=clip, undecodable=(Undecodable(1.0, 2.0, "x"),), sure=0.3)
     (path,) = write(made, tmp_path / "a", ["png"], [])
     assert matplotlib.image.imread(path).std() > 0.1
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
@@ -239,3 +240,16 @@ def test_the_spectrogram_has_no_holes_and_follows_the_sound(tmp_path, seconds):
     assert power.shape == (64, columns) and np.isfinite(power).all()
     loud = power.max(0) > power.max() - 3
     assert abs(np.argmax(loud) - columns / 2) <= max(2, 0.03 * columns / seconds) and loud[columns // 2 + 3 : -3].all()
+
+
+def test_former_names_are_read_with_a_warning():
+    made = timeline(SOME, undecodable=(Undecodable(0.0, 0.5, "no sound"),))
+    with pytest.warns(DeprecationWarning, match=r"Timeline.lost is now Timeline.undecodable"):
+        assert made.lost == made.undecodable
+    values = {name: value for name, value in vars(made).items() if name != "undecodable"}
+    with pytest.warns(DeprecationWarning, match=r"Timeline\(lost=...\) is now Timeline\(undecodable=...\)"):
+        assert Timeline(**values, lost=made.undecodable).undecodable == made.undecodable
+    with pytest.warns(DeprecationWarning, match=r"predict.Lost is now counterpoint.predict.timeline.Undecodable"):
+        assert counterpoint.predict.Lost is Undecodable
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        _ = counterpoint.predict.nothing_like_it

@@ -35,7 +35,7 @@ def test_events_are_found_where_they_are(run, clip, hop):
     np.testing.assert_allclose(timeline.probabilities.sum(1), 1, atol=1e-5)
     assert len(timeline.labels) in (17, 18)
     assert timeline.task == "localise" and timeline.model == "rule"
-    assert timeline.lost == () and timeline.notes == ()
+    assert timeline.undecodable == () and timeline.notes == ()
     assert all(0.5 < event.confidence <= 1 for event in timeline.events)
 
 
@@ -107,9 +107,9 @@ def test_a_stretch_that_is_lost_holds_no_event_and_is_told(run, film_of):
     data[at : at + length] = bytes(length)
     path.write_bytes(data)
     timeline = predict(run, path)
-    (lost,) = timeline.lost
-    assert 2 < lost.start < lost.end < 16 and "decoded" in lost.reason
-    first, stop = round(lost.start / SEGMENT), round(lost.end / SEGMENT)
+    (part,) = timeline.undecodable
+    assert 2 < part.start < part.end < 16 and "decoded" in part.reason
+    first, stop = round(part.start / SEGMENT), round(part.end / SEGMENT)
     assert np.isnan(timeline.probabilities[first:stop]).all() and (timeline.labels[first:stop] == 2).all()
     assert np.isfinite(timeline.probabilities[:first]).all() and np.isfinite(timeline.probabilities[stop:]).all()
     assert timeline.events[0].start == pytest.approx(0.8, abs=0.41)

@@ -138,8 +138,8 @@ def _print(timeline: Timeline, written: Sequence[Path]) -> None:
         console.print(f"{title}: no event")
     if len(events) > _ROWS:
         console.print(f"and {len(events) - _ROWS} more")
-    for part in timeline.lost:
-        console.print(f"Lost: {part.start:.2f} to {part.end:.2f} s ({part.reason})", soft_wrap=True)
+    for part in timeline.undecodable:
+        console.print(f"Undecodable: {part.start:.2f} to {part.end:.2f} s ({part.reason})", soft_wrap=True)
     for note in timeline.notes:
         console.print(f"Note: the file {note}")
     files = ", ".join(path.name for path in written)

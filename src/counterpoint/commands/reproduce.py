@@ -138,7 +138,7 @@ def smoke_tables(names: Sequence[str] | None, output: str | None) -> None:
         folder = Path(spare if output is None else output)
         for name in smoke_names() if names is None else names:
             start = time.perf_counter()
-            made = smoke(name, folder / name, folder / "data")
+            made = smoke(name, folder / name, folder / "data", progress=True)
             count = len(made.methods)
             rows += count
             failed += [f"{name}, {failure.run}: {failure.error}" for failure in made.failures]

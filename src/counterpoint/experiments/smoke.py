@@ -60,13 +60,14 @@ def smoke_names() -> list[str]:
     return [*list_tables(), *(name for name in REST if _rest(name).compare["methods"])]
 
 
-def smoke(name: str, folder: str | Path, data: str | Path) -> Reproduction:
+def smoke(name: str, folder: str | Path, data: str | Path, *, progress: bool = False) -> Reproduction:
     """Try one table out.
 
     Args:
         name: of `smoke_names`.
         folder: gets the comparison, in a folder of the table's name; one that is there is removed.
         data: folder of tiny datasets; made here where they are missing, so that several tables can share it.
+        progress: show progress on standard error.
 
     Raises:
         CounterpointError: something is wrong with a row. Runs that fail are among the result's ``failures``.
@@ -80,7 +81,7 @@ def smoke(name: str, folder: str | Path, data: str | Path) -> Reproduction:
     own = replace(own, base=replace(own.base, data=replace(own.base.data, root=str(root))))
     with _cache_in(Path(data) / "cache"):
         _make_with_its_own_model(own)
-        return reproduce(table, _light(own, folder / "recipes"), folder / table.name, progress=False)
+        return reproduce(table, _light(own, folder / "recipes"), folder / table.name, progress=progress)
 
 
 @contextmanager

@@ -50,8 +50,7 @@ class Grid:
         step = min(parts, max(1, round(_checked(hop, window) / segment)))
         if abs(hop - step * segment) > _SAME * segment:
             raise ConfigError(
-                f"hop is {hop:g} s; it must be a whole number of segments, {segment:g} s each. "
-                f"{step * segment:g} would do"
+                f"hop is {hop:g} s; it must be a multiple of a segment, {segment:g} s; {step * segment:g} would do"
             )
         return cls(window, parts, step)
 
@@ -67,7 +66,7 @@ class Grid:
         parts = round(window / _checked(hop, window))
         if abs(window / hop - parts) > _SAME:
             raise ConfigError(
-                f"hop is {hop:g} s; a window, {window:g} s, must be a whole number of hops. {window / parts:g} would do"
+                f"hop is {hop:g} s; a window, {window:g} s, must be a multiple of it; {window / parts:g} would do"
             )
         return cls(window, parts, 1)
 

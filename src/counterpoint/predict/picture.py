@@ -24,7 +24,7 @@ _FRAMES, _SOUND, _LANE = 0.75, 1.1, 0.3
 _LETTER = 0.075  # about as wide as a letter of a label
 
 _MOST_FRAMES = 12
-_PREDICTED, _TRUE, _LOST = "#2f86c9", "#d9730d", "#b0b0b0"
+_PREDICTED, _TRUE, _MISSING = "#2f86c9", "#d9730d", "#b0b0b0"
 _STYLE: Any = {
     "font.size": 9,
     "axes.linewidth": 0.6,
@@ -83,8 +83,10 @@ def draw(timeline: Timeline, path: Path, truth: Iterable[Event] | None = None) -
         if "frames" in axes:
             _draw_frames(axes["frames"], timeline, (_WIDTH - left - _RIGHT) / _FRAMES)
         for name in axes.keys() - {"frames"}:
-            for part in timeline.lost:
-                axes[name].axvspan(part.start, part.end, facecolor="white", edgecolor=_LOST, hatch="////", linewidth=0)
+            for part in timeline.undecodable:
+                axes[name].axvspan(
+                    part.start, part.end, facecolor="white", edgecolor=_MISSING, hatch="////", linewidth=0
+                )
         with replacing(path) as unfinished:
             figure.savefig(unfinished, format="png")
 
@@ -104,8 +106,8 @@ def _title(figure: Figure, timeline: Timeline, truth: Sequence[Event] | None, le
     handles = [Patch(color=_PREDICTED, label="predicted")]
     if truth is not None:
         handles.append(Patch(facecolor="none", edgecolor=_TRUE, linewidth=1.2, label="true"))
-    if timeline.lost:
-        handles.append(Patch(facecolor="white", edgecolor=_LOST, hatch="////", label="could not be decoded"))
+    if timeline.undecodable:
+        handles.append(Patch(facecolor="white", edgecolor=_MISSING, hatch="////", label="could not be decoded"))
     figure.legend(
         handles=handles,
         loc="center right",

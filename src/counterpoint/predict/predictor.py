@@ -18,7 +18,7 @@ from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms.features import Features
 from counterpoint.media.windows import Window, Windows
 from counterpoint.predict.grid import Grid, Mean
-from counterpoint.predict.timeline import Lost, Timeline
+from counterpoint.predict.timeline import Timeline, Undecodable
 from counterpoint.training.load import Run, load_run
 from counterpoint.training.precision import pick_device
 
@@ -35,7 +35,7 @@ def predict(
     progress: Callable[[int, int], None] | None = None,
     trust_code: bool = False,
 ) -> Timeline:
-    """What happens when in a file, by a trained localiser; or which class each stretch of it has, by a classifier.
+    """What happens when in a file, by a trained localiser; or which class each segment of it has, by a classifier.
 
     The file is read once, and memory does not grow with its length but for the result, a few numbers per segment.
 
@@ -48,7 +48,7 @@ def predict(
     Args:
         run: a run, its folder, or any with ``config.json`` and ``model.safetensors``.
         path: a media file with the modalities that the model takes.
-        hop: from one window to the next, seconds. A localiser's must be a whole number of segments, None: half a
+        hop: from one window to the next, seconds. A localiser's must be a multiple of a segment, None: half a
             window; for a classifier a window must be a whole number of hops, None: a window.
         progress: called with the seconds done and to be done.
         trust_code: see `load_run`.
@@ -69,11 +69,11 @@ def predict(
     module = run.module.to(device).eval()
     total = round(probe(path).seconds or 0)
     grid = _grid(module, run.spec, modalities, device, hop)
-    mean, lost = Mean(grid), dict[int, str]()
+    mean, damaged = Mean(grid), dict[int, str]()
     reader = Windows(path, run.spec, hop=grid.hop, modalities=modalities)
     for batch in _batches(enumerate(reader), run.spec):
         whole = {number: window for number, window in batch if window.undecodable is None}
-        lost.update((number, window.undecodable) for number, window in batch if window.undecodable is not None)
+        damaged.update((number, window.undecodable) for number, window in batch if window.undecodable is not None)
         if whole:
             media = {
                 name: torch.from_numpy(np.stack([getattr(window.clip, name) for window in whole.values()])).to(device)
@@ -85,8 +85,8 @@ def predict(
             done = round(batch[-1][1].start + batch[-1][1].seconds)
             progress(done, max(done, total))
     if mean.empty:
-        raise MediaError(path, next(iter(lost.values())))
-    return _timeline(run, path, grid, mean.result(reader.seconds), lost, reader)
+        raise MediaError(path, next(iter(damaged.values())))
+    return _timeline(run, path, grid, mean.result(reader.seconds), damaged, reader)
 
 
 def _grid(
@@ -97,8 +97,8 @@ def _grid(
         "audio": ((1, spec.num_samples), torch.int16),
         "visual": ((1, spec.num_frames, spec.size, spec.size, spec.channels), torch.uint8),
     }
-    silence = {name: torch.zeros(shapes[name][0], dtype=shapes[name][1], device=device) for name in modalities}
-    output = module(silence)
+    zeros = {name: torch.zeros(shapes[name][0], dtype=shapes[name][1], device=device) for name in modalities}
+    output = module(zeros)
     if isinstance(output, LocaliserOutput):
         return Grid.of_localiser(spec.seconds, output.segment_logits.shape[1], hop)
     return Grid.of_classifier(spec.seconds, hop)
@@ -124,7 +124,7 @@ def _batches(windows: Iterator[tuple[int, Window]], spec: MediaSpec) -> Iterator
 
 
 def _timeline(
-    run: Run, path: Path, grid: Grid, values: NDArray[np.float64], lost: dict[int, str], reader: Windows
+    run: Run, path: Path, grid: Grid, values: NDArray[np.float64], damaged: dict[int, str], reader: Windows
 ) -> Timeline:
     classes, background = run.classes, len(run.classes)
     probabilities, event = values[:, :-1].astype(np.float32), values[:, -1]
@@ -144,16 +144,18 @@ def _timeline(
         hop=grid.hop,
         probabilities=probabilities,
         labels=labels,
-        lost=_lost(np.isnan(event), grid, lost, reader.seconds),
+        undecodable=_undecodable(np.isnan(event), grid, damaged, reader.seconds),
         notes=reader.notes,
     )
 
 
-def _lost(missing: NDArray[np.bool_], grid: Grid, lost: dict[int, str], seconds: float) -> tuple[Lost, ...]:
-    """Stretches that no window tells anything of, with the reason of the first of those that hold their beginning."""
+def _undecodable(
+    missing: NDArray[np.bool_], grid: Grid, damaged: dict[int, str], seconds: float
+) -> tuple[Undecodable, ...]:
+    """Parts that no window tells anything of, with the reason of the first of those that hold their beginning."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]]).astype(int)))
     found = []
     for first, stop in edges.reshape(-1, 2).tolist():
-        reason = next(why for number, why in lost.items() if first < number * grid.step + grid.parts)
-        found.append(Lost(first * grid.segment, min(stop * grid.segment, seconds), reason))
+        reason = next(why for number, why in damaged.items() if first < number * grid.step + grid.parts)
+        found.append(Undecodable(first * grid.segment, min(stop * grid.segment, seconds), reason))
     return tuple(found)

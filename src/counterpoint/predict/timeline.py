@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint._moved import former_keywords
 from counterpoint.data.events import runs
 
 
@@ -30,14 +31,15 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Lost:
-    """A stretch of which nothing is known, seconds from the beginning of the file, and why."""
+class Undecodable:
+    """A part of which nothing is known, seconds from the beginning of the file, and why."""
 
     start: float
     end: float
     reason: str
 
 
+@former_keywords(lost="undecodable")
 @dataclass(frozen=True)
 class Timeline:
     """What a run says of a file.
@@ -50,11 +52,11 @@ class Timeline:
         task: ``"localise"``: some segments hold no event; ``"classify"``: each has a class.
         classes: C names; background, which is behind them in localisation, is not named.
         segment: length of a segment, seconds; segment k begins at ``k * segment``.
-        window: length of the segments that the model saw, seconds.
-        hop: from one to the next, seconds.
-        probabilities: ``(S, C + 1)``, background last, or ``(S, C)`` of a classifier; float32, NaN where lost.
-        labels: ``(S,)``, the class of each segment; C: background, or lost.
-        lost: stretches that could not be decoded.
+        window: length of what the model sees at once, seconds.
+        hop: from one window to the next, seconds.
+        probabilities: ``(S, C + 1)``, background last, or ``(S, C)`` of a classifier; float32, NaN where undecodable.
+        labels: ``(S,)``, the class of each segment; C: background, or undecodable.
+        undecodable: parts that could not be decoded.
         notes: what else was wrong with the file.
     """
 
@@ -69,7 +71,7 @@ class Timeline:
     hop: float
     probabilities: NDArray[np.float32]
     labels: NDArray[np.int64]
-    lost: tuple[Lost, ...] = ()
+    undecodable: tuple[Undecodable, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -104,8 +106,9 @@ class Timeline:
                 }
                 for event in self.events
             ],
-            "lost": [
-                {"start": round(part.start, 3), "end": round(part.end, 3), "reason": part.reason} for part in self.lost
+            "undecodable": [
+                {"start": round(part.start, 3), "end": round(part.end, 3), "reason": part.reason}
+                for part in self.undecodable
             ],
             "notes": list(self.notes),
         }

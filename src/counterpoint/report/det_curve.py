@@ -103,7 +103,7 @@ def save_det(
     c_miss: float = 1.0,
     c_fa: float = 1.0,
 ) -> None:
-    """Write the picture of `draw_det` to a file, of the kind its name ends in: png, svg, pdf.
+    """Write the picture of `draw_det` to a file, of the format its name ends in: png, svg, pdf.
 
     Args:
         path: the file; its folder exists.
@@ -113,16 +113,18 @@ def save_det(
         c_fa: cost of a false alarm.
 
     Raises:
-        ConfigError: no systems, costs out of their range, or a kind of file that matplotlib cannot write.
+        ConfigError: no systems, costs out of their range, or a format that matplotlib cannot write.
     """
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({**STYLE, "svg.fonttype": "path"}):
         figure = Figure(figsize=(5.2, 6.4), layout="constrained")
-        kinds = figure.canvas.get_supported_filetypes()
-        if path.suffix.removeprefix(".") not in kinds:
-            raise ConfigError(f"{path}: matplotlib writes {', '.join(sorted(kinds))}, not {path.suffix or 'this'}")
+        formats = figure.canvas.get_supported_filetypes()
+        if path.suffix.removeprefix(".") not in formats:
+            raise ConfigError(
+                f"{path}: matplotlib writes {', '.join(sorted(formats))}, not {path.suffix or 'files without a suffix'}"
+            )
         draw_det(figure.add_subplot(), systems, p_target=p_target, c_miss=c_miss, c_fa=c_fa)
         figure.savefig(path, dpi=200, bbox_inches="tight")
 

@@ -1,4 +1,4 @@
-"""The figures of a report: each function draws one; None where there is nothing to draw."""
+"""The figures of a report: each function draws one; without panels where there is nothing to draw."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from counterpoint.analysis.results import Comparison
 from counterpoint.analysis.traces import ZETA_EDGES, Trace
-from counterpoint.report.history import History, mean_over_runs
+from counterpoint.report.history import History, Series, mean_over_runs
 from counterpoint.report.plotting import (
     DASHES,
     INK,
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 Histories = Mapping[str, Sequence[History]]
 Traces = Mapping[str, Sequence[Trace]]
 
-_ABILITIES = (("joint", "D"), ("decoupled", "o"), ("ablated", "s"), ("probe", "^"))
+_ABILITIES = {"joint": "D", "decoupled": "o", "ablated": "s", "probe": "^"}
+_Line = tuple[str, str, str, str]  # label, column, colour and dash
+_Band = tuple[Series, Series, Series]
 _MOST_NAMED_CLASSES = 12  # more names than these would overlap below a panel
 
 
@@ -37,42 +39,40 @@ def abilities(comparison: Comparison) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     names = list(comparison.methods)
+    values = {m: {name: _ability(comparison, name, m) for name in names} for m in comparison.modalities}
+    means = {m: alone.accuracy.mean for m, alone in comparison.alone.items()}
+    alone = {m: 100 * mean for m, mean in means.items() if mean is not None}
     # What guessing reaches: one of the classes, or background throughout.
     chance = 100 * comparison.protocol.get("background", 1 / len(comparison.classes))
-    shown = [chance] + [100 * v for n in names for m in comparison.modalities for _, v in _ability(comparison, n, m)]
-    shown += [100 * alone.accuracy.mean for alone in comparison.alone.values() if alone.accuracy.mean is not None]
+    shown = [chance, *alone.values(), *(v for by in values.values() for found in by.values() for v in found.values())]
     margin = 0.04 * (max(shown) - min(shown)) + 1
     panels = []
-    for position, modality in enumerate(comparison.modalities):
+    for position, (modality, by_name) in enumerate(values.items()):
         colour = modality_colour(position)
-        alone = comparison.alone.get(modality)
         alt = f"Test accuracy of {modality} alone per method: " + "; ".join(
-            f"{name} " + ", ".join(f"{kind} {100 * value:.1f}" for kind, value in _ability(comparison, name, modality))
-            for name in names
+            f"{name} " + ", ".join(f"{key} {value:.1f}" for key, value in found.items())
+            for name, found in by_name.items()
         )
         with panel(alt, width=4.6, height=0.9 + 0.34 * len(names)) as drawn:
             axes = drawn.axes
-            if alone is not None and alone.accuracy.mean is not None:
-                axes.axvline(100 * alone.accuracy.mean, color=colour, linestyle="--", linewidth=1.2)
+            if modality in alone:
+                axes.axvline(alone[modality], color=colour, linestyle="--", linewidth=1.2)
             axes.axvline(chance, color=INK, linestyle=":", linewidth=1.2)
-            for row, name in enumerate(names):
-                values = dict(_ability(comparison, name, modality))
-                axes.plot([100 * min(values.values()), 100 * max(values.values())], [row, row], color=INK, alpha=0.25)
-                for kind, marker in _ABILITIES:
-                    if kind in values:
-                        face = INK if kind == "joint" else colour
-                        axes.plot(100 * values[kind], row, marker, color=face, markersize=6, alpha=0.9)
+            for row, found in enumerate(by_name.values()):
+                axes.plot([min(found.values()), max(found.values())], [row, row], color=INK, alpha=0.25)
+                for key, value in found.items():
+                    face = INK if key == "joint" else colour
+                    axes.plot(value, row, _ABILITIES[key], color=face, markersize=6, alpha=0.9)
             axes.set_yticks(range(len(names)), [_short(n) for n in names])
             axes.set_ylim(len(names) - 0.4, -0.6)
             axes.set_xlim(min(shown) - margin, max(shown) + margin)
             axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
             axes.set_xlabel(f"test {comparison.metrics['accuracy'].heading.lower()}, %")
         panels.append((modality, drawn))
-    drawn_kinds = {kind for n in names for m in comparison.modalities for kind, _ in _ability(comparison, n, m)}
-    guess = "always background" if comparison.task == "localise" else "chance"
-    marks = [Mark(kind, INK, marker) for kind, marker in _ABILITIES if kind in drawn_kinds]
+    measured = {key for by_name in values.values() for found in by_name.values() for key in found}
+    marks = [Mark(key, INK, marker) for key, marker in _ABILITIES.items() if key in measured]
     marks += [Mark("trained alone", INK, "|")] if comparison.alone else []
-    marks += [Mark(guess, INK, ":")]
+    marks += [Mark("always background" if comparison.task == "localise" else "chance", INK, ":")]
     return Figure(
         "Was each modality learnt?",
         "Diamonds are the joint model; the other marks are what one modality of it can do alone: by its share of the "
@@ -84,36 +84,30 @@ def abilities(comparison: Comparison) -> Figure:
     )
 
 
-def accuracy_over_epochs(histories: Histories, modalities: Sequence[str], what: str = "top-1") -> Figure | None:
+def accuracy_over_epochs(histories: Histories, modalities: Sequence[str], what: str = "top-1") -> Figure:
     """Validation accuracy, joint and per modality (Fig. 3, a, of MMCosine); `what` it is the accuracy of."""
     from matplotlib.ticker import MaxNLocator
 
     lines = [("joint", "val_accuracy", JOINT, "-")]
     lines += [(m, f"val_accuracy_{m}", modality_colour(i), DASHES[i % 2]) for i, m in enumerate(modalities)]
     panels = []
-    drawn_lines = {
-        name: [(line, mean_over_runs([h.epochs for h in runs], line[1])) for line in lines]
-        for name, runs in histories.items()
-    }
-    highest = max((float(s[2].max()) for found in drawn_lines.values() for _, s in found if s is not None), default=1.0)
+    series = {name: _of_lines([h.epochs for h in runs], lines) for name, runs in histories.items()}
+    highest = max((float(high.max()) for found in series.values() for _, (_, _, high) in found), default=1.0)
     top = min(100.0, 10 * np.ceil(10 * highest + 0.2))
-    for name, found in drawn_lines.items():
-        if all(series is None for _, series in found):
+    for name, found in series.items():
+        if not found:
             continue
-        ends = ", ".join(f"{line[0]} {100 * s[0][-1]:.1f}" for line, s in found if s is not None)
+        ends = ", ".join(f"{line[0]} {100 * mean[-1]:.1f}" for line, (mean, _, _) in found)
         with panel(f"Validation accuracy of {name} over epochs; at the last epoch, in percent: {ends}") as drawn:
-            for (_, _, colour, dash), series in found:
-                if series is not None:
-                    epochs = np.arange(1, len(series[0]) + 1)
-                    draw_line(drawn.axes, epochs.tolist(), (100 * series[0]).tolist(), color=colour, linestyle=dash)
-                    drawn.axes.fill_between(epochs, 100 * series[1], 100 * series[2], color=colour, alpha=0.15, lw=0)
+            for (_, _, colour, dash), (mean, low, high) in found:
+                epochs = np.arange(1, len(mean) + 1)
+                draw_line(drawn.axes, epochs.tolist(), (100 * mean).tolist(), color=colour, linestyle=dash)
+                drawn.axes.fill_between(epochs, 100 * low, 100 * high, color=colour, alpha=0.15, lw=0)
             drawn.axes.set_xlabel("epoch")
             drawn.axes.set_ylabel(f"{what}, %")
             drawn.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             drawn.axes.set_ylim(0, top + 1)
         panels.append((name, drawn))
-    if not panels:
-        return None
     return Figure(
         "Accuracy over epochs",
         f"Validation accuracy ({what}) of the joint logits and of each modality's own share of them, where there is "
@@ -123,21 +117,19 @@ def accuracy_over_epochs(histories: Histories, modalities: Sequence[str], what: 
     )
 
 
-def balance_over_steps(histories: Histories, modalities: Sequence[str]) -> Figure | None:
+def balance_over_steps(histories: Histories, modalities: Sequence[str]) -> Figure:
     """The discrepancy ratio and the coefficients that follow from it (OGM-GE; Eq. (11) of SimAM²)."""
     panels = []
     for name, runs in histories.items():
         for column, label in (("ratio", "discrepancy ratio"), ("coefficient", "coefficient")):
-            found = [mean_over_runs([h.steps for h in runs], f"{column}_{m}") for m in modalities]
-            if all(series is None for series in found):
+            lines = [(m, f"{column}_{m}", modality_colour(i), DASHES[i % 2]) for i, m in enumerate(modalities)]
+            found = _of_lines([h.steps for h in runs], lines)
+            if not found:
                 continue
-            means = ", ".join(f"{m} {np.nanmean(s[0]):.2f}" for m, s in zip(modalities, found, strict=True) if s)
+            means = ", ".join(f"{line[0]} {np.nanmean(mean):.2f}" for line, (mean, _, _) in found)
             with panel(f"{label} of {name} over training steps; means over all steps: {means}") as drawn:
-                for i, series in enumerate(found):
-                    if series is not None:
-                        steps, means_of_stretches = thin(series[0].tolist())
-                        style = {"color": modality_colour(i), "linestyle": DASHES[i % 2], "linewidth": 1.2}
-                        draw_line(drawn.axes, steps, means_of_stretches, **style)
+                for (_, _, colour, dash), (mean, _, _) in found:
+                    draw_line(drawn.axes, *thin(mean.tolist()), color=colour, linestyle=dash, linewidth=1.2)
                 drawn.axes.set_xlabel("step")
                 if column == "ratio":
                     drawn.axes.set_yscale("log")
@@ -146,19 +138,17 @@ def balance_over_steps(histories: Histories, modalities: Sequence[str]) -> Figur
                 else:
                     drawn.axes.set_ylim(-0.03, 1.05)
             panels.append((f"{name}: {label}", drawn))
-    if not panels:
-        return None
     return Figure(
         "Discrepancy ratio and coefficients over steps",
         "A ratio above one means that the modality runs ahead of the others; the coefficient is what its gradient is "
         "multiplied by (under G-Blending, what the loss of its own head is; the joint head has the rest). Means over "
-        "runs; long runs are averaged over stretches of steps. Methods that do not modulate gradients have none.",
+        "runs; long runs are averaged over segments of steps. Methods that do not modulate gradients have none.",
         panels,
         _modalities_legend(modalities),
     )
 
 
-def class_norms(traces: Traces, modalities: Sequence[str], classes: Sequence[str]) -> Figure | None:
+def class_norms(traces: Traces, modalities: Sequence[str], classes: Sequence[str]) -> Figure:
     """Length of the weight vector of each class, per modality (Fig. 3, c-d, of MMCosine)."""
     panels = []
     for name, runs in traces.items():
@@ -188,8 +178,6 @@ def class_norms(traces: Traces, modalities: Sequence[str], classes: Sequence[str
             drawn.axes.grid(False, axis="x")
             drawn.axes.set_ylabel("norm of weights")
         panels.append((name, drawn))
-    if not panels:
-        return None
     return Figure(
         "Weight norms per class and modality",
         "How long the head's weight vector of each class is in each modality, at the chosen epoch. Under a linear "
@@ -200,46 +188,37 @@ def class_norms(traces: Traces, modalities: Sequence[str], classes: Sequence[str
     )
 
 
-def angle_distributions(traces: Traces, modalities: Sequence[str]) -> Figure | None:
+def angle_distributions(traces: Traces, modalities: Sequence[str]) -> Figure:
     """Angles between test features and the weights of their true class (Fig. 4 of MMCosine)."""
     panels = []
     edges = np.linspace(0, 180, 73)
     centres = (edges[1:] + edges[:-1]) / 2
     for position, modality in enumerate(modalities):
-        found = {
-            name: np.concatenate([t.angles[modality] for t in runs if modality in t.angles])
-            for name, runs in traces.items()
-            if _has(runs, "angles", modality)
-        }
-        found = {name: values[np.isfinite(values)] for name, values in found.items()}
-        found = {name: values for name, values in found.items() if values.size}
+        colour = modality_colour(position)
+        angles = {name: _angles(runs, modality) for name, runs in traces.items()}
+        found = {name: values for name, values in angles.items() if values.size}
         if not found:
             continue
         densities = {name: _smooth(np.histogram(values, edges)[0] / values.size) for name, values in found.items()}
         tallest = max(d.max() for d in densities.values())
+        medians = {name: float(np.median(values)) for name, values in found.items()}
         alt = f"Angles of {modality} features to their class centres, medians in degrees: " + ", ".join(
-            f"{name} {np.median(values):.0f}" for name, values in found.items()
+            f"{name} {median:.0f}" for name, median in medians.items()
         )
         with panel(alt, width=4.6, height=0.9 + 0.42 * len(found)) as drawn:
+            axes = drawn.axes
             for row, (name, density) in enumerate(densities.items()):
-                top = row - 0.85 * density / tallest
-                drawn.axes.fill_between(centres, row, top, color=modality_colour(position), alpha=0.35, lw=0)
-                drawn.axes.plot(centres, top, color=modality_colour(position), linewidth=1)
-                middle = float(np.median(found[name]))
-                drawn.axes.plot(
-                    [middle, middle],
-                    [row, row - 0.85 * float(np.interp(middle, centres, density)) / tallest],
-                    color=INK,
-                    linewidth=1,
-                )
-            drawn.axes.set_yticks(range(len(found)), [_short(n) for n in found])
-            drawn.axes.set_ylim(len(found) - 0.7, -1)
+                top, middle = row - 0.85 * density / tallest, medians[name]
+                axes.fill_between(centres, row, top, color=colour, alpha=0.35, lw=0)
+                axes.plot(centres, top, color=colour, linewidth=1)
+                end = row - 0.85 * float(np.interp(middle, centres, density)) / tallest
+                axes.plot([middle, middle], [row, end], color=INK, linewidth=1)
+            axes.set_yticks(range(len(found)), [_short(n) for n in found])
+            axes.set_ylim(len(found) - 0.7, -1)
             shown = np.flatnonzero(sum(densities.values()) > 1e-4)
-            drawn.axes.set_xlim(max(0, edges[shown[0]] - 5), min(180, edges[shown[-1] + 1] + 5))
-            drawn.axes.set_xlabel("angle to the true class, degrees")
+            axes.set_xlim(max(0, edges[shown[0]] - 5), min(180, edges[shown[-1] + 1] + 5))
+            axes.set_xlabel("angle to the true class, degrees")
         panels.append((modality, drawn))
-    if not panels:
-        return None
     return Figure(
         "Angles to the class centres",
         "Distribution over test clips and runs of the angle between a modality's features and the head's weight "
@@ -250,7 +229,7 @@ def angle_distributions(traces: Traces, modalities: Sequence[str]) -> Figure | N
     )
 
 
-def zeta_distributions(traces: Traces, modalities: Sequence[str]) -> Figure | None:
+def zeta_distributions(traces: Traces, modalities: Sequence[str]) -> Figure:
     """Superposition weights zeta of Eq. (4) of SimAM², where they are learned."""
     panels = []
     centres = (ZETA_EDGES[1:] + ZETA_EDGES[:-1]) / 2
@@ -271,8 +250,6 @@ def zeta_distributions(traces: Traces, modalities: Sequence[str]) -> Figure | No
             drawn.axes.set_xlabel("zeta")
             drawn.axes.set_ylabel("% of weights")
         panels.append((name, drawn))
-    if not panels:
-        return None
     other = f" ({modalities[1]} has one minus it)" if len(modalities) == 2 else ""
     return Figure(
         "Distribution of zeta",
@@ -283,14 +260,22 @@ def zeta_distributions(traces: Traces, modalities: Sequence[str]) -> Figure | No
     )
 
 
-def _ability(comparison: Comparison, name: str, modality: str) -> list[tuple[str, float]]:
+def _of_lines(histories: Sequence[Mapping[str, Series]], lines: Sequence[_Line]) -> list[tuple[_Line, _Band]]:
+    """The lines whose column any run has, with the mean, lowest and highest over runs."""
+    found = [(line, mean_over_runs(histories, line[1])) for line in lines]
+    return [(line, band) for line, band in found if band is not None]
+
+
+def _ability(comparison: Comparison, name: str, modality: str) -> dict[str, float]:
+    """Percentages of what was measured."""
     method = comparison.methods[name]
-    by_kind = {"joint": method.accuracy, **method.modalities.get(modality, {})}
-    return [
-        (kind, by_kind[kind].mean or 0.0)
-        for kind, _ in _ABILITIES
-        if kind in by_kind and by_kind[kind].mean is not None
-    ]
+    means = {key: e.mean for key, e in {"joint": method.accuracy, **method.modalities.get(modality, {})}.items()}
+    return {key: 100 * mean for key in _ABILITIES if (mean := means.get(key)) is not None}
+
+
+def _angles(runs: Sequence[Trace], modality: str) -> Series:
+    values: Series = np.concatenate([np.empty(0), *(t.angles[modality] for t in runs if modality in t.angles)])
+    return values[np.isfinite(values)]
 
 
 def _has(runs: Iterable[Trace], kind: str, modality: str) -> bool:

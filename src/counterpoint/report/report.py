@@ -181,7 +181,7 @@ def _figures(
         figures.angle_distributions(traces, modalities),
         figures.zeta_distributions(traces, modalities),
     )
-    return [figure for figure in drawn if figure is not None]
+    return [figure for figure in drawn if figure.panels]
 
 
 def _setting(setting: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from counterpoint import _atomic
 from counterpoint.analysis.results import Comparison, MethodResult, ModalityScores, RunResult, SeedResult
 from counterpoint.analysis.statistics import Estimate
-from counterpoint.report.tables import everything, pairs_of
+from counterpoint.report.tables import ABILITIES, everything, pairs_of
 
 
 def write_csv(comparison: Comparison, folder: Path) -> None:
@@ -34,7 +34,7 @@ def _method_row(name: str, result: MethodResult, comparison: Comparison) -> dict
     if result.fold_accuracy is not None:
         estimates["fold_accuracy"] = result.fold_accuracy
     for modality in comparison.modalities:
-        for key in ("decoupled", "ablated", "probe"):
+        for key in ABILITIES:
             estimates[f"{modality}_{key}"] = result.modalities.get(modality, {}).get(key, Estimate(None, None))
     for pair in pairs_of(comparison):
         estimates[_column_of(pair)] = result.dependence.get(pair, Estimate(None, None))
@@ -73,12 +73,12 @@ def _test_cells(result: RunResult | SeedResult, comparison: Comparison) -> dict[
     cells: dict[str, float | None] = dict(result.test)
     for modality in comparison.modalities:
         scores: ModalityScores | None = result.modalities.get(modality)
-        for key in ("decoupled", "ablated", "probe"):
+        for key in ABILITIES:
             found = (getattr(scores, key) if scores else None) or {}
             cells |= {f"{modality}_{key}_{metric}": found.get(metric) for metric in _of_modalities(comparison)}
     return cells
 
 
 def _of_modalities(comparison: Comparison) -> list[str]:
-    """What one modality of a model is judged by: a localiser's does not say what a whole clip holds."""
+    """What one modality of a model is evaluated by: a localiser's does not say what a whole clip holds."""
     return [name for name, metric in comparison.metrics.items() if metric.unimodal]

@@ -14,22 +14,21 @@ _CLIPS = 6
 _TRUE, _FOUND = "#5b6472", {True: "#1b7f5c", False: "#b3443c"}
 
 
-def timelines(traces: Mapping[str, Sequence[Trace]], classes: Sequence[str]) -> Figure | None:
+def timelines(traces: Mapping[str, Sequence[Trace]], classes: Sequence[str]) -> Figure:
     """Strips of segments, a panel per clip: the true events above, and below what each method's first run found.
 
-    The clips are spread evenly over the test split, so that nobody has chosen them. None where nothing is localised.
+    The clips are spread evenly over the test split, so that nobody has chosen them. Without panels where nothing is
+    localised.
 
     Args:
         traces: method -> its runs.
         classes: names, background not counted.
     """
     first = {name: runs[0] for name, runs in traces.items() if runs and runs[0].target.ndim == 2}
-    if not first:
-        return None
-    clips, background = next(iter(first.values())), len(classes)
+    background = len(classes)
     names = [*classes, "background"]
     panels = []
-    for k in dict.fromkeys(np.linspace(0, len(clips.ids) - 1, _CLIPS).astype(int).tolist()):
+    for clips, k in _spread(first):
         rows = {"truth": clips.target[k], **{name: trace.found[k] for name, trace in first.items()}}
         said = "; ".join(f"{name}: {', '.join(names[c] for c in row)}" for name, row in rows.items())
         with panel(f"Segments of clip {clips.ids[k]}. {said}", width=4.6, height=0.7 + 0.3 * len(rows)) as drawn:
@@ -55,3 +54,11 @@ def timelines(traces: Mapping[str, Sequence[Trace]], classes: Sequence[str]) -> 
         [Mark("true", _TRUE, "s"), Mark("found, right", _FOUND[True], "s"), Mark("found, wrong", _FOUND[False], "s")],
         wide=True,
     )
+
+
+def _spread(first: Mapping[str, Trace]) -> list[tuple[Trace, int]]:
+    """Clips of the split, which all methods have alike."""
+    clips = next(iter(first.values()), None)
+    if clips is None:
+        return []
+    return [(clips, k) for k in dict.fromkeys(np.linspace(0, len(clips.ids) - 1, _CLIPS).astype(int).tolist())]

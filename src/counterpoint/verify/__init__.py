@@ -1,7 +1,7 @@
 """Verification: are two clips of one speaker? Vectors per utterance in, scores of trials out.
 
 A trial list comes from `counterpoint.data.trials.read_trials`, vectors from a model by `trial_vectors`,
-averaged over crops by `CropMean`; `counterpoint.metrics` judges the scores.
+averaged over crops by `CropMean`; `counterpoint.metrics` evaluates the scores.
 """
 
 from counterpoint.verify.crops import CropMean, spread_crops

@@ -103,8 +103,8 @@ def encode_alone(run: Run, modality: str, by: str) -> Encode:
         features: dict[str, Tensor] = {modality: model.encoders[modality](inputs[modality])}
         if by != "logits":
             return _projected(model, features)
-        silence = {m: features[modality].new_zeros(len(features[modality]), d) for m, d in model.fusion.dims.items()}
-        return {modality: model.fusion({**silence, **features}).unimodal_logits[modality]}
+        zeros = {m: features[modality].new_zeros(len(features[modality]), d) for m, d in model.fusion.dims.items()}
+        return {modality: model.fusion({**zeros, **features}).unimodal_logits[modality]}
 
     return encode
 
@@ -132,7 +132,7 @@ def embed_clips(
         data: says where the cache is, how many clips may be unreadable, and how large a batch is.
         modalities: what clips must have; the rest is not read.
         encode: of `encode_jointly` or `encode_alone`.
-        crops: stretches of each clip, as long as the model's clips and spread evenly, whose vectors are averaged.
+        crops: segments of each clip, as long as the model's clips and spread evenly, whose vectors are averaged.
         progress: called with the clips decoded and to be decoded.
 
     Raises:
@@ -160,8 +160,8 @@ def embed_clips(
             else:
                 kept.setdefault(system, torch.empty(len(places), vectors.shape[1]))[where] = vectors.float().cpu()
     skipped = {name.rpartition(_CROP)[0] if crops > 1 else name: why for name, why in prepared.skipped.items()}
-    lost = {name: why for name, why in skipped.items() if name not in places}
-    return Vectors(tuple(places), {**kept, **{system: mean.compute() for system, mean in means.items()}}, lost)
+    undecodable = {name: why for name, why in skipped.items() if name not in places}
+    return Vectors(tuple(places), {**kept, **{system: mean.compute() for system, mean in means.items()}}, undecodable)
 
 
 def _crops_of(table: ClipTable, seconds: float, crops: int) -> ClipTable:

@@ -1,4 +1,4 @@
-"""Judge a trained classifier of speakers by trials: pairs of utterances, or of a voice and a face."""
+"""Evaluate a trained classifier of speakers by trials: pairs of utterances, or of a voice and a face."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class How:
     Attributes:
         by: ``"embedding"`` or ``"logits"``; see `trial_vectors`.
         modality: this one alone; None: all together, and each beside.
-        crops: stretches of each utterance whose vectors are averaged.
+        crops: segments of each utterance whose vectors are averaged.
         cohort: scores are normalised (s-norm) by so many of the run's training speakers, or by ``"split"``, all of
             them; None: they are not, unless `snorm` is given.
         snorm: ``"all"``: all of the cohort counts for every utterance; a number: so many that are most like it; None:
@@ -143,11 +143,11 @@ def score_list(
         encode_alone(run, how.modality, how.by)  # refuses what it must before anything is read
     found = read_trial_set(data, trials)
     found.available()[0].require_both_kinds()
-    lost = {name: why for table in found.sides.values() for name, why in table.rejected.items()}
+    missing_clips = {name: why for table in found.sides.values() for name, why in table.rejected.items()}
     if not strict:
         found = replace(found, sides={side: replace(table, rejected={}) for side, table in found.sides.items()})
     if found.between_modalities:
-        return _score_pairs(run, found, data, how, lost, progress)
+        return _score_pairs(run, found, data, how, missing_clips, progress)
     (table,) = found.sides.values()
     modalities, encode = _encoder(run, how)
     require_pictures(found, modalities, data.max_bad)
@@ -161,7 +161,7 @@ def score_list(
         for system, values in _in_order(vectors, listed).items()
     }
     size = 0 if cohort is None else len(next(iter(cohort.values())))
-    return ScoredTrials(listed, missing, {**lost, **vectors.skipped}, scores, size)
+    return ScoredTrials(listed, missing, {**missing_clips, **vectors.skipped}, scores, size)
 
 
 def _encoder(run: Run, how: How) -> tuple[tuple[str, ...], Encode]:
@@ -171,17 +171,17 @@ def _encoder(run: Run, how: How) -> tuple[tuple[str, ...], Encode]:
 
 
 def _score_pairs(
-    run: Run, found: TrialSet, data: DataConfig, how: How, lost: Mapping[str, str], progress: Progress | None
+    run: Run, found: TrialSet, data: DataConfig, how: How, missing_clips: Mapping[str, str], progress: Progress | None
 ) -> ScoredTrials:
     if not isinstance(classifier(run).fusion, FOP):
-        raise ConfigError(f"{run.folder}: pairs of a voice and a face are judged by the fusion 'fop' alone")
+        raise ConfigError(f"{run.folder}: pairs of a voice and a face are compared under the fusion 'fop' alone")
     if how != How():
         raise ConfigError(
             "pairs of a voice and a face are compared by the distance of their embeddings; by, modality, crops, cohort "
             "and snorm are for trials of two utterances"
         )
     by_name: dict[str, Tensor] = {}
-    reasons = dict(lost)
+    reasons = dict(missing_clips)
     for modality, table in found.sides.items():
         assert modality is not None
         vectors = embed_clips(run, table, data, (modality,), encode_alone(run, modality, how.by), progress=progress)

@@ -85,7 +85,7 @@ def score_trials(vectors: Tensor, trials: TrialList, *, cohort: Tensor | None = 
 def distance_scores(vectors: Tensor, trials: TrialList) -> Tensor:
     """Squared Euclidean distance of both sides of each trial, negative so that higher means more alike.
 
-    FOP judges pairs of a face and a voice so. Of vectors of length one it gives the order of the cosines.
+    FOP compares pairs of a face and a voice so. Of vectors of length one it gives the order of the cosines.
 
     Args:
         vectors: ``(U, D)``, one per utterance, in the order of ``trials.utterances``.

@@ -102,7 +102,7 @@ def require_pictures(found: TrialSet, modalities: Collection[str], max_bad: floa
     if blind and (blind == total or blind > max_bad * total):
         raise DataError(
             f"{table.name}: {blind} of {total} utterances have no picture. Put videos or pictures of the faces beside "
-            "them, or judge the sound alone: `counterpoint verify ... --modality audio`"
+            "them, or evaluate the audio alone: `counterpoint verify ... --modality audio`"
         )
 
 
