@@ -58,6 +58,7 @@ class RunProgress:
         """A run begins, or is taken up again."""
         with self._lock:
             self._begun[task.label] = _Begun(task, time.perf_counter())
+            self._show_begun()
 
     def ended(self, task: RunTask, found: str) -> None:
         """A run ended; `found` says how."""
@@ -76,8 +77,12 @@ class RunProgress:
     def _look(self) -> None:
         while not self._stop.wait(_INTERVAL):
             with self._lock:
-                for label, begun in self._begun.items():
-                    self._display.update(f"  {label}", _epochs(begun.task), begun.task.config.epochs, "epochs")
+                self._show_begun()
+
+    def _show_begun(self) -> None:
+        if self._display.draws:
+            for label, begun in self._begun.items():
+                self._display.update(f"  {label}", _epochs(begun.task), begun.task.config.epochs, "epochs")
 
 
 def _epochs(task: RunTask) -> int:
