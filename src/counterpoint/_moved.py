@@ -48,7 +48,7 @@ MOVED = {
     "analysis.smoke": "experiments.smoke",
     "analysis.tables": "report.tables",
     "analysis.timelines": "report.timelines",
-    "analysis.trial_scores": "verify.score_trials",
+    "analysis.trial_scores": "verify.trial_lists",
     "analysis.trial_sets": "verify.trial_sets",
     "analysis.verification": "verify.evaluate",
     "analysis.watch": "experiments.progress",

@@ -128,7 +128,7 @@ def test_smoke_of_one_table_keeps_what_it_is_told_to(run, tmp_path):
 def test_smoke_of_everything_names_the_rows_that_fail(run, monkeypatch):
     asked = []
 
-    def one(name, place, data):
+    def one(name, place, data, *, progress):
         asked.append(name)
         failures = [SimpleNamespace(run="fop seed 0", error="ShapeError: no")] if name == "simam2-table3" else []
         return SimpleNamespace(failures=failures, methods=("a", "b"))

@@ -22,8 +22,8 @@ from counterpoint.training.datamodule import prepare_clips
 from counterpoint.training.fit import fit
 from counterpoint.training.load import load_run
 from counterpoint.verify import embeddings as embed
-from counterpoint.verify import score_trials as trial_scores
-from counterpoint.verify.score_trials import How, score_list
+from counterpoint.verify import trial_lists as trial_scores
+from counterpoint.verify.trial_lists import How, score_list
 
 MEDIA = {"seconds": 0.4, "size": 24, "frames": 1}
 DIMS = {"audio": 6, "visual": 9}
@@ -399,7 +399,7 @@ def test_pairs_know_no_other_way(features, home, root, run, capsys):
     assert main(["verify", str(folder), "--trials", "seenheard"]) == 2
     assert "no voice_veriflist_test_seenheard.csv" in capsys.readouterr().err
     assert main(["verify", str(run), *words, "--data.name", "fop", "--data.root", str(features)]) == 2
-    assert "judged by the fusion 'fop' alone" in capsys.readouterr().err
+    assert "compared under the fusion 'fop' alone" in capsys.readouterr().err
 
 
 def test_faces_and_voices_of_files(home):

@@ -18,7 +18,7 @@ from counterpoint.training.config_io import from_dict
 if TYPE_CHECKING:
     from counterpoint.metrics import ErrorCurve, OperatingPoint
     from counterpoint.training.load import Run
-    from counterpoint.verify.score_trials import How, ScoredTrials
+    from counterpoint.verify.trial_lists import How, ScoredTrials
 
 SCORES, FIGURES, MISSING, PICTURE = "scores.csv", "verification.json", "missing.csv", "det.png"
 _BLOCK = 2**16  # trials that are written at once
@@ -45,7 +45,7 @@ def main(words: list[str]) -> None:
     data = from_dict(DataConfig, options["data"], "data")
     allocate_largely()
 
-    from counterpoint.verify.score_trials import How
+    from counterpoint.verify.trial_lists import How
 
     cohort, snorm = (number_or_word(options[name]) for name in ("cohort", "snorm"))
     how = How(options["by"], options["modality"], options["crops"], cohort, snorm)
@@ -74,7 +74,7 @@ def verify_trials(
     from counterpoint.report.det_curve import save_det
     from counterpoint.training.load import load_run
     from counterpoint.training.run_dir import require_place_for_file
-    from counterpoint.verify.score_trials import score_list
+    from counterpoint.verify.trial_lists import score_list
 
     how.check()
     _check_costs(costs)

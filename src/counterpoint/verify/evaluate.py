@@ -18,7 +18,7 @@ from counterpoint.data.quality import check_usable
 from counterpoint.errors import ConfigError, DatasetNotFoundError
 from counterpoint.training.config import DataConfig
 from counterpoint.training.load import Run
-from counterpoint.verify.score_trials import ScoredTrials, score_list
+from counterpoint.verify.trial_lists import ScoredTrials, score_list
 from counterpoint.verify.trial_sets import FEATURES, PAIRS, TRIALS, read_trial_set, require_pictures
 
 FOUND = "verification.json"
