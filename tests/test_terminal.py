@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from counterpoint.training.callbacks.checkpoint import read_checkpoint
+from counterpoint.training.metrics import metrics_of
 from pseudo_terminal import run_at_terminal
 from tiny_clips import tiny_data, write_tiny_clips
 from zenodo_server import Zenodo, zipped
@@ -79,7 +80,7 @@ def test_prepare(shown):
 def test_train(shown):
     task, folder, said = shown
     run = folder / "runs/it"
-    assert "train ━" in said["train"] and f"epoch 2/2  val {METRIC[task]} " in said["train"]
+    assert "train ━" in said["train"] and f"epoch 2/2  val {metrics_of(task)[METRIC[task]].heading} " in said["train"]
     assert read_checkpoint(run / "last.ckpt")["finished_epochs"] == 2
     assert 0 <= json.loads((run / "result.json").read_text())["test"][METRIC[task]] <= 1
     assert (run / "report.html").is_file()
