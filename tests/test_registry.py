@@ -3,13 +3,22 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 import pytest
+from typing_extensions import Unpack
 
 from counterpoint.errors import ConfigError, CounterpointError, MediaError, UnknownNameError
-from counterpoint.registry import Registry, check_choice, check_options, did_you_mean
+from counterpoint.registry import (
+    Part,
+    Registry,
+    check_choice,
+    check_choices,
+    check_options,
+    did_you_mean,
+    parameters_of,
+)
 
 
 @pytest.fixture
@@ -129,3 +138,36 @@ def test_media_errors_travel_between_processes():
     assert isinstance(error, CounterpointError)
     assert str(error) == "a/b.mp4: it is empty"
     assert error.reason == "it is empty"
+
+
+class Sharing(TypedDict, total=False):
+    """Declared once, taken by several."""
+
+    zeta: float | Literal["learned"] | None
+
+
+class Taker(Part):
+    """A part that shares options and has a choice of its own."""
+
+    def __init__(self, *, form: Literal["round", "square"] = "round", **shared: Unpack[Sharing]) -> None:
+        self.form, self.shared = form, shared
+
+
+def test_shared_options_are_listed_and_held_against_their_types():
+    assert [parameter.name for parameter in parameters_of(Taker)] == ["form", "zeta"]
+    check_options("Taker", Taker, {"zeta": 0.5, "form": "square"})
+    with pytest.raises(ConfigError, match="Taker has no option 'zetta'. Did you mean 'zeta'"):
+        check_options("Taker", Taker, {"zetta": 0.5})
+    with pytest.raises(ConfigError, match="Taker: zeta is 'learn'; .* Did you mean 'learned'"):
+        check_options("Taker", Taker, {"zeta": "learn"})
+
+
+def test_a_constructor_and_a_function_hold_their_choices():
+    @check_choices
+    def cut(*, form: Literal["round", "square"] = "round", sides: int = 4) -> str:
+        return f"{form} {sides}"
+
+    assert cut(form="square", sides="many") == "square many" and Taker(form="square").form == "square"
+    for function in (cut, Taker):
+        with pytest.raises(ConfigError, match="form is 'rond'; .* Did you mean 'round'"):
+            function(form="rond")

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.errors import ConfigError, ShapeError
+from counterpoint.functional.precision import widened
 
 IGNORED = -100  # the target of a sample that counts for nothing, as for torch's losses
 
@@ -34,7 +35,7 @@ def zeta_scores(weights: Sequence[Tensor]) -> Tensor:
     """``(M,)``: each modality's superposition weights, summed over samples and channels."""
     if len(weights) < 2:
         raise ConfigError(f"a ratio needs the weights of two modalities or more, got {len(weights)}")
-    return torch.stack([weight.float().sum() if weight.itemsize < 4 else weight.sum() for weight in weights])
+    return torch.stack([widened(weight).sum() for weight in weights])
 
 
 def zeta_ratio(weights: Sequence[Tensor]) -> Tensor:
@@ -80,7 +81,7 @@ def logit_scores(unimodal_logits: Mapping[str, Tensor] | Sequence[Tensor], targe
             )
     if target.is_floating_point():
         raise ShapeError(f"target must hold class indices, integers, but is of {target.dtype}")
-    probability = torch.stack([one.float() if one.itemsize < 4 else one for one in logits]).softmax(-1)
+    probability = torch.stack([widened(one) for one in logits]).softmax(-1)
     ignored = target == IGNORED
     true_class = target.masked_fill(ignored, 0).expand(len(logits), *target.shape).unsqueeze(-1)
     return probability.gather(-1, true_class).squeeze(-1).masked_fill(ignored, 0).flatten(1).sum(1)

@@ -24,7 +24,7 @@ class Concat(Fusion):
     ratio for concatenation (Sec. 4).
 
     Without hidden layers the head's blocks tell the modalities' logits apart. Behind hidden layers, "Concat + FC" of
-    CFN-SR, Table 1 (``hidden=[256, 128]`` for its 26.87M parameters), unimodal logits come from silencing.
+    CFN-SR, Table 1 (``hidden=[256, 128]`` for its 26.87M parameters), unimodal logits come from ablation.
 
     Args:
         dims: per modality the width of its features; M >= 1.

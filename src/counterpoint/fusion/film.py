@@ -27,7 +27,7 @@ class FiLM(MajorFusion):
     ``two_stream=True`` (MMCosine): every modality is major in a stream of its own; the head has a block for each, and
     the joint logits are their sum. `fused` and `weights` are concatenated over streams.
 
-    Modalities do not come apart here: unimodal logits come from silencing.
+    Modalities do not come apart here: unimodal logits come from ablation.
 
     Args:
         dims: per modality the width of its features; M >= 2.

@@ -32,7 +32,7 @@ class Gated(MajorFusion):
     is the unit's own gate, sigmoid(W [x_1; x_2]); for M > 2 a softmax over modalities instead, so that weights sum to
     one.
 
-    Unimodal logits come from silencing, except for ``form="gmu"`` with a number for `zeta`, no attention and a linear
+    Unimodal logits come from ablation, except for ``form="gmu"`` with a number for `zeta`, no attention and a linear
     head, where the terms of U come apart.
 
     Args:

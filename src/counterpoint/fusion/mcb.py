@@ -60,7 +60,7 @@ class MCB(Fusion):
     least.
 
     The fused vector is a product of all modalities: with one of them at zero it is zero, so that the unimodal logits,
-    which come from silencing, are those of the head's bias and the same for every modality.
+    which come from ablation, are those of the head's bias and the same for every modality.
 
     The parameters that the papers report for it (51.03M in CFN-SR, Table 1) fit no published configuration; as here,
     with the sketch of 16000 that Fukui et al. use, the trunks of CFN-SR come to 26,014,376.

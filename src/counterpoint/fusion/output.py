@@ -16,7 +16,7 @@ class FusionOutput:
     Attributes:
         logits: joint logits, ``(B, ..., C)``.
         unimodal_logits: per modality what it contributes alone, ``(B, ..., C)``; sums to `logits` where the fusion is
-            decoupled exactly, is what a modality's own head answers in late fusion, and comes from silencing the other
+            decoupled exactly, is what a modality's own head answers in late fusion, and comes from ablating the other
             modalities (and carries no gradient) everywhere else.
         fused: the fused representation U before the head (for sums of logits, the logits themselves).
         weights: the superposition weights zeta of Eq. (4) of SimAM² per modality, broadcastable to `fused` and summing

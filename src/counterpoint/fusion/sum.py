@@ -23,7 +23,7 @@ class Sum(Fusion):
     sum.
 
     Unimodal logits are the terms of the joint logits where zeta does not depend on the sample and there is no attention
-    (and, with ``sum_at="features"``, the head is linear); else they come from silencing.
+    (and, with ``sum_at="features"``, the head is linear); else they come from ablation.
 
     Args:
         dims: per modality the width of its features; M >= 2.
