@@ -139,7 +139,7 @@ def test_files_and_page_tell_of_folds(done):
         "mean over folds",
         "Fold 0.",
         "Fold 2.",
-        "judged once",
+        "evaluated once",
     ):
         assert words in page
 

@@ -47,7 +47,7 @@ def test_what_can_be_searched_passes():
         ("optim.lr", ["a", "b"], r"optim\.lr is 'a'; it must be float"),
         ("optim.lr", [1e-3, None], r"optim\.lr is None"),
         ("epochs", [1, 2.5], r"epochs is 2\.5; it must be int"),
-        ("epochs", {"low": 1, "high": 5}, ": epochs is a whole number; give a list"),
+        ("epochs", {"low": 1, "high": 5}, ": epochs is int; give a list"),
         ("fusion.name", {"low": 1, "high": 5}, r"fusion\.name is 1\.0; it must be str"),
         ("augment", ["yes"], "augment is 'yes'; it must be bool"),
         ("balance.options", [3], r"balance\.options is 3; it must be dict"),

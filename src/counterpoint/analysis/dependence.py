@@ -40,7 +40,7 @@ class Dependence:
 def linear_dependence(
     first: Mapping[str, NDArray[np.floating]], second: Mapping[str, NDArray[np.floating]], width: int
 ) -> Dependence:
-    """Maps that maximise Soft-HGR on train, of the ridge that is best on val, judged on test.
+    """Maps that maximise Soft-HGR on train, of the ridge that is best on val, evaluated on test.
 
     The value of raw features depends on how long they are; that of the best maps of them does not. They have a closed
     form: with both modalities whitened, the product of the maps is the leading part of their cross-covariance.

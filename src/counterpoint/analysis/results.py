@@ -67,7 +67,7 @@ class RunResult:
 
 @dataclass(frozen=True)
 class SeedResult:
-    """One seed of a method: its run, or its runs on all folds judged as one.
+    """One seed of a method: its run, or its runs on all folds evaluated as one.
 
     Attributes:
         seed: of the runs.

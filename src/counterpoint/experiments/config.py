@@ -35,7 +35,7 @@ class CompareConfig:
             ``concat-ogm-ge`` and ``mmcosine`` to classify; ``avel``, ``psp``, ``cmran`` and ``bmfn`` to localise.
         seeds: every method is trained once with each of them.
         folds: of a dataset with an option ``fold``: every method is trained once with each seed on each of them, and
-            judged on their test clips pooled; the search runs on the first. Empty: the data have one split.
+            evaluated on their test clips pooled; the search runs on the first. Empty: the data have one split.
         baseline: the method that the others are tested against; None: the first.
         changes: what is set otherwise than in the recipes, for every method whose recipe sets or searches it: dotted
             name in `TrainConfig` to value, e.g. ``{"balance.options.alpha": 0.1}``.

@@ -1,6 +1,6 @@
-"""Cross-validation: each method and seed is run once per fold, and its runs are judged together.
+"""Cross-validation: each method and seed is run once per fold, and its runs are evaluated together.
 
-Every clip that any fold tests is judged once per seed, by the one model that has not seen it; figures, intervals and
+Every clip that any fold tests is evaluated once per seed, by the one model that has not seen it; figures, intervals and
 paired tests are over these clips pooled. A seed counts once all its folds are finished.
 """
 

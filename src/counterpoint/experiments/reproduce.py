@@ -145,7 +145,7 @@ def _why_not(table: PaperTable, recipe: Recipe, dataset: str) -> str:
 def _verify(
     table: PaperTable, config: CompareConfig, comparison: Comparison
 ) -> tuple[dict[str, dict[str, list[Verified]]], list[str]]:
-    """Method -> dataset -> one judgement per seed; and what the lists lack."""
+    """Method -> dataset -> what was verified, once per seed; and what the lists lack."""
     lists = find_trial_lists(table.trials, config.base.data)
     found: dict[str, dict[str, list[Verified]]] = {}
     if not lists:

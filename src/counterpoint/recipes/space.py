@@ -37,7 +37,7 @@ def check_space(space: Any, where: str) -> None:
             )
         if isinstance(choices, Mapping):  # what is drawn from a range may lie anywhere in it
             if type(known.get(name)) is int:
-                raise ConfigError(f"{where}: {name} is a whole number; give a list of choices instead of a range")
+                raise ConfigError(f"{where}: {name} is int; give a list of choices instead of a range")
             choices = [float(choices["low"])]
         for choice in choices:
             from_dict(TrainConfig, _nested(str(name), choice), where)

@@ -35,7 +35,7 @@ class DataConfig:
         options: further arguments of the dataset, e.g. ``audio_snr_db`` of talkers.
         media: changes to the dataset's recommended shape of a clip, e.g. ``{"size": 96}``.
         cache: folder of decoded shards; None: ``$COUNTERPOINT_CACHE`` or ``~/.cache/counterpoint``.
-        seed: of the split, and of what ``talkers`` renders; not the run's, so that runs under other seeds are judged
+        seed: of the split, and of what ``talkers`` renders; not the run's, so that runs under other seeds are evaluated
             on the same clips.
         max_bad: share of unreadable clips above which the run is refused, 0 to 1.
         batch_size: clips per step.

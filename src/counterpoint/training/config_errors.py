@@ -21,4 +21,4 @@ def type_errors_as_config_errors(where: str) -> Iterator[None]:
     try:
         yield
     except TypeError as error:
-        raise ConfigError(f"An option of {where} has a value of the wrong kind: {error}") from error
+        raise ConfigError(f"An option of {where} has a value of the wrong type: {error}") from error

@@ -51,7 +51,7 @@ class CounterpointModule(pl.LightningModule):
         transforms: per modality, decoded media ``(B, ...)`` to the encoder's input; run on the device.
         balancer: acts on the encoders' gradients, or by its loss; None: nothing does.
         loss: what is minimised, called like `Loss`; None: the cross entropy of the joint logits.
-        task: what the model is trained and judged for.
+        task: what the model is trained and evaluated for.
         optim: optimizer and schedule.
         total_steps: optimizer steps of the whole run, for the schedule.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
@@ -175,7 +175,7 @@ class CounterpointModule(pl.LightningModule):
         self.steps.append(StepRecord(loss.detach(), balance.get("ratio"), balance.get("coefficient")))
         self.train_scores.add(output, batch["target"], batch["index"])
 
-    # ------------------------------------------------------------------ judging
+    # ------------------------------------------------------------------ evaluating
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Gather the scores of a batch."""
