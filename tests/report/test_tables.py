@@ -24,6 +24,7 @@ from counterpoint.report.tables import (
 def test_figures_as_text():
     assert percent(0.81349) == "81.3"
     assert percent(-0.02, sign=True) == "-2.0"
+    assert percent(float("nan")) == percent(None) == "n/a"
     assert with_interval(Estimate(0.5, 0.021, (0.4, 0.6))) == "50.0 ± 2.1"
     assert with_interval(Estimate(0.5, None, (0.5,))) == "50.0 (n=1)"
     assert with_interval(Estimate(1.084, 0.25, (1, 1.1)), digits=2, scale=1) == "1.08 ± 0.25"

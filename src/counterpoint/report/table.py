@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -103,8 +104,8 @@ class Table:
 
 
 def percent(value: float | None, *, sign: bool = False) -> str:
-    """``0.8134`` as ``"81.3"``; with `sign`, ``"+81.3"``."""
-    return NONE if value is None else f"{100 * value:{'+' if sign else ''}.1f}"
+    """``0.8134`` as ``"81.3"``; with `sign`, ``"+81.3"``; what is not a number is not available."""
+    return NONE if value is None or math.isnan(value) else f"{100 * value:{'+' if sign else ''}.1f}"
 
 
 def with_interval(estimate: Estimate | None, *, digits: int = 1, scale: float = 100) -> str:
