@@ -97,6 +97,7 @@ MOVED = {
     "media.sight": "media.video",
     "media.sound": "media.audio",
     "media.stretch": "media.segment",
+    "media.transforms.sound": "media.transforms.audio",
     "models.given": "models.feature_model",
     "models.places": "models.fusion_points",
     "modes": "_eval_mode",

@@ -6,8 +6,10 @@ import pytest
 
 from counterpoint.data import Clip, ClipTable
 from counterpoint.data.cache.shards import ShardFolder
+from counterpoint.data.splits.folds import draw_fold
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec, require_fields
+from counterpoint.media.transforms import audio
 
 
 def test_fields_of_a_spec():
@@ -39,3 +41,11 @@ def test_caches_that_were_filled_before_are_still_theirs():
         (MediaSpec(audio_seconds=1.0), "16000hz-3s-25fps-64px-d88cee3f38"),
     ):
         assert ShardFolder(Path("cache"), spec).folder.name == name
+
+
+def test_the_base_of_audio_transforms_and_the_strata_of_folds():
+    with pytest.warns(DeprecationWarning, match=r"audio\.SoundTransform is now .*audio\.AudioTransform"):
+        assert audio.SoundTransform is audio.AudioTransform
+    with pytest.warns(DeprecationWarning, match=r"draw_fold\(kinds=...\) is now draw_fold\(strata=...\)"):
+        drawn = draw_fold("toy", {"a": "1", "b": "2", "c": "3"}, (("1",),), 0, kinds={"2": "m", "3": "m"}, val=0.5)
+    assert sorted(drawn.sides.values()) == ["test", "train", "val"]

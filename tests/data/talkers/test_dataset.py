@@ -142,7 +142,7 @@ def test_several_processes_and_two_renderers_at_once(
 
 def test_worker_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "_WORTH_A_PROCESS", 2)
-    monkeypatch.setattr(render, "write_settings", lambda folder, settings: (folder / "settings.json").write_text("{"))
+    monkeypatch.setattr(render, "write_text", lambda path, text, shared: path.write_text("{"))
     with pytest.raises(DataError, match="JSONDecodeError"):
         talkers(tmp_path, **{**SMALL, "jobs": 2})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from counterpoint._moved import former_keywords
 from counterpoint._typecheck import fits
 from counterpoint.data.splits.draw import Drawn, check_share, describe, rank, shared_note
 from counterpoint.errors import ConfigError, DataError
@@ -18,6 +19,7 @@ def consecutive(groups: Sequence[str], size: int, count: int) -> Folds:
     return tuple(tuple(groups[k * size : (k + 1) * size]) for k in range(count))
 
 
+@former_keywords(kinds="strata")
 def draw_fold(
     name: str,
     groups: Mapping[str, str],

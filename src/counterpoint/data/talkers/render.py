@@ -86,13 +86,8 @@ def _names(labels: Sequence[int | None]) -> list[str | None]:
     return [name_of(label) for label in labels]
 
 
-def write_settings(folder: Path, settings: Settings) -> None:
-    """Say beside the clips what they were rendered with."""
-    write_text(folder / "settings.json", json.dumps({"version": VERSION, **settings.values}, indent=1), shared=True)
-
-
 def read_settings(folder: Path) -> Settings:
-    """The settings that `write_settings` left."""
+    """What the clips in a folder are rendered with, as `render` says beside them."""
     values = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     values.pop("version")
     return Settings(**values)
@@ -141,7 +136,7 @@ def render(settings: Settings, plans: Sequence[ClipPlan], folder: Path, jobs: in
     """
     folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
-    write_settings(folder, settings)
+    write_text(folder / "settings.json", json.dumps({"version": VERSION, **settings.values}, indent=1), shared=True)
     todo = missing(plans, folder)
     if not todo:
         return 0

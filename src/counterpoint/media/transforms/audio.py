@@ -7,6 +7,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
+from counterpoint._moved import former_names
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms import augment as random
@@ -129,3 +130,18 @@ def needs_positive(part: str, **values: float) -> None:
     for name, value in values.items():
         if value <= 0:
             raise ConfigError(f"{part}: {name} is {value}; it must be greater than 0")
+
+
+def needs_rate(part: str, spec: MediaSpec, rate: int | None) -> None:
+    """Refuse audio of another sample rate than the part was made for; None: any will do.
+
+    Raises:
+        ConfigError: naming the option that sets it.
+    """
+    if rate is not None and spec.sample_rate != rate:
+        raise ConfigError(
+            f"{part} is for sound at {rate} Hz, the clips have {spec.sample_rate} Hz; set media.sample_rate to {rate}"
+        )
+
+
+__getattr__ = former_names(__name__, {"SoundTransform": "media.transforms.audio:AudioTransform"})

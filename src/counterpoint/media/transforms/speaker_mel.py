@@ -9,9 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import Unpack
 
-from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.media.transforms.audio import AudioOptions, AudioTransform, needs_positive
+from counterpoint.media.transforms.audio import AudioOptions, AudioTransform, needs_positive, needs_rate
 from counterpoint.media.transforms.mel import triangles
 from counterpoint.media.transforms.registry import TRANSFORMS
 from counterpoint.media.transforms.stft import power_spectrogram
@@ -48,11 +47,7 @@ class SpeakerMel(AudioTransform):
         **options: Unpack[AudioOptions],
     ) -> None:
         super().__init__(spec, **options)
-        if spec.sample_rate != _RATE:
-            raise ConfigError(
-                f"speaker_mel is for sound at {_RATE} Hz, the clips have {spec.sample_rate} Hz; "
-                f"set media.sample_rate to {_RATE}"
-            )
+        needs_rate("speaker_mel", spec, _RATE)
         needs_positive("speaker_mel", n_mels=n_mels)
         dtype = torch.get_default_dtype()
         beside = (_N_FFT - _WINDOW) // 2

@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.media.transforms.audio import AudioOptions, AudioTransform, needs_positive
+from counterpoint.media.transforms.audio import AudioOptions, AudioTransform, needs_positive, needs_rate
 from counterpoint.media.transforms.registry import TRANSFORMS
 from counterpoint.media.transforms.stft import hann, magnitude, per_clip, power_spectrogram, tukey
 
@@ -90,11 +90,7 @@ class LogSpectrogram(AudioTransform):
         if options.get("crop_seconds") is None:
             options["crop_seconds"] = chosen.crop
         super().__init__(spec, **options)
-        if chosen.sample_rate is not None and spec.sample_rate != chosen.sample_rate:
-            raise ConfigError(
-                f"log_spectrogram preset {preset!r} is for sound at {chosen.sample_rate} Hz, the clips have "
-                f"{spec.sample_rate} Hz; set media.sample_rate to {chosen.sample_rate}"
-            )
+        needs_rate(f"log_spectrogram preset {preset!r}", spec, chosen.sample_rate)
         given: dict[str, Any] = {"n_fft": n_fft, "hop_length": hop_length, "normalize": normalize}
         self.settings = replace(chosen, **{name: value for name, value in given.items() if value is not None})
         needs_positive("log_spectrogram", n_fft=self.settings.n_fft, hop_length=self.settings.hop_length)

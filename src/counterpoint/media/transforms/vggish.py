@@ -7,9 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import Unpack
 
-from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec
-from counterpoint.media.transforms.audio import AudioTransform, WholeClipOptions, needs_positive
+from counterpoint.media.transforms.audio import AudioTransform, WholeClipOptions, needs_positive, needs_rate
 from counterpoint.media.transforms.registry import TRANSFORMS
 from counterpoint.media.transforms.stft import hann, magnitude, power_spectrogram
 
@@ -51,11 +50,7 @@ class VGGishMel(AudioTransform):
         **options: Unpack[WholeClipOptions],
     ) -> None:
         super().__init__(spec, **options)
-        if spec.sample_rate != _RATE:
-            raise ConfigError(
-                f"vggish_mel is for sound at {_RATE} Hz, the clips have {spec.sample_rate} Hz; "
-                f"set media.sample_rate to {_RATE}"
-            )
+        needs_rate("vggish_mel", spec, _RATE)
         needs_positive("vggish_mel", segments=segments)
         self.segments = segments
         dtype = torch.get_default_dtype()
