@@ -85,6 +85,10 @@ class Blocks(Head):
     Args:
         dims: per modality the width D_m of its features.
         num_classes: C.
+
+    Example:
+        >>> sorted((name, tuple(w.shape)) for name, w in Linear({"audio": 4, "visual": 6}, 3).weights().items())
+        [('audio', (3, 4)), ('visual', (3, 6))]
     """
 
     def __init__(self, dims: Mapping[str, int], num_classes: int) -> None:
@@ -115,6 +119,11 @@ class Linear(Blocks):
     Args:
         dims: per modality the width D_m of its features.
         num_classes: C.
+
+    Example:
+        >>> head = Linear({"audio": 4, "visual": 6}, num_classes=3)
+        >>> head({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)})["audio"].shape
+        torch.Size([2, 3])
     """
 
     def __init__(self, dims: Mapping[str, int], num_classes: int) -> None:
@@ -152,6 +161,11 @@ class Cosine(Blocks):
 
     Raises:
         ConfigError: `scale` or `p` outside its range.
+
+    Example:
+        >>> head = Cosine({"audio": 4, "visual": 6}, num_classes=3, scale=10.0)
+        >>> head({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)})["audio"].shape
+        torch.Size([2, 3])
     """
 
     def __init__(
@@ -204,6 +218,11 @@ class Separate(Head):
     Raises:
         UnknownNameError: no such head.
         ConfigError: a size below 1, or an option that the head does not take.
+
+    Example:
+        >>> head = Separate("cosine", {"audio": 4, "visual": 6}, num_classes=3)
+        >>> head({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)})["audio"].shape
+        torch.Size([2, 3])
     """
 
     def __init__(self, name: str, dims: Mapping[str, int], num_classes: int, **options: Any) -> None:

@@ -59,7 +59,15 @@ LOSSES: Registry[type[Loss]] = Registry("loss", classes_of=Loss)
 
 @LOSSES.register("cross_entropy")
 class CrossEntropy(Loss):
-    """Cross entropy of the joint logits, the vanilla loss of every paper here; see Eq. (10) of CFN-SR."""
+    """Cross entropy of the joint logits, the vanilla loss of every paper here; see Eq. (10) of CFN-SR.
+
+    Example:
+        >>> from counterpoint.fusion import Average
+        >>> features = {"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}
+        >>> output = Average({"audio": 4, "visual": 6}, num_classes=3)(features)
+        >>> CrossEntropy()(output, torch.tensor([0, 2])).shape
+        torch.Size([])
+    """
 
     @override
     def __call__(self, output: FusionOutput, target: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
@@ -71,6 +79,13 @@ class Unimodal(Loss):
     """Sum over modalities of each one's own cross entropy: they are trained alone and fused only to predict.
 
     For late fusion, where it trains to the same encoders and heads as one run per modality would.
+
+    Example:
+        >>> from counterpoint.fusion import Average
+        >>> features = {"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}
+        >>> output = Average({"audio": 4, "visual": 6}, num_classes=3)(features)
+        >>> Unimodal()(output, torch.tensor([0, 2])).shape
+        torch.Size([])
     """
 
     @override
@@ -91,6 +106,13 @@ class Multiplicative(Loss):
 
     Raises:
         ConfigError: `beta` is negative.
+
+    Example:
+        >>> from counterpoint.fusion import Average
+        >>> features = {"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}
+        >>> output = Average({"audio": 4, "visual": 6}, num_classes=3)(features)
+        >>> Multiplicative(beta=0.3)(output, torch.tensor([0, 2])).shape
+        torch.Size([])
     """
 
     def __init__(self, beta: float = 0.3) -> None:
@@ -123,6 +145,13 @@ class QMF(Loss):
 
     Raises:
         ConfigError: an option outside its range.
+
+    Example:
+        >>> from counterpoint.fusion import Average
+        >>> features = {"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}
+        >>> output = Average({"audio": 4, "visual": 6}, num_classes=3)(features)
+        >>> QMF()(output, torch.tensor([0, 2])).shape
+        torch.Size([])
     """
 
     def __init__(
@@ -159,6 +188,13 @@ class OrthogonalProjection(Loss):
 
     Raises:
         ConfigError: an option outside its range.
+
+    Example:
+        >>> from counterpoint.fusion import Average
+        >>> features = {"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}
+        >>> output = Average({"audio": 4, "visual": 6}, num_classes=3)(features)
+        >>> OrthogonalProjection(alpha=1.0)(output, torch.tensor([0, 2])).shape
+        torch.Size([])
     """
 
     def __init__(self, alpha: float = 1.0, *, gamma: float = 0.7) -> None:

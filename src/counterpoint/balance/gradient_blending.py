@@ -53,6 +53,13 @@ class GradientBlending(Balancer):
 
     Raises:
         ConfigError: an option outside its range, or a fusion of other modalities than the encoders.
+
+    Example:
+        >>> from counterpoint.fusion import Concat
+        >>> encoders = {"audio": nn.Linear(4, 4), "visual": nn.Linear(6, 4)}
+        >>> balance = GradientBlending(encoders, fusion=Concat({"audio": 4, "visual": 4}, 3), every=5)
+        >>> balance.due(0), balance.due(5)
+        (True, True)
     """
 
     wants = ("fusion",)

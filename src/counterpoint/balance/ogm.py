@@ -40,6 +40,16 @@ class OGM(Balancer):
 
     Raises:
         ConfigError: an option outside its range, an encoder without convolutions, or encoders that share parameters.
+
+    Example:
+        >>> from counterpoint.fusion import Concat
+        >>> encoders = {"audio": nn.Linear(4, 4), "visual": nn.Linear(6, 4)}
+        >>> features = {m: encoder(torch.randn(2, encoder.in_features)) for m, encoder in encoders.items()}
+        >>> output, target = Concat({"audio": 4, "visual": 4}, num_classes=3)(features), torch.tensor([0, 2])
+        >>> balance = OGM(encoders, alpha=0.8, parameters="all")
+        >>> balance.loss(output, target).backward()
+        >>> balance.step(output, target)["coefficient"].shape
+        torch.Size([2])
     """
 
     wants: ClassVar[tuple[str, ...]] = ("parameters",)
@@ -158,6 +168,11 @@ class OGMGE(OGM):
 
     Raises:
         ConfigError: as for `OGM`.
+
+    Example:
+        >>> encoders = {"audio": nn.Conv1d(1, 4, 3), "visual": nn.Conv2d(1, 4, 3)}
+        >>> OGMGE(encoders, alpha=0.8, ratio="zeta").modalities
+        ('audio', 'visual')
     """
 
     wants = ("parameters", "seed")

@@ -69,6 +69,10 @@ class ERANN(Encoder):
 
     Raises:
         ConfigError: a size out of its range.
+
+    Example:
+        >>> ERANN()(torch.ones(2, 1, 128, 200)).shape
+        torch.Size([2, 512])
     """
 
     wants: ClassVar = ("in_channels",)

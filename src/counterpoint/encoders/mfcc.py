@@ -33,6 +33,10 @@ class MFCCCNN(Encoder):
 
     Raises:
         ConfigError: a size below its least.
+
+    Example:
+        >>> MFCCCNN()(torch.ones(2, 1, 13, 212)).shape
+        torch.Size([2, 1664])
     """
 
     wants: ClassVar = ("in_channels", "n_mfcc", "num_frames")

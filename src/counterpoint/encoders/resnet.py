@@ -152,6 +152,12 @@ class ResNet(Encoder):
 
     Raises:
         ConfigError: an attention, or an option of it, that there is not.
+
+    Example:
+        >>> class Shallow(ResNet):
+        ...     block, depths, axes = BasicBlock, (1, 1, 1, 1), 2
+        >>> Shallow()(torch.ones(1, 3, 64, 64)).shape
+        torch.Size([1, 512])
     """
 
     wants: ClassVar = ("in_channels",)
@@ -237,7 +243,12 @@ class ResNet(Encoder):
 
 @ENCODERS.register("resnet18")
 class ResNet18(ResNet):
-    """ResNet-18: 11.2 M parameters, 512 features; options as of `ResNet`."""
+    """ResNet-18: 11.2 M parameters, 512 features; options as of `ResNet`.
+
+    Example:
+        >>> ResNet18(in_channels=1)(torch.ones(1, 1, 64, 64)).shape
+        torch.Size([1, 512])
+    """
 
     block = BasicBlock
     depths = (2, 2, 2, 2)
@@ -245,7 +256,12 @@ class ResNet18(ResNet):
 
 @ENCODERS.register("resnet34")
 class ResNet34(ResNet):
-    """ResNet-34: 21.3 M parameters, 512 features; options as of `ResNet`."""
+    """ResNet-34: 21.3 M parameters, 512 features; options as of `ResNet`.
+
+    Example:
+        >>> ResNet34().out_features
+        512
+    """
 
     block = BasicBlock
     depths = (3, 4, 6, 3)
@@ -253,7 +269,12 @@ class ResNet34(ResNet):
 
 @ENCODERS.register("resnet50")
 class ResNet50(ResNet):
-    """ResNet-50: 23.5 M parameters, 2048 features; options as of `ResNet`."""
+    """ResNet-50: 23.5 M parameters, 2048 features; options as of `ResNet`.
+
+    Example:
+        >>> ResNet50().out_features
+        2048
+    """
 
     block = Bottleneck
     depths = (3, 4, 6, 3)
@@ -261,7 +282,12 @@ class ResNet50(ResNet):
 
 @ENCODERS.register("resnet18_3d")
 class ResNet18In3D(ResNet):
-    """ResNet-18 over clips: 33.2 M parameters, 512 features; options as of `ResNet`."""
+    """ResNet-18 over clips: 33.2 M parameters, 512 features; options as of `ResNet`.
+
+    Example:
+        >>> ResNet18In3D().out_features
+        512
+    """
 
     block = BasicBlock
     depths = (2, 2, 2, 2)
@@ -280,6 +306,10 @@ class ResNeXt50In3D(ResNet):
         variant: ``"paper"``: the published network; ``"released"``: without the ReLU between the first batch
             normalisation and the pooling, which the fused networks that were released with CFN-SR and MSAF leave out,
             though the checkpoints they start from were trained with it.
+
+    Example:
+        >>> ResNeXt50In3D().out_features
+        2048
     """
 
     block = ResNeXtBottleneck

@@ -85,6 +85,10 @@ class ResNetSE34(Encoder):
 
     Raises:
         ConfigError: a size out of its range, or no such pooling.
+
+    Example:
+        >>> ResNetSE34()(torch.ones(1, 1, 40, 200)).shape
+        torch.Size([1, 512])
     """
 
     attention: nn.Module

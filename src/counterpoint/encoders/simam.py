@@ -24,6 +24,10 @@ class SimAM(nn.Module):
 
     Raises:
         ConfigError: a value outside its range.
+
+    Example:
+        >>> SimAM()(torch.randn(2, 8, 7, 7)).shape
+        torch.Size([2, 8, 7, 7])
     """
 
     def __init__(self, axes: int = 2, *, lam: float = 1e-4, correction: int = 1) -> None:

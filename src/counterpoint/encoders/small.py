@@ -33,6 +33,10 @@ class AudioCNN(Encoder):
         out_features: width D of the features, even.
         width: channels of the first convolution; the third has four times as many.
         bands: how many frequency bands are told apart after the convolutions.
+
+    Example:
+        >>> AudioCNN()(torch.ones(2, 1, 40, 100)).shape
+        torch.Size([2, 256])
     """
 
     wants: ClassVar = ("in_channels",)
@@ -76,6 +80,10 @@ class VisualCNN(Encoder):
         out_features: width D of the features, even.
         width: channels of the first convolution; the third has four times as many.
         grid: how many cells a frame keeps in each direction after the convolutions.
+
+    Example:
+        >>> VisualCNN()(torch.ones(2, 1, 10, 32, 32)).shape
+        torch.Size([2, 256])
     """
 
     wants: ClassVar = ("in_channels",)

@@ -62,6 +62,10 @@ class VGG(Encoder):
 
     Args:
         in_channels: C.
+
+    Example:
+        >>> VGG11().stage_channels
+        {'block1': 64, 'block2': 128, 'block3': 256, 'block4': 512, 'block5': 512}
     """
 
     wants: ClassVar = ("in_channels",)
@@ -98,20 +102,35 @@ class VGG(Encoder):
 
 @ENCODERS.register("vgg11")
 class VGG11(VGG):
-    """VGG-11 up to pool5: 9.2 M parameters, 512 features."""
+    """VGG-11 up to pool5: 9.2 M parameters, 512 features.
+
+    Example:
+        >>> VGG11()(torch.ones(1, 3, 64, 64)).shape
+        torch.Size([1, 512])
+    """
 
     depths = (1, 1, 2, 2, 2)
 
 
 @ENCODERS.register("vgg16")
 class VGG16(VGG):
-    """VGG-16 up to pool5: 14.7 M parameters, 512 features."""
+    """VGG-16 up to pool5: 14.7 M parameters, 512 features.
+
+    Example:
+        >>> VGG16().out_features
+        512
+    """
 
     depths = (2, 2, 3, 3, 3)
 
 
 @ENCODERS.register("vgg19")
 class VGG19(VGG):
-    """VGG-19 up to pool5: 20.0 M parameters, 512 features."""
+    """VGG-19 up to pool5: 20.0 M parameters, 512 features.
+
+    Example:
+        >>> VGG19().out_features
+        512
+    """
 
     depths = (2, 2, 4, 4, 4)

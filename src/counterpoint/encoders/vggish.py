@@ -46,6 +46,10 @@ class VGGish(Encoder):
 
     Raises:
         ConfigError: a size below 1.
+
+    Example:
+        >>> VGGish(hidden=16)(torch.ones(2, 1, 64, 96)).shape
+        torch.Size([2, 128])
     """
 
     wants: ClassVar = ("in_channels",)

@@ -26,6 +26,10 @@ def count_sketch(x: Tensor, index: Tensor, sign: Tensor, size: int) -> Tensor:
 
     Raises:
         ShapeError: `index` or `sign` is not of the last axis' length.
+
+    Example:
+        >>> count_sketch(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0, 1, 0]), torch.tensor([1, 1, -1]), size=2)
+        tensor([-2.,  2.])
     """
     if index.shape != x.shape[-1:] or sign.shape != x.shape[-1:]:
         raise ShapeError(
@@ -51,6 +55,10 @@ def compact_bilinear(sketches: Sequence[Tensor]) -> Tensor:
     Raises:
         ConfigError: no sketch.
         ShapeError: sketches of different sizes.
+
+    Example:
+        >>> compact_bilinear([torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])])
+        tensor([0., 1.])
     """
     if not sketches:
         raise ConfigError("compact bilinear pooling needs one sketch or more")

@@ -19,6 +19,10 @@ def energy_confidence(logits: Tensor, scale: float = 0.1) -> Tensor:
     Args:
         logits: one modality's; half precisions are computed in float32.
         scale: 0.1 in the released code.
+
+    Example:
+        >>> bool(energy_confidence(torch.tensor([9.0, 0.0])) > energy_confidence(torch.tensor([1.0, 0.0])))
+        True
     """
     return scale * widened(logits).logsumexp(-1)
 
@@ -40,6 +44,10 @@ def energy_fusion(logits: Sequence[Tensor], scale: float = 0.1, *, detach_weight
 
     Raises:
         ConfigError: fewer than two modalities.
+
+    Example:
+        >>> energy_fusion([torch.zeros(2, 3), torch.zeros(2, 3)]).shape
+        torch.Size([2, 3])
     """
     if len(logits) < 2:
         raise ConfigError(f"the energy-weighted fusion needs the logits of two modalities or more, got {len(logits)}")
@@ -71,6 +79,10 @@ def confidence_rank_loss(
     Raises:
         ConfigError: another `margin`.
         ShapeError: tensors that are not both ``(N,)``.
+
+    Example:
+        >>> float(confidence_rank_loss(torch.tensor([1.0, 0.0]), torch.tensor([0.1, 2.0])))
+        0.0
     """
     if confidence.ndim != 1 or confidence.shape != loss.shape:
         raise ShapeError(

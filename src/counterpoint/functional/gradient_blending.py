@@ -24,6 +24,11 @@ def blending_weights(train: Tensor, held_out: Tensor) -> Tensor:
 
     Raises:
         ShapeError: tensors that are not both ``(2, K)``.
+
+    Example:
+        >>> train, held_out = torch.tensor([[2.0, 2.0], [1.0, 0.5]]), torch.tensor([[2.0, 2.0], [1.5, 1.9]])
+        >>> blending_weights(train, held_out).round(decimals=2)
+        tensor([0.9800, 0.0200], dtype=torch.float64)
     """
     if train.ndim != 2 or train.shape[0] != 2 or train.shape != held_out.shape or not train.shape[1]:
         raise ShapeError(

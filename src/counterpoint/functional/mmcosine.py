@@ -57,6 +57,10 @@ def unit_rows(x: Tensor) -> Tensor:
 
     A zero vector stays zero and receives no gradient, as it has no direction; so does one without an entry above 1e-19
     (in float32). Large vectors do not overflow.
+
+    Example:
+        >>> unit_rows(torch.tensor([[3.0, 4.0]]))
+        tensor([[0.6000, 0.8000]])
     """
     return cast(Tensor, _Unit.apply(x))  # type: ignore[no-untyped-call]
 
@@ -125,6 +129,10 @@ def cosine_logits(feature: Tensor, weight: Tensor, scale: float) -> Tensor:
 
     Returns:
         ``(..., C)``, in ``[-scale, scale]``.
+
+    Example:
+        >>> cosine_logits(torch.tensor([[3.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]), scale=10.0)
+        tensor([[10.,  0.]])
     """
     if feature.shape[-1] != weight.shape[-1]:
         raise ShapeError(
@@ -157,6 +165,11 @@ def mmcosine_logits(features: Sequence[Tensor], weights: Sequence[Tensor], scale
     Raises:
         ConfigError: not as many features as weights, or none.
         ShapeError: a feature's last axis is not its weight's.
+
+    Example:
+        >>> weight = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> mmcosine_logits([torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 2.0]])], [weight, weight], scale=10.0)
+        tensor([[10., 10.]])
     """
     if not features or len(features) != len(weights):
         raise ConfigError(f"need one weight per modality, got {len(features)} features and {len(weights)} weights")
@@ -180,6 +193,10 @@ def mmcosine_scale_bound(num_classes: int, p: float, *, num_modalities: int = 2)
 
     Raises:
         ConfigError: a value outside its range.
+
+    Example:
+        >>> round(mmcosine_scale_bound(6, 0.999), 2)
+        3.04
     """
     if num_classes < 2 or num_modalities < 1:
         raise ConfigError(f"the bound needs two classes and one modality, got {num_classes} and {num_modalities}")

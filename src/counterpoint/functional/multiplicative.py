@@ -16,6 +16,10 @@ def log_complement(log_p: Tensor) -> Tensor:
 
     Only the most probable class can lie near one, where ``1 - p`` would cancel; it gets the log of the sum of the
     others instead, which stays exact however sure the prediction is.
+
+    Example:
+        >>> log_complement(torch.tensor([0.25, 0.75]).log()).exp()
+        tensor([0.7500, 0.2500])
     """
     top = log_p.argmax(-1, keepdim=True)
     others = log_p.scatter(-1, top, float("-inf")).logsumexp(-1, keepdim=True)
@@ -41,6 +45,10 @@ def multiplicative_scores(logits: Sequence[Tensor], beta: float = 0.3, *, detach
 
     Raises:
         ConfigError: `beta` is negative, or fewer than two modalities or classes.
+
+    Example:
+        >>> multiplicative_scores([torch.zeros(2, 3), torch.zeros(2, 3)]).shape
+        torch.Size([2, 3])
     """
     if not beta >= 0:  # nor NaN
         raise ConfigError(f"beta says how strongly a modality gives way to surer ones, and is 0 or more; got {beta}")

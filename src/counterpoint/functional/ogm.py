@@ -22,6 +22,10 @@ def ogm_coefficients(ratios: Tensor, alpha: float) -> Tensor:
 
     Raises:
         ConfigError: `alpha` is negative.
+
+    Example:
+        >>> ogm_coefficients(torch.tensor([2.0, 0.5]), alpha=0.8)
+        tensor([0.0783, 1.0000])
     """
     if alpha < 0:
         raise ConfigError(f"alpha must not be negative, got {alpha}")

@@ -30,6 +30,11 @@ def orthogonal_projection_loss(
 
     Raises:
         ShapeError: features and target that do not fit each other.
+
+    Example:
+        >>> right_angles = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> float(orthogonal_projection_loss(right_angles, torch.tensor([0, 0, 1])))
+        0.0
     """
     keep = torch.ones_like(target, dtype=torch.bool) if keep is None else keep
     if features.ndim != 2 or target.shape != features.shape[:1] or keep.shape != target.shape:

@@ -24,6 +24,10 @@ def modality_ratios(scores: Tensor) -> Tensor:
 
     Returns:
         ``(M,)``; finite also where the others score nothing.
+
+    Example:
+        >>> modality_ratios(torch.tensor([3.0, 2.0]))
+        tensor([1.5000, 0.6667])
     """
     if scores.ndim != 1 or scores.shape[0] < 2:
         raise ShapeError(f"scores has shape {tuple(scores.shape)}, but needs (M,) with M >= 2 modalities")
@@ -32,7 +36,13 @@ def modality_ratios(scores: Tensor) -> Tensor:
 
 
 def zeta_scores(weights: Sequence[Tensor]) -> Tensor:
-    """``(M,)``: each modality's superposition weights, summed over samples and channels."""
+    """``(M,)``: each modality's superposition weights, summed over samples and channels.
+
+    Example:
+        >>> zeta = torch.tensor([[0.8, 0.6]])
+        >>> zeta_scores([zeta, 1 - zeta])
+        tensor([1.4000, 0.6000])
+    """
     if len(weights) < 2:
         raise ConfigError(f"a ratio needs the weights of two modalities or more, got {len(weights)}")
     return torch.stack([widened(weight).sum() for weight in weights])
@@ -49,6 +59,11 @@ def zeta_ratio(weights: Sequence[Tensor]) -> Tensor:
 
     Returns:
         ``(M,)`` in the modalities' order.
+
+    Example:
+        >>> zeta = torch.tensor([[0.8, 0.6]])
+        >>> zeta_ratio([zeta, 1 - zeta])
+        tensor([2.3333, 0.4286])
     """
     return modality_ratios(zeta_scores(weights))
 
@@ -64,6 +79,10 @@ def logit_scores(unimodal_logits: Mapping[str, Tensor] | Sequence[Tensor], targe
     Raises:
         ConfigError: fewer than two modalities.
         ShapeError: logits and target that do not fit each other.
+
+    Example:
+        >>> logit_scores([torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 0.0]])], torch.tensor([0]))
+        tensor([0.5000, 0.5000])
     """
     logits = list(unimodal_logits.values() if isinstance(unimodal_logits, Mapping) else unimodal_logits)
     if len(logits) < 2:
@@ -96,5 +115,10 @@ def score_ratio(unimodal_logits: Mapping[str, Tensor] | Sequence[Tensor], target
 
     Returns:
         ``(M,)``: summed probability of the true class over the mean of the other modalities'.
+
+    Example:
+        >>> sure, unsure = torch.tensor([[4.0, 0.0]]), torch.tensor([[0.0, 0.0]])
+        >>> score_ratio([sure, unsure], torch.tensor([0]))
+        tensor([1.9640, 0.5092])
     """
     return modality_ratios(logit_scores(unimodal_logits, target))

@@ -70,6 +70,11 @@ def simam_energy(x: Tensor, *, dim: Dims = -1, lam: float, correction: int = 0) 
     Raises:
         ConfigError: `lam` is negative.
         ShapeError: `dim` names an axis that `x` does not have.
+
+    Example:
+        >>> energy = simam_energy(torch.tensor([0.0, 0.0, 0.0, 1.0]), lam=1e-6)
+        >>> bool(energy[3] < energy[0])
+        True
     """
     if lam < 0:
         raise ConfigError(f"lam weights a penalty and must not be negative, got {lam}")
@@ -99,6 +104,10 @@ def simam(x: Tensor, *, dim: Dims = (-2, -1), lam: float = 1e-4, correction: int
     Raises:
         ConfigError: `lam` is negative.
         ShapeError: `dim` names an axis that `x` does not have.
+
+    Example:
+        >>> simam(torch.randn(2, 8, 7, 7)).shape
+        torch.Size([2, 8, 7, 7])
     """
     if lam < 0:
         raise ConfigError(f"lam weights a penalty and must not be negative, got {lam}")

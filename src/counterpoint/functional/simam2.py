@@ -46,6 +46,11 @@ def simam2_energy(
 
     Returns:
         E*, of the streams' shape; for weights that sum to one in ``(-2, 4)``.
+
+    Example:
+        >>> x, y = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.0, 1.0, 1.0])
+        >>> simam2_energy([x, y], (x + y) / 2, [0.5, 0.5], r=0.76).shape
+        torch.Size([3])
     """
     check_streams(streams, weights)
     energy = (2 - r) * simam_energy(fused, dim=dim, lam=lam, correction=correction)
@@ -86,6 +91,11 @@ def simam2(
     Raises:
         ConfigError: fewer than two streams, another number of weights, or an unknown `sign`.
         ShapeError: streams of different shapes, or `dim` outside them.
+
+    Example:
+        >>> x, y = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.0, 1.0, 1.0])
+        >>> simam2([x, y], [0.5, 0.5], r=0.76).shape
+        torch.Size([3])
     """
     return simam2_with_energy(streams, weights, r, dim=dim, lam=lam, sign=sign, correction=correction)[0]
 
@@ -101,7 +111,14 @@ def simam2_with_energy(
     sign: Sign = "paper",
     correction: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """`simam2` and the energies E* of Eq. (7) behind it; those carry no gradient."""
+    """`simam2` and the energies E* of Eq. (7) behind it; those carry no gradient.
+
+    Example:
+        >>> x, y = torch.tensor([0.0, 0.0, 1.0]), torch.tensor([0.0, 1.0, 1.0])
+        >>> fused, energy = simam2_with_energy([x, y], [0.5, 0.5], r=0.76)
+        >>> energy.requires_grad
+        False
+    """
     check_streams(streams, weights)
     if lam < 0:
         raise ConfigError(f"lam weights a penalty and must not be negative, got {lam}")

@@ -34,6 +34,11 @@ def soft_hgr(features: Sequence[Tensor]) -> Tensor:
     Raises:
         ConfigError: fewer than two modalities.
         ShapeError: features that are not ``(N, K)`` of one shape, or of fewer than two samples.
+
+    Example:
+        >>> x = torch.tensor([[1.0], [-1.0]])
+        >>> float(soft_hgr([x, x])), float(soft_hgr([x, -x]))
+        (0.0, -4.0)
     """
     if len(features) < 2:
         raise ConfigError(f"Soft-HGR compares two modalities or more, got {len(features)}")

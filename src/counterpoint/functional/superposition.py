@@ -44,6 +44,10 @@ def superpose(streams: Sequence[Tensor], weights: Sequence[Tensor | float]) -> T
     Raises:
         ConfigError: fewer than two streams, or another number of weights.
         ShapeError: streams of different shapes, or weights that do not broadcast to them.
+
+    Example:
+        >>> superpose([torch.tensor([4.0]), torch.tensor([8.0])], [0.25, 0.75])
+        tensor([7.])
     """
     check_streams(streams, weights)
     fused = weights[0] * streams[0]

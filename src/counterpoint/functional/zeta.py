@@ -32,6 +32,11 @@ def zeta_spread(
     Raises:
         ConfigError: `s` or `lam` is not above 0.
         ShapeError: the record is of other neurons.
+
+    Example:
+        >>> r, var_max = zeta_spread(torch.tensor([[0.2], [0.8]]), torch.zeros(1))
+        >>> round(float(r), 4), var_max
+        (0.9866, tensor([0.0900]))
     """
     if s <= 0 or lam <= 0:
         raise ConfigError(f"zeta_spread needs s > 0 and lam > 0, got s={s} and lam={lam}")

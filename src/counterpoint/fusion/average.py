@@ -30,6 +30,11 @@ class Average(Late):
 
     Raises:
         ConfigError: an option outside its range.
+
+    Example:
+        >>> fusion = Average({"audio": 4, "visual": 6}, num_classes=3)
+        >>> fusion({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}).unimodal_logits["visual"].shape
+        torch.Size([2, 3])
     """
 
     def __init__(

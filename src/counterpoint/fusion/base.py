@@ -30,6 +30,10 @@ class Joined(NamedTuple):
         weights: per modality its weight in `fused`; None where there are none.
         extras: what else is worth recording.
         unimodal: logits per modality, where the joint ones come apart into them; None: `Fusion` ablates the others.
+
+    Example:
+        >>> Joined(logits=torch.zeros(2, 3), fused=torch.zeros(2, 8)).weights is None
+        True
     """
 
     logits: Tensor

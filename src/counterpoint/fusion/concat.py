@@ -41,6 +41,11 @@ class Concat(Fusion):
 
     Raises:
         ConfigError: an option outside its range, or zeta or attention for one modality.
+
+    Example:
+        >>> fusion = Concat({"audio": 4, "visual": 6}, num_classes=3, hidden=8)
+        >>> fusion({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}).logits.shape
+        torch.Size([2, 3])
     """
 
     def __init__(

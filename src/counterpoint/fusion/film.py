@@ -43,6 +43,11 @@ class FiLM(MajorFusion):
     Raises:
         ConfigError: an option outside its range.
         UnknownNameError: `major` is no modality.
+
+    Example:
+        >>> fusion = FiLM({"audio": 4, "visual": 6}, num_classes=3, major="visual")
+        >>> fusion({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}).logits.shape
+        torch.Size([2, 3])
     """
 
     def __init__(

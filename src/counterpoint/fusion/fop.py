@@ -66,6 +66,11 @@ class FOP(Fusion):
 
     Raises:
         ConfigError: an option outside its range.
+
+    Example:
+        >>> fusion = FOP({"audio": 4, "visual": 6}, num_classes=3, width=8)
+        >>> fusion({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}).logits.shape
+        torch.Size([2, 3])
     """
 
     def __init__(

@@ -23,6 +23,11 @@ class ZetaGate(nn.Module):
         channels: width of the streams that are weighted.
         num_streams: M.
         hidden: width of the hidden layer; None for a single linear layer.
+
+    Example:
+        >>> zeta, rest = ZetaGate(10, 8, 2, hidden=16)([torch.ones(2, 4), torch.ones(2, 6)])
+        >>> torch.allclose(zeta + rest, torch.ones(2, 8))
+        True
     """
 
     def __init__(self, inputs: int, channels: int, num_streams: int, *, hidden: int | None) -> None:

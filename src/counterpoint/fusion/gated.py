@@ -51,6 +51,11 @@ class Gated(MajorFusion):
     Raises:
         ConfigError: an option outside its range.
         UnknownNameError: `major` is no modality.
+
+    Example:
+        >>> fusion = Gated({"audio": 4, "visual": 6}, num_classes=3, form="gmu", size=8)
+        >>> fusion({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}).weights.keys()
+        dict_keys(['audio', 'visual'])
     """
 
     def __init__(

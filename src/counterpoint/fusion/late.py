@@ -27,6 +27,14 @@ class Late(Fusion):
 
     Raises:
         ConfigError: an option outside its range.
+
+    Example:
+        >>> class Highest(Late):
+        ...     def combine(self, logits):
+        ...         return torch.stack(list(logits.values())).amax(0)
+        >>> fusion = Highest({"audio": 4, "visual": 6}, num_classes=3)
+        >>> fusion({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}).logits.shape
+        torch.Size([2, 3])
     """
 
     def __init__(

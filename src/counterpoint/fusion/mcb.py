@@ -75,6 +75,11 @@ class MCB(Fusion):
 
     Raises:
         ConfigError: an option outside its range.
+
+    Example:
+        >>> fusion = MCB({"audio": 4, "visual": 6}, num_classes=3, size=64)
+        >>> fusion({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}).logits.shape
+        torch.Size([2, 3])
     """
 
     def __init__(

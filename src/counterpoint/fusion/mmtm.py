@@ -27,6 +27,11 @@ class MMTMFusion(Exchange):
 
     Raises:
         ConfigError: an option outside its range.
+
+    Example:
+        >>> fusion = MMTMFusion({"audio": 4, "visual": 6}, num_classes=3, ratio=2.0)
+        >>> fusion({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}).logits.shape
+        torch.Size([2, 3])
     """
 
     def __init__(

@@ -28,6 +28,11 @@ class MSAFFusion(Exchange):
 
     Raises:
         ConfigError: an option outside its range.
+
+    Example:
+        >>> fusion = MSAFFusion({"audio": 4, "visual": 6}, num_classes=3, block_channels=2)
+        >>> fusion({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}).logits.shape
+        torch.Size([2, 3])
     """
 
     def __init__(

@@ -29,6 +29,11 @@ class Multiplicative(Late):
 
     Raises:
         ConfigError: an option outside its range.
+
+    Example:
+        >>> fusion = Multiplicative({"audio": 4, "visual": 6}, num_classes=3, beta=0.3)
+        >>> fusion({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}).logits.shape
+        torch.Size([2, 3])
     """
 
     def __init__(

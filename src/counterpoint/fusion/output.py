@@ -23,6 +23,11 @@ class FusionOutput:
             to one over modalities; None where the fusion has none.
         extras: what else is worth recording, e.g. ``"r"`` and ``"energy"`` of SimAM².
         features: per modality what was fused, ``(B, ..., D_m)``, for whoever has heads of its own on them.
+
+    Example:
+        >>> output = FusionOutput(torch.zeros(2, 3), {"audio": torch.zeros(2, 3)}, torch.zeros(2, 8))
+        >>> output.logits.shape, output.weights
+        (torch.Size([2, 3]), None)
     """
 
     logits: Tensor

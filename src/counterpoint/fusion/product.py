@@ -17,6 +17,11 @@ class Product(Late):
 
     The joint logits are ``log p``, brought to probabilities that sum to one. As a softmax's normaliser is the same for
     all classes, that is the log-softmax of the sum of the modalities' logits.
+
+    Example:
+        >>> fusion = Product({"audio": 4, "visual": 6}, num_classes=3)
+        >>> fusion({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}).logits.shape
+        torch.Size([2, 3])
     """
 
     @override

@@ -42,6 +42,12 @@ class SimAM2(Part, nn.Module):
 
     Raises:
         ConfigError: a value outside its range.
+
+    Example:
+        >>> attention = SimAM2(num_streams=2)
+        >>> fused, extras = attention([torch.randn(2, 8), torch.randn(2, 8)], [0.5, 0.5])
+        >>> fused.shape
+        torch.Size([2, 8])
     """
 
     r: Tensor

@@ -36,6 +36,11 @@ class Sum(Fusion):
 
     Raises:
         ConfigError: an option outside its range, or features of different widths that are to be added.
+
+    Example:
+        >>> fusion = Sum({"audio": 4, "visual": 6}, num_classes=3, attention="simam2", zeta="learned")
+        >>> fusion({"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}).weights["audio"].shape
+        torch.Size([2, 3])
     """
 
     def __init__(

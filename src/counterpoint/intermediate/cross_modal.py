@@ -47,6 +47,11 @@ class CrossModal(Intermediate):
     Raises:
         UnknownNameError: `source` or `target` is no modality.
         ConfigError: an option outside its range, or one modality as both.
+
+    Example:
+        >>> maps = {"audio": torch.ones(2, 4, 9), "visual": torch.ones(2, 8, 3, 7, 7)}
+        >>> CrossModal({"audio": 4, "visual": 8}, hidden=8)(maps)["visual"].shape
+        torch.Size([2, 8, 3, 7, 7])
     """
 
     def __init__(

@@ -52,6 +52,15 @@ class Interleaved(nn.Module):
     Raises:
         UnknownNameError: a modality or layer that is not there.
         ConfigError: layers in another order than they run in, or layers for other modalities than the part's.
+
+    Example:
+        >>> from counterpoint.encoders import AudioCNN, VisualCNN
+        >>> from counterpoint.intermediate import MMTM
+        >>> encoders = {"audio": AudioCNN(), "visual": VisualCNN()}
+        >>> part = MMTM({"audio": 16, "visual": 32})
+        >>> joined = Interleaved(encoders, [({"audio": "conv2", "visual": "conv2"}, part)])
+        >>> joined({"audio": torch.ones(2, 1, 40, 100), "visual": torch.ones(2, 1, 5, 32, 32)})["audio"].shape
+        torch.Size([2, 256])
     """
 
     @former_option("places", "points")
@@ -81,6 +90,12 @@ class Route:
     Raises:
         UnknownNameError: see `Interleaved`.
         ConfigError: see `Interleaved`.
+
+    Example:
+        >>> encoders = {"audio": nn.Linear(4, 3), "visual": nn.Linear(6, 3)}
+        >>> inputs = {"audio": torch.ones(2, 4), "visual": torch.ones(2, 6)}
+        >>> Route(encoders, []).run(encoders, [], inputs)["audio"].shape
+        torch.Size([2, 3])
     """
 
     @former_option("places", "points")

@@ -28,6 +28,11 @@ class MMTM(Intermediate):
 
     Raises:
         ConfigError: an option outside its range.
+
+    Example:
+        >>> maps = {"audio": torch.ones(2, 4, 9), "visual": torch.ones(2, 8, 3, 7, 7)}
+        >>> MMTM({"audio": 4, "visual": 8})(maps)["visual"].shape
+        torch.Size([2, 8, 3, 7, 7])
     """
 
     default_layers: ClassVar[tuple[str, ...]] = ("mid", "late")

@@ -38,6 +38,11 @@ class MSAF(Intermediate):
 
     Raises:
         ConfigError: an option outside its range.
+
+    Example:
+        >>> maps = {"audio": torch.ones(2, 4, 9), "visual": torch.ones(2, 8, 3, 7, 7)}
+        >>> MSAF({"audio": 4, "visual": 8})(maps)["visual"].shape
+        torch.Size([2, 8, 3, 7, 7])
     """
 
     default_layers: ClassVar[tuple[str, ...]] = ("mid", "late")

@@ -47,6 +47,11 @@ class AVEL(Localiser):
 
     Raises:
         ConfigError: an option outside its range, or fusion options for one modality.
+
+    Example:
+        >>> localiser = AVEL({"visual": 8, "audio": 4}, num_classes=3)
+        >>> localiser({"visual": torch.ones(2, 10, 9, 8), "audio": torch.ones(2, 10, 4)}).segments().shape
+        torch.Size([2, 10])
     """
 
     decoupled: ClassVar[bool] = True

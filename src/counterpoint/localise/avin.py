@@ -34,6 +34,11 @@ class AVIN(Localiser):
         ffn: width of the feed forward networks.
         dropout: of the attention.
         training: see `LocaliserOptions`.
+
+    Example:
+        >>> localiser = AVIN({"visual": 8, "audio": 4}, num_classes=3)
+        >>> localiser({"visual": torch.ones(2, 10, 9, 8), "audio": torch.ones(2, 10, 4)}).segments().shape
+        torch.Size([2, 10])
     """
 
     def __init__(

@@ -34,6 +34,11 @@ class AVRB(Localiser):
         dropout: in it.
         hidden: width of the recurrent network, per direction.
         training: see `LocaliserOptions`.
+
+    Example:
+        >>> localiser = AVRB({"visual": 8, "audio": 4}, num_classes=3)
+        >>> localiser({"visual": torch.ones(2, 10, 9, 8), "audio": torch.ones(2, 10, 4)}).segments().shape
+        torch.Size([2, 10])
     """
 
     def __init__(

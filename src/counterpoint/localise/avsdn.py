@@ -28,6 +28,11 @@ class AVSDN(Localiser):
         num_classes: C.
         hidden: width of the recurrent networks.
         training: see `LocaliserOptions`.
+
+    Example:
+        >>> localiser = AVSDN({"visual": 8, "audio": 4}, num_classes=3)
+        >>> localiser({"visual": torch.ones(2, 10, 9, 8), "audio": torch.ones(2, 10, 4)}).segments().shape
+        torch.Size([2, 10])
     """
 
     def __init__(

@@ -33,6 +33,11 @@ class AVT(Localiser):
         layers: of co-attention.
         dropout: of the attention.
         training: see `LocaliserOptions`.
+
+    Example:
+        >>> localiser = AVT({"visual": 8, "audio": 4}, num_classes=3, width=32)
+        >>> localiser({"visual": torch.ones(2, 10, 9, 8), "audio": torch.ones(2, 10, 4)}).segments().shape
+        torch.Size([2, 10])
     """
 
     def __init__(

@@ -95,6 +95,11 @@ class BMFN(Localiser):
 
     Raises:
         ConfigError: an option outside its range, or a joint of one feature.
+
+    Example:
+        >>> localiser = BMFN({"visual": 8, "audio": 4}, num_classes=3)
+        >>> localiser({"visual": torch.ones(2, 10, 9, 8), "audio": torch.ones(2, 10, 4)}).segments().shape
+        torch.Size([2, 10])
     """
 
     losses: ClassVar[Mapping[str, str]] = {"fully": "event_and_class", "weakly": "video_binary"}

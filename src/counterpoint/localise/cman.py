@@ -77,6 +77,11 @@ class CMAN(Localiser):
         heads: of it.
         dropout: of the attention weights.
         training: see `LocaliserOptions`.
+
+    Example:
+        >>> localiser = CMAN({"visual": 8, "audio": 4}, num_classes=3, width=32)
+        >>> localiser({"visual": torch.ones(2, 10, 9, 8), "audio": torch.ones(2, 10, 4)}).segments().shape
+        torch.Size([2, 10])
     """
 
     def __init__(

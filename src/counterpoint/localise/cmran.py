@@ -34,6 +34,11 @@ class CMRAN(Localiser):
         layers: of self-attention.
         dropout: everywhere but on the maps, which have 0.2.
         training: see `LocaliserOptions`.
+
+    Example:
+        >>> localiser = CMRAN({"visual": 8, "audio": 4}, num_classes=3, width=32)
+        >>> localiser({"visual": torch.ones(2, 10, 9, 8), "audio": torch.ones(2, 10, 4)}).segments().shape
+        torch.Size([2, 10])
     """
 
     losses: ClassVar[Mapping[str, str]] = {"fully": "event_and_class", "weakly": "video_soft_margin"}

@@ -39,6 +39,11 @@ class DAM(Localiser):
         ffn: width of the feed forward networks.
         dropout: of the self-attention.
         training: see `LocaliserOptions`.
+
+    Example:
+        >>> localiser = DAM({"visual": 8, "audio": 4}, num_classes=3, width=32)
+        >>> localiser({"visual": torch.ones(2, 10, 9, 8), "audio": torch.ones(2, 10, 4)}).segments().shape
+        torch.Size([2, 10])
     """
 
     losses: ClassVar[Mapping[str, str]] = {"fully": "event_and_class"}

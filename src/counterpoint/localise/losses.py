@@ -23,6 +23,10 @@ class LocaliserLoss:
     Attributes:
         supervision: ``"fully"`` or ``"weakly"``.
         function: the loss itself, of checked targets.
+
+    Example:
+        >>> LocaliserLoss("weakly", lambda output, shares: shares.sum()).supervision
+        'weakly'
     """
 
     supervision: str
@@ -52,7 +56,12 @@ def _register(name: str, supervision: str) -> Callable[[Function], Function]:
 
 
 def clip_classes(segments: Tensor, background: int) -> Tensor:
-    """``(B, T)`` classes of segments to ``(B,)``: each clip's most frequent event, or background if it has none."""
+    """``(B, T)`` classes of segments to ``(B,)``: each clip's most frequent event, or background if it has none.
+
+    Example:
+        >>> clip_classes(torch.tensor([[2, 1, 1, 2], [2, 2, 2, 2]]), background=2)
+        tensor([1, 2])
+    """
     counts = F.one_hot(segments, background + 1)[..., :background].sum(1)
     return torch.where(counts.amax(-1) > 0, counts.argmax(-1), background)
 

@@ -29,6 +29,11 @@ class LocaliserOutput:
             the modalities are entangled before anything is classified; ask `Localiser.ablated` there.
         weights: the superposition weights zeta of Eq. (4) of SimAM² per modality; None where there are none.
         extras: what else is worth recording, e.g. ``"similarity"`` of PSP, ``"attention"`` over positions.
+
+    Example:
+        >>> output = from_segments(torch.tensor([[[9.0, 0.0, 0.0], [0.0, 0.0, 9.0]]]))
+        >>> output.segments(), output.background
+        (tensor([[0, 2]]), 2)
     """
 
     event: Tensor

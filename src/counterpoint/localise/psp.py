@@ -97,6 +97,11 @@ class PSP(Localiser):
         dropout: of propagation.
         superposition: see `SuperpositionOptions`; the streams are the modalities' segments, and a learned zeta is a
             gate per segment and channel.
+
+    Example:
+        >>> localiser = PSP({"visual": 8, "audio": 4}, num_classes=3)
+        >>> localiser({"visual": torch.ones(2, 10, 9, 8), "audio": torch.ones(2, 10, 4)}).segments().shape
+        torch.Size([2, 10])
     """
 
     decoupled: ClassVar[bool] = True

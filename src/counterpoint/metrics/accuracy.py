@@ -19,6 +19,10 @@ def accuracy(scores: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         ShapeError: shapes that do not fit, no samples, or targets that are no integers.
+
+    Example:
+        >>> float(accuracy(torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.tensor([0, 0])))
+        0.5
     """
     check_scores(scores, target)
     return (scores.argmax(1) == target).double().mean()

@@ -34,6 +34,10 @@ def mean_average_precision(scores: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         ShapeError: shapes that do not fit, no samples, or targets that are no indices from 0 to C - 1.
+
+    Example:
+        >>> float(mean_average_precision(torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.tensor([0, 1])))
+        1.0
     """
     check_scores(scores, target)
     rows = scores.detach().to("cpu", torch.promote_types(scores.dtype, torch.float32)).numpy()

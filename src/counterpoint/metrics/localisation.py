@@ -22,6 +22,10 @@ def segment_accuracy(predicted: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         ShapeError: shapes that do not fit, no segments, or numbers that are no integers.
+
+    Example:
+        >>> float(segment_accuracy(torch.tensor([[0, 0, 2, 2]]), torch.tensor([[0, 2, 2, 2]])))
+        0.75
     """
     _check_segments(predicted, target)
     return (predicted == target).double().mean()
@@ -40,6 +44,10 @@ def per_class_accuracy(predicted: Tensor, target: Tensor, num_classes: int) -> T
 
     Raises:
         ShapeError: shapes that do not fit, no segments, or targets that are no integers from 0 to C.
+
+    Example:
+        >>> per_class_accuracy(torch.tensor([[0, 1, 1]]), torch.tensor([[0, 1, 0]]), num_classes=1)
+        tensor([0.5000, 1.0000], dtype=torch.float64)
     """
     _check_segments(predicted, target)
     if target.min() < 0 or target.max() > num_classes:
@@ -54,7 +62,13 @@ def per_class_accuracy(predicted: Tensor, target: Tensor, num_classes: int) -> T
 
 
 class EventCounts(NamedTuple):
-    """Events of all clips together, scalars int64: found, predicted but not there, there but not found."""
+    """Events of all clips together, scalars int64: found, predicted but not there, there but not found.
+
+    Example:
+        >>> tp, fp, fn = event_counts(torch.tensor([[0, 2, 1]]), torch.tensor([[0, 2, 2]]), background=2)
+        >>> int(tp), int(fp), int(fn)
+        (1, 1, 0)
+    """
 
     tp: Tensor
     fp: Tensor
@@ -81,6 +95,10 @@ def event_counts(predicted: Tensor, target: Tensor, background: int, iou: float 
     Raises:
         ShapeError: shapes that do not fit, no segments, or numbers that are no integers.
         ConfigError: `iou` is outside its range.
+
+    Example:
+        >>> event_counts(torch.tensor([[0, 2, 1]]), torch.tensor([[0, 2, 2]]), background=2)
+        EventCounts(tp=tensor(1), fp=tensor(1), fn=tensor(0))
     """
     _check_segments(predicted, target)
     if not 0 < iou <= 1:
@@ -121,6 +139,10 @@ def event_f1(predicted: Tensor, target: Tensor, background: int, iou: float = 0.
     Raises:
         ShapeError: as `event_counts`.
         ConfigError: as `event_counts`.
+
+    Example:
+        >>> float(event_f1(torch.tensor([[0, 0, 2, 2]]), torch.tensor([[0, 2, 2, 2]]), background=2))
+        1.0
     """
     tp, fp, fn = event_counts(predicted, target, background, iou)
     return 2 * tp.double() / (2 * tp + fp + fn)
@@ -138,6 +160,10 @@ def video_accuracy(predicted: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         ShapeError: shapes that do not fit, no clips, or classes that are no integers.
+
+    Example:
+        >>> float(video_accuracy(torch.tensor([0, 1]), torch.tensor([0, 0])))
+        0.5
     """
     if predicted.ndim == 2 and predicted.shape[1] > 0:
         predicted = predicted.argmax(1)

@@ -26,6 +26,10 @@ class OperatingPoint(NamedTuple):
         fnr: share of target trials that are rejected (misses).
         fpr: share of other trials that are accepted (false alarms).
         threshold: trials that score as high or higher are accepted.
+
+    Example:
+        >>> error_curve(torch.tensor([0.9, 0.1]), torch.tensor([1, 0])).eer().value
+        0.0
     """
 
     value: float
@@ -45,6 +49,11 @@ class ErrorCurve:
             threshold or higher are accepted; at infinity none is.
         misses: target trials rejected at each, from 0 to `targets`; ``(G + 1,)`` int64.
         false_alarms: other trials accepted at each, from `nontargets` to 0; ``(G + 1,)`` int64.
+
+    Example:
+        >>> curve = error_curve(torch.tensor([0.9, 0.8, 0.3, 0.1]), torch.tensor([1, 0, 1, 0]))
+        >>> curve.targets, curve.eer().value
+        (2, 0.5)
     """
 
     thresholds: NDArray[np.floating]
@@ -137,6 +146,10 @@ def error_curve(scores: Tensor, target: Tensor) -> ErrorCurve:
     Raises:
         ShapeError: shapes that do not fit, scores that are NaN (the message says which), labels other than 0 and 1, or
             trials all of one kind, of which no error rate can be had.
+
+    Example:
+        >>> error_curve(torch.tensor([0.9, 0.8, 0.3]), torch.tensor([1, 0, 1])).misses
+        array([0, 1, 1, 2])
     """
     values, labels = _ascending(scores.detach(), check_trials(scores, target))
     if len(values) and np.isnan(values[-1]):
@@ -158,17 +171,32 @@ def error_curve(scores: Tensor, target: Tensor) -> ErrorCurve:
 
 
 def equal_error_rate(scores: Tensor, target: Tensor) -> float:
-    """Equal error rate, 0 to 1; see `error_curve` for the arguments and `ErrorCurve.eer` for the value."""
+    """Equal error rate, 0 to 1; see `error_curve` for the arguments and `ErrorCurve.eer` for the value.
+
+    Example:
+        >>> equal_error_rate(torch.tensor([0.9, 0.8, 0.3, 0.1]), torch.tensor([1, 0, 1, 0]))
+        0.5
+    """
     return error_curve(scores, target).eer().value
 
 
 def min_dcf(scores: Tensor, target: Tensor, *, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0) -> float:
-    """Normalised minimum detection cost, 0 to 1; see `error_curve` and `ErrorCurve.min_dcf`."""
+    """Normalised minimum detection cost, 0 to 1; see `error_curve` and `ErrorCurve.min_dcf`.
+
+    Example:
+        >>> min_dcf(torch.tensor([0.9, 0.1]), torch.tensor([1, 0]))
+        0.0
+    """
     return error_curve(scores, target).min_dcf(p_target=p_target, c_miss=c_miss, c_fa=c_fa).value
 
 
 def roc_auc(scores: Tensor, target: Tensor) -> float:
-    """Area under the ROC curve, 0 to 1; see `error_curve` and `ErrorCurve.roc_auc`."""
+    """Area under the ROC curve, 0 to 1; see `error_curve` and `ErrorCurve.roc_auc`.
+
+    Example:
+        >>> roc_auc(torch.tensor([0.9, 0.8, 0.3, 0.1]), torch.tensor([1, 0, 1, 0]))
+        0.75
+    """
     return error_curve(scores, target).roc_auc()
 
 

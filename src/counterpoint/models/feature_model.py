@@ -66,6 +66,10 @@ def create_feature_model(
     Raises:
         UnknownNameError: no such fusion or head.
         ConfigError: modalities without features, or options that do not fit.
+
+    Example:
+        >>> create_feature_model({"audio": 4, "visual": 6}, num_classes=3, fusion="sum").modalities
+        ('audio', 'visual')
     """
     chosen = subset("features", dims, modalities)
     joined = create_fusion(fusion, chosen, num_classes, head=head, head_options=head_options, **(fusion_options or {}))

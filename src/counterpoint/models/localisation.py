@@ -33,6 +33,12 @@ class LocalisationModel(Model):
 
     Raises:
         ConfigError: encoders and localiser are of different modalities, or fewer than one segment.
+
+    Example:
+        >>> from counterpoint.localise import AVEL
+        >>> model = LocalisationModel({}, AVEL({"visual": 8, "audio": 4}, num_classes=3), segments=10)
+        >>> model({"visual": torch.ones(2, 10, 9, 8), "audio": torch.ones(2, 10, 4)}).segments().shape
+        torch.Size([2, 10])
     """
 
     def __init__(
@@ -169,6 +175,11 @@ def create_localisation_model(
         UnknownNameError: no such localiser, model or encoder.
         ConfigError: modalities that the model or the localiser does not have, options that do not fit, or not exactly
             one of `model` and `dims`.
+
+    Example:
+        >>> model = create_localisation_model("avel", num_classes=3, segments=10, model="small_av")
+        >>> model.modalities
+        ('audio', 'visual')
     """
     if (model is None) == (dims is None):
         raise ConfigError("a localisation model needs either the encoders of a model or the widths (dims) of features")

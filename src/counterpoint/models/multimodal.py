@@ -28,6 +28,14 @@ class MultimodalModel(Model):
     Raises:
         ConfigError: encoders and fusion are of different modalities, or of different widths.
         UnknownNameError: a point at a layer that is not there.
+
+    Example:
+        >>> from counterpoint.encoders import AudioCNN, VisualCNN
+        >>> from counterpoint.fusion import Concat
+        >>> encoders = {"audio": AudioCNN(), "visual": VisualCNN()}
+        >>> model = MultimodalModel(encoders, Concat({m: e.out_features for m, e in encoders.items()}, num_classes=3))
+        >>> model({"audio": torch.ones(2, 1, 40, 100), "visual": torch.ones(2, 1, 5, 32, 32)}).logits.shape
+        torch.Size([2, 3])
     """
 
     @former_option("places", "points")

@@ -27,6 +27,10 @@ class ModelEntry:
         summary: one line for lists.
         encoders: per modality, in order, the registered encoder's ``name`` and its options.
         default_inputs: per modality the ``name`` and options of the transform that its encoder expects.
+
+    Example:
+        >>> MODELS.get("small_av").default_inputs["audio"]
+        {'name': 'log_mel'}
     """
 
     summary: str
@@ -72,6 +76,11 @@ def create_model(
     Raises:
         UnknownNameError: no such model, encoder, stage, intermediate fusion, fusion or head.
         ConfigError: modalities that the model does not have, or options that do not fit.
+
+    Example:
+        >>> model = create_model("small_av", num_classes=6, fusion="sum", fusion_options={"zeta": "learned"})
+        >>> model.modalities
+        ('audio', 'visual')
     """
     made = create_encoders(name, modalities, encoders)
     if intermediate is None and (intermediate_layers or intermediate_options):
@@ -121,7 +130,12 @@ def create_encoders(name: str, modalities: Sequence[str] | None, changes: Mappin
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names of registered models that match a shell pattern such as ``"*resnet*"``, sorted."""
+    """Names of registered models that match a shell pattern such as ``"*resnet*"``, sorted.
+
+    Example:
+        >>> list_models("*resnext*")
+        ['resnext50_mfcc']
+    """
     return MODELS.names(pattern)
 
 
