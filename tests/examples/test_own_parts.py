@@ -1,6 +1,7 @@
 """Each example of an own part trains from the command line that it shows, and is evaluated in another process."""
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -61,3 +62,11 @@ def test_an_example_trains_and_is_evaluated_in_another_process_if_it_is_trusted(
     assert evaluated.returncode == 0, evaluated.stderr
     figures = json.loads((place / f"{part}.json").read_text())
     assert figures.items() >= json.loads((place / "runs" / part / "result.json").read_text())["test"].items()
+
+
+def test_the_commands_of_the_docs(place):
+    blocks = re.findall(r"```sh\n(.*?)```", (EXAMPLES.parent / "docs" / "guests.md").read_text(), re.DOTALL)
+    for line in "".join(blocks).splitlines():
+        words = shlex.split(line, comments=True)[1:]
+        done = counterpoint(place, *words, *(("--config", "tiny.yaml") if words[0] == "train" else ()))
+        assert done.returncode == (2 if "# refused" in line else 0), (line, done.stderr)
