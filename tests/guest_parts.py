@@ -12,6 +12,7 @@ from counterpoint.heads import Linear
 from counterpoint.losses import CrossEntropy
 from counterpoint.media.transforms.mel import LogMel
 from counterpoint.models.registry import ModelEntry
+from counterpoint.training.metrics import Metric
 from counterpoint.training.optim import Schedule
 
 
@@ -55,6 +56,15 @@ MODEL = ModelEntry(
     "a model",
     {"audio": {"name": "guest_parts:Ears"}, "visual": {"name": "visual_cnn", "in_channels": 1}},
     {"audio": {"name": "guest_parts:Mel", "n_mels": 32}, "visual": {"name": "frames"}},
+)
+
+
+ERROR = Metric(
+    lambda predictions: (predictions.classes != predictions.target).double().mean(),
+    heading="Wrong",
+    meaning="Share of clips whose class is wrong",
+    noun="of errors",
+    higher_is_better=False,
 )
 
 

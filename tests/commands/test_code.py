@@ -26,6 +26,7 @@ PARTS = {
     "balance.name": "Gentle",
     "optim.name": "Slow",
     "optim.schedule": "Halved",
+    "metric": "ERROR",
 }
 RECIPE = "title: my own\nfusion: {name: 'guest_parts:Wide'}\n"
 
@@ -60,7 +61,7 @@ def test_the_folder_remembers_every_name(place):
     config = yaml.safe_load((place / "runs" / "own" / "config.yaml").read_text())
     for name, part in PARTS.items():
         section, _, key = name.partition(".")
-        assert config[section][key] == f"guest_parts:{part}"
+        assert (config[section][key] if key else config[section]) == f"guest_parts:{part}"
     model = json.loads((place / "runs" / "own" / "config.json").read_text())
     assert model["name"] == "guest_parts:MODEL"
     assert model["options"]["fusion"] == "guest_parts:Wide" and model["options"]["head"] == "guest_parts:Calm"
@@ -102,7 +103,7 @@ def test_who_types_the_names_again_need_not_trust_the_folder(place):
     words = ["train", "--name", "own", "--resume", "--config", "tiny.yaml"]
     named = [word for name, part in PARTS.items() for word in (f"--{name}", f"guest_parts:{part}")]
     less = run(place, *words, *named[:-2])
-    assert less.returncode == 2 and "(guest_parts:Halved)" in less.stderr
+    assert less.returncode == 2 and "(guest_parts:ERROR)" in less.stderr
     assert run(place, *words, *named).returncode == 0
 
 
@@ -132,7 +133,7 @@ def test_an_imported_module_adds_names_for_every_verb(place):
     (place / "data.yaml").write_text(yaml.safe_dump(data))
     prepared = run(place, "prepare", "--config", "data.yaml", "--import", "guest_parts")
     assert prepared.returncode == 0, prepared.stderr
-    missing = run(place, "train", "--data.name", "guests")
+    missing = run(place, "train", "--data.name", "guests", "--name", "wrong")
     assert missing.returncode == 2 and "No dataset is called 'guests'" in missing.stderr
     for words, message in (
         (["--import", "no_such_parts"], "There is no module 'no_such_parts'"),

@@ -10,9 +10,10 @@ from typing import Any
 from counterpoint import guests
 from counterpoint.commands.options import Parser
 from counterpoint.errors import ConfigError, RunError
+from counterpoint.experiments.config import CompareConfig
 from counterpoint.registry import did_you_mean
-from counterpoint.training.config import DataConfig
-from counterpoint.training.config_io import read_yaml, to_dict
+from counterpoint.training.config import DataConfig, TrainConfig
+from counterpoint.training.config_io import from_dict, read_yaml, to_dict
 
 RUN, COMPARISON = "config.yaml", "compare.yaml"
 """The files that tell that a folder holds one."""
@@ -46,6 +47,7 @@ def config_to_resume(folder: Path, file: str) -> Path:
     Raises:
         RunError: there is none; the message proposes the nearest folder that has one.
         UntrustedCodeError: it names code that the user has not named.
+        ConfigError: it has what no configuration can have.
     """
     path = folder / file
     if not path.is_file():
@@ -54,7 +56,9 @@ def config_to_resume(folder: Path, file: str) -> Path:
         raise RunError(
             f"There is nothing to resume at {folder}: it has no {file}. --name says which run goes on.{hint}"
         )
-    guests.require_trust(path, read_yaml(path))
+    values = read_yaml(path)
+    guests.require_trust(path, values)
+    from_dict(TrainConfig if file == RUN else CompareConfig, values)  # jsonargparse would import a `class_path`
     return path
 
 

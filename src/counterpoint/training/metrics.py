@@ -74,7 +74,9 @@ class Metric:
         return 1 if self.higher_is_better else -1
 
 
-METRICS: dict[str, Registry[Metric]] = {task: Registry("metric", values_of=Metric) for task in ("classify", "localise")}
+METRICS: dict[str, Registry[Metric]] = {
+    task: Registry("metric", values_of=Metric, key=f"{task}_metric") for task in ("classify", "localise")
+}
 """Task -> metrics by name; the first is what methods are compared by, and what chooses the epoch by default."""
 
 
