@@ -39,7 +39,7 @@ def code_of(words: Sequence[str]) -> Iterator[list[str]]:
         word = todo.pop(0)
         option, equals, value = word.partition("=")
         if option == "--import":
-            if not equals and not todo:
+            if not equals and (not todo or todo[0].startswith("-")):
                 raise ConfigError("--import needs a value: a module, or a .py file")
             named.append(value if equals else todo.pop(0))
         elif word in ("--trust-code", "--trust_code"):
