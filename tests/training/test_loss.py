@@ -67,7 +67,7 @@ def test_wrong_names_are_told_before_any_clip_is_read():
 
 
 WRONG = [
-    ({"loss": {"name": "unimodal"}, "fusion": {"name": "film"}}, "those of 'audio' come from silencing"),
+    ({"loss": {"name": "unimodal"}, "fusion": {"name": "film"}}, "those of 'audio' come from"),
     ({"loss": {"name": "multiplicative"}, "fusion": {"name": "gated"}}, "choose a late fusion"),
     (
         {"fusion": {"name": "sum", "attention": "simam2", "options": {"attention_options": {"dim": 0}}}},
