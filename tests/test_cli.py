@@ -12,7 +12,6 @@ import yaml
 
 from counterpoint import cli
 from counterpoint.commands.list import KINDS
-from counterpoint.commands.options import explicit_wins, lists_of_words
 from counterpoint.experiments.config import DEFAULT_METHODS
 from counterpoint.recipes import load_recipe, load_table
 from tiny_clips import tiny_data, write_tiny_clips
@@ -96,43 +95,78 @@ def test_version(run):
     ("words", "message"),
     [
         (["trian"], "There is no verb 'trian'. Did you mean 'train'?"),
-        (["train", "--epoch", "3"], "There is no option '--epoch'. Did you mean '--epochs'?"),
-        (["train", "--lr", "3"], "There is no option '--lr'. Did you mean '--optim.lr'?"),
-        (["train", "--optim.rl", "3"], "There is no option '--optim.rl'. Did you mean '--optim.lr'?"),
-        (["train", "--epochs", "many"], "epochs"),
+        (["train", "--epoch", "3"], "unknown option '--epoch'. Did you mean '--epochs'?"),
+        (["train", "--lr", "3"], "unknown option '--lr'. Did you mean '--optim.lr'?"),
+        (["train", "--optim.rl", "3"], "unknown option '--optim.rl'. Did you mean '--optim.lr'?"),
+        (["train", "--epochs", "many"], "--epochs is 'many'; it must be int"),
+        (["train", "--epochs", "2.5"], "--epochs is '2.5'; it must be int"),
+        (["train", "--epochs"], "--epochs needs a value: int"),
+        (["train", "--epochs", "--seed", "3"], "--epochs needs a value: int"),
+        (["train", "--optim.lr", "high"], "--optim.lr is 'high'; it must be float"),
+        (["train", "--augment", "perhaps"], "--augment is 'perhaps'; it must be bool"),
+        (
+            ["train", "--precision", "bf16-mix"],
+            "it must be one of 'auto', '32-true', 'bf16-mixed', '16-mixed'. Did you mean '",
+        ),
+        (
+            ["train", "--accelerator=tpu"],
+            "--accelerator is 'tpu'; it must be one of 'auto', 'cpu', 'gpu', 'cuda', 'mps'",
+        ),
+        (["train", "--localise.supervision", "weak"], "it must be one of 'fully', 'weakly'. Did you mean 'weakly'?"),
+        (["train", "--data.options", "3"], "--data.options is '3'; it must be mapping"),
+        (["train", "--optim", '{"lr": "x"}'], "optim.lr is 'x'; it must be float"),
+        (["train", "--optim", '{"rl": 1}'], "unknown option 'optim.rl'. Did you mean 'optim.lr'?"),
+        (["train", "--optim", "{"], "--optim is '{'; it must be a YAML file or a mapping"),
+        (
+            ["train", "--fusion", "sum"],
+            "--fusion is 'sum'; it must be a mapping or a YAML file. Did you mean '--fusion.name=",
+        ),
+        (["train", "--resume=true"], "--resume takes no value; leave '=true' out"),
+        (["train", "-epochs", "3"], "unknown option '-epochs'. Did you mean '--epochs'?"),
+        (["train", "epochs", "3"], "unexpected argument 'epochs'. Did you mean '--epochs'?"),
+        (["train", "epoch=3"], "unknown option 'epoch'. Did you mean '--epochs'?"),
+        (["compare", "epochs=3"], "unknown option 'epochs'. Did you mean '--base.epochs'?"),
+        (["compare", "--data.name", "grid"], "unknown option '--data.name'. Did you mean '--base.data.name'?"),
+        (["compare", "--seeds", "1", "x"], "--seeds is '[1,x]'; it must be list of int"),
+        (["check", "grid", "ave"], "unexpected argument 'ave'. Options begin with --, or are key=value."),
+        (["list", "--classes", "many"], "--classes is 'many'; it must be int"),
+        (["download", "grid", "--speaker", "1"], "unknown option '--speaker'. Did you mean '--speakers'?"),
+        (["verify", "run", "--trials", "t", "--p_target", "x"], "--p_target is 'x'; it must be float"),
         (["train", "--epochs", "0"], "epochs is 0; it must be at least 1"),
         (["train", "--fusion.name", "summ"], "No fusion is called 'summ'. Did you mean 'sum'?"),
         (["train", "--recipe", "sum-siman2"], "No recipe is called 'sum-siman2'. Did you mean 'sum-simam2'?"),
         (["train", "--recipe", "concat", "task=localise"], "recipe concat is made to classify, but task is 'localise'"),
         (["train", "--recipe", "bmfn", "--task", "classify"], "recipe bmfn is made to localise"),
-        (["train", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["train", "--config", "nowhere.yaml"], "--config: there is no file 'nowhere.yaml'"),
         (["train", "--data.name", "talkerz"], "No dataset is called 'talkerz'. Did you mean 'talkers'?"),
-        (["train", "--config", '{"epoch": 3}'], "There is no option 'epoch'. Did you mean 'epochs'?"),
-        (["train", "--config", '{"recipe": "film"}'], "give it as --recipe film"),
-        (["train", "--data.media", '{"sise": 3}'], "data.media has no 'sise'. Did you mean 'size'?"),
+        (["train", "--config", '{"epoch": 3}'], "unknown option 'epoch'. Did you mean 'epochs'?"),
+        (["train", "--config", '{"recipe": "film"}'], "give --recipe film on the command line"),
+        (["train", "--data.media", '{"sise": 3}'], "data.media has no field 'sise'. Did you mean 'size'?"),
         (["train", "--resume"], "nothing to resume"),
         (["compare", "--resume"], "nothing to resume"),
-        (["train", "stray"], "does not know what to do with 'stray'"),
-        (["prepare", "data.name=grid"], "does not know what to do with 'data.name'. Did you mean '--data.name=grid'?"),
+        (["train", "stray"], "unexpected argument 'stray'"),
         (
             ["train", "--config", '{"fusion": {"nam": "sum"}}'],
-            "There is no option 'nam'. Did you mean 'name'?",
+            "unknown option 'fusion.nam'. Did you mean 'fusion.name'?",
         ),
-        (["evaluate"], "needs RUN. --help tells what it is."),
-        (["predict", "film.mp4"], "needs --run. --help tells what it is."),
-        (["verify"], "needs RUN and --trials. --help tells what they are."),
+        (["evaluate"], "RUN is missing; see --help"),
+        (["predict", "film.mp4"], "--run is missing; see --help"),
+        (["verify"], "RUN and --trials are missing; see --help"),
         (["evaluate", "nowhere"], "There is no run at nowhere"),
         (["compare", "--methods", "sum,filmm"], "No recipe is called 'filmm'. Did you mean 'film'?"),
         (["compare", "--base.epoch", "3"], "Did you mean '--base.epochs'?"),
-        (["compare", "--methods", "--seeds", "1"], "--methods names nothing; give at least one"),
-        (["compare", "base.task=localize"], "base.task is 'localize'. Did you mean 'localise'?"),
+        (["compare", "--methods", "--seeds", "1"], "--methods needs a value: list of str"),
+        (
+            ["compare", "base.task=localize"],
+            "base.task is 'localize'; it must be one of 'classify', 'localise'. Did you mean 'localise'?",
+        ),
         (["compare", "--changes", '{"balance.options.alhpa": 1}'], "Did you mean 'balance.options.alpha'?"),
         (
             ["compare", "--table", "simam2-table1-vggsound", "--changes", '{"balance.options.alhpa": 1}'],
             "none of the methods has 'balance.options.alhpa', so that nothing would change. Did you mean 'balance.opt",
         ),
         (["compare", "--table", "cfn-sr-tabel1"], "No table is called 'cfn-sr-tabel1'. Did you mean 'cfn-sr-table1'?"),
-        (["compare", "--config", '{"table": "cfn-sr-table1"}'], "give it as --table cfn-sr-table1"),
+        (["compare", "--config", '{"table": "cfn-sr-table1"}'], "give --table cfn-sr-table1 on the command line"),
         (["train", "--loss.name", "unimodel"], "No loss is called 'unimodel'. Did you mean 'unimodal'?"),
         (["list", "fusion"], "There is no list of 'fusion'. Did you mean 'fusions'?"),
         (["list", "method"], "There is no list of 'method'. Did you mean 'methods'?"),
@@ -280,21 +314,61 @@ def test_methods_that_nobody_names_are_those_of_the_task(run, tmp_path):
     assert yaml.safe_load(out)["methods"] == ["dam"]
 
 
-def test_the_later_of_two_files_wins():
-    words = explicit_wins(["--seed", "1", "--config", "a", "--runs=r", "--config=b"])
-    assert words == ["--config", "a", "--config", "b", "--seed", "1", "--runs=r"]
+def test_the_later_of_two_files_wins(run, tmp_path):
+    for name, seed in (("a.yaml", 3), ("b.yaml", 4)):
+        (tmp_path / name).write_text(f"seed: {seed}\n")
+    assert (
+        printed(run, "--epochs", "1", "--config", tmp_path / "a.yaml", f"--config={tmp_path / 'b.yaml'}")["seed"] == 4
+    )
+
+
+@pytest.mark.parametrize("given", [["a", "b"], ["a,b"], ["[a,b]"], ['["a", "b"]'], ["a", "b", "base.epochs=3"]])
+def test_lists_may_be_words(run, given):
+    code, out, err = run("compare", "--methods", *given, "--seeds", "1", "--print_config")
+    assert code == 0, err
+    config = yaml.safe_load(out)
+    assert (config["methods"], config["seeds"]) == (["a", "b"], [1])
+    assert config["base"]["epochs"] == (3 if len(given) == 3 else 20)
+
+
+def test_a_list_that_may_be_left_out_takes_words_too(run):
+    assert printed(run, "--model.modalities", "audio", "visual")["model"]["modalities"] == ["audio", "visual"]
+    assert printed(run, "--model.modalities=null")["model"]["modalities"] is None
+
+
+def test_a_part_of_the_configuration_may_be_a_file_or_a_mapping(run, tmp_path):
+    (tmp_path / "optim.yaml").write_text("lr: 2e-3\nname: sgd\n")
+    first = printed(run, "--optim", tmp_path / "optim.yaml", "--fusion", '{"name": "film"}')
+    assert (first["optim"]["lr"], first["optim"]["name"], first["fusion"]["name"]) == (0.002, "sgd", "film")
+
+
+def test_help_lists_closed_choices(run):
+    _, out, _ = run("train", "--help")
+    assert "{classify,localise}" in out and "{fully,weakly}" in out and "{auto,cpu,gpu,cuda,mps}" in out
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("text", "message"),
     [
-        ["--methods", "a", "b", "--seeds", "1"],
-        ["--methods", "a,b", "--seeds", "1"],
-        ["--methods", "[a,b]", "--seeds", "1"],
+        ("seed: 1\nepoch: 3\n", "line 2: unknown option 'epoch'. Did you mean 'epochs'?"),
+        ("seed: 1\noptim:\n  rl: 3\n", "line 3: unknown option 'optim.rl'. Did you mean 'optim.lr'?"),
+        ("optim:\n  lr: 1e-3\n  clip_norm: high\n", "line 3: optim.clip_norm is 'high'; it must be float or null"),
+        ("optim: 3\n", "line 1: optim is 3; it must map names to values"),
+        (
+            "task: localize\n",
+            "line 1: task is 'localize'; it must be one of 'classify', 'localise'. Did you mean 'localise'?",
+        ),
+        ("seed: 1\nrecipe: film\n", "line 2: recipe is no option of a file; give --recipe film on the command line"),
+        ("resume: perhaps\n", "line 1: resume is 'perhaps'; it must be bool"),
+        ("config: other.yaml\n", "line 1: unknown option 'config'"),
+        ("- seed\n", "a configuration maps names of options to values, as in `epochs: 20`"),
     ],
 )
-def test_lists_may_be_words(given):
-    assert lists_of_words(given, ("--methods", "--seeds")) == ["--methods=[a,b]", "--seeds=[1]"]
+def test_a_mistake_in_a_file_is_named_with_its_line(run, tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    code, _, err = run("train", "--runs", tmp_path, "--config", path)
+    assert code == 2 and err.startswith(f"counterpoint train: {path}") and message in err, err
 
 
 # ---------------------------------------------------------------------- work

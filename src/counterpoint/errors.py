@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+_QUOTED = 100  # characters of a value that a message shows
+
+
+def quoted(value: object) -> str:
+    """A value as messages show it: its `repr`, cut in the middle where it is long."""
+    text = repr(value)
+    if len(text) <= _QUOTED:
+        return text
+    half = _QUOTED // 2
+    return f"{text[:half]} ... {text[-half // 2 :]} ({len(text):,} characters)"
+
 
 class CounterpointError(Exception):
     """Base of all errors raised on purpose: says what is wrong, where, and what to do."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
 
 from counterpoint import _typecheck, guests
-from counterpoint.errors import ConfigError, UnknownNameError
+from counterpoint.errors import ConfigError, UnknownNameError, quoted
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,7 +27,7 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 
 def nearest(name: object, known: Iterable[str]) -> str:
     """`" Did you mean 'concat'?"` where something near enough is known, else nothing."""
-    near = difflib.get_close_matches(str(name), list(known), n=1)
+    near = difflib.get_close_matches(str(name)[:100], list(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
@@ -46,15 +46,22 @@ def check_options(what: str, part: Callable[..., Any], options: Mapping[str, Any
     known = {p.name: p.annotation for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     for option, value in options.items():
         if option not in known:
-            raise ConfigError(f"{what} has no option {option!r}.{did_you_mean(option, known)}")
-        _check_type(f"{what}: {option}", value, known[option])
+            raise ConfigError(f"{what} has no option {quoted(option)}.{did_you_mean(option, known)}")
+        if not _typecheck.fits(value, known[option]):
+            raise wrong_type(f"{what}: {option}", value, known[option])
 
 
-def _check_type(option: str, value: object, wanted: Any) -> None:
-    if not _typecheck.fits(value, wanted):
-        near = nearest(value, _typecheck.choices(wanted))
-        end = f".{near}" if near else ""
-        raise ConfigError(f"{option} is {value!r}; it must be {_typecheck.in_words(wanted)}{end}")
+def wrong_type(option: str, value: object, wanted: Any) -> ConfigError:
+    """The error that says what an option must be, with the nearest of the words that it can be chosen from.
+
+    Args:
+        option: its name, for the message.
+        value: what it is.
+        wanted: the annotation that the value does not fit.
+    """
+    near = nearest(value, _typecheck.choices(wanted))
+    end = f".{near}" if near else ""
+    return ConfigError(f"{option} is {quoted(value)}; it must be {_typecheck.in_words(wanted)}{end}")
 
 
 def parameters_of(part: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -92,8 +99,8 @@ def check_choices(function: F) -> F:
     @functools.wraps(function)
     def checked(*args: Any, **options: Any) -> Any:
         for name, (annotation, listed) in restricted.items():
-            if name in options and options[name] not in listed:
-                _check_type(name, options[name], annotation)
+            if name in options and options[name] not in listed and not _typecheck.fits(options[name], annotation):
+                raise wrong_type(name, options[name], annotation)
         return function(*args, **options)
 
     return checked  # type: ignore[return-value]
@@ -118,7 +125,7 @@ def check_choice(option: str, value: object, choices: Any) -> None:
     """
     words = list(get_args(choices) or choices)
     if value not in words:
-        raise ConfigError(f"{option}={value!r} is not one of {words}.{did_you_mean(value, words)}")
+        raise ConfigError(f"{option}={quoted(value)} is not one of {words}.{did_you_mean(value, words)}")
 
 
 class Registry(Generic[T]):
@@ -169,7 +176,7 @@ class Registry(Generic[T]):
                 return self._guest(name)
             if (point := guests.installed(self.key).get(name)) is not None:
                 return self._guest(point.value)
-        raise UnknownNameError(f"No {self.kind} is called {name!r}.{did_you_mean(name, self.names())}")
+        raise UnknownNameError(f"No {self.kind} is called {quoted(name)}.{did_you_mean(name, self.names())}")
 
     def _guest(self, reference: str) -> T:
         """The part that ``package.module:Class`` names; before it is known for one it is looked at and never called."""

@@ -81,9 +81,9 @@ def test_names_are_printed_as_they_stand(run, clips, tmp_path):
         (["cremad", "--splits", "nowhere"], "There is no folder nowhere"),
         (["cremad", "--splits", ".", "--data.root", "x"], "--splits reads lists alone"),
         (["cremad", "--data.name", "grid"], "data.name is grid; name one of the two"),
-        (["cremad", "--split", "."], "no option '--split'. Did you mean '--splits'"),
+        (["cremad", "--split", "."], "unknown option '--split'. Did you mean '--splits'"),
         (["cremad", "--data.root", "nowhere"], "CREMA-D is not at nowhere"),
-        ([], "needs DATASET"),
+        ([], "DATASET is missing"),
     ],
 )
 def test_wrong_arguments(run, words, why):

@@ -153,7 +153,7 @@ def test_too_many_bad_clips_are_refused_and_the_others_kept(run, clips, tmp_path
         (["--features=F"], "vgg19-dcbb9e9d.pth"),
         (["--features=F", "--output=x.csv"], "leave --output out"),
         (["--features=F", *SMALL, "--segments=0"], "segments is 0; it must be at least 1"),
-        (["--features=F", *SMALL, "--precision=half"], "precision='half' is not one of"),
+        (["--features=F", *SMALL, "--precision=half"], "--precision is 'half'; it must be one of 'auto',"),
         (["--features=F", "--audio.encoder=none", "--visual.encoder=none"], "nothing would be left"),
         (["--features=F", RANDOM[1], "--visual.weights=x.pth"], "there is no file x.pth"),
         (["--features=F", "--visual.weight=random"], "Did you mean '--visual.weights'"),

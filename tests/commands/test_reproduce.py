@@ -102,7 +102,7 @@ def test_options_of_the_comparison_win_over_the_table(run, folder, tmp_path, mon
         (["000:table1", "--data-root", "nowhere"], "CREMA-D is not at nowhere/cremad."),
         (["003:table2", "--data-root", "nowhere"], "CREMA-D is not at nowhere."),
         (["003:table1", "--data-root", "{data}"], "SSW60 is not at {data}/ssw60: there is no taxa.csv"),
-        (["003:table2", "--epochs", "1"], "There is no option '--epochs'. Did you mean '--base.epochs'?"),
+        (["003:table2", "--epochs", "1"], "unknown option '--epochs'. Did you mean '--base.epochs'?"),
         (["--dataset", "cremad"], "--dataset chooses among those of a table; name one"),
         (["003:table2", "--smoke", "--data-root", "x"], "--smoke makes its own data; leave --data-root out"),
         (["003:table2", "--output", "x"], "--output is for --smoke; runs are in the folder --runs"),

@@ -273,7 +273,7 @@ def test_clips_of_any_dataset_by_their_ids(run, root, home, tmp_path):
         (["--modality", "visuel"], "Did you mean 'visual'"),
         (["--p_target", "1"], "p_target is 1; it must be greater than 0 and below 1"),
         (["--c_fa", "0"], "c_fa is 0; it must be greater than 0"),
-        (["--top", "3"], "There is no option '--top'"),
+        (["--top", "3"], "unknown option '--top'"),
     ],
 )
 def test_options_that_do_not_fit(run, root, words, why, capsys, monkeypatch):

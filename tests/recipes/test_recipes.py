@@ -93,7 +93,7 @@ def test_a_wrong_name_gets_the_nearest():
     [
         ("fusion: {nam: sum}", "fusion.nam"),
         ("fusions: {name: sum}", "Did you mean 'fusion'"),
-        ("search: {balance.option.alpha: [1]}", "no option 'balance.option.alpha'"),
+        ("search: {balance.option.alpha: [1]}", "unknown option 'balance.option.alpha'"),
         ("search: {optim.lr: 3}", "must be a list of choices"),
         ("paper: [{dataset: X}]", "must have a source"),
         ("[1, 2]", "must map names"),

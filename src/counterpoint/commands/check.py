@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.commands.options import Parser, explicit_wins
+from counterpoint.commands.options import Parser
 from counterpoint.commands.terminal import table, terminal
 from counterpoint.errors import ConfigError
 from counterpoint.training.config import DataConfig
@@ -30,7 +30,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("--splits", type=str, help="folder of the dataset's lists, to be read without its media")
     parser.add_output_file("write what was found to this JSON file as well")
     parser.add_class_arguments(DataConfig, "data")
-    options = parser.parse(explicit_wins(words))
+    options = parser.parse(words)
     name = options["dataset"]
     if options["data"]["name"] not in (DataConfig.name, name):
         raise ConfigError(f"the dataset is {name}, but data.name is {options['data']['name']}; name one of the two")

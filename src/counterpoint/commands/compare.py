@@ -6,19 +6,12 @@ from pathlib import Path
 
 from counterpoint import guests
 from counterpoint.commands.code import remembered
-from counterpoint.commands.options import (
-    Parser,
-    explicit_wins,
-    last_value,
-    leave_out_plumbing,
-    lists_of_words,
-    overrides,
-)
+from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import COMPARISON, allocate_largely, config_to_resume
 from counterpoint.commands.terminal import terminal
-from counterpoint.errors import ConfigError, RunError
+from counterpoint.errors import RunError
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.training.config_io import from_dict, to_dict
+from counterpoint.training.config_io import to_dict
 
 
 def main(words: list[str]) -> None:
@@ -28,20 +21,16 @@ def main(words: list[str]) -> None:
     parser.add_argument("--table", type=str, help="a paper's table, all of its rows: counterpoint list tables")
     parser.add_place("comparison", "the table's, or compare")
     parser.add_class_arguments(CompareConfig, None)
-    words = overrides(words)
-    table = last_value(words, "--table")
-    words = explicit_wins(lists_of_words(words, ("--methods", "--seeds", "--folds")))
     if any(word.startswith("--print_config") for word in words):  # prints what would be run, the task's methods too
         asked = parser.parse([word for word in words if not word.startswith("--print_config")])
-        parser.set_defaults(methods=from_dict(CompareConfig, leave_out_plumbing(asked)).methods)
+        parser.set_defaults(methods=config_of(CompareConfig, asked).methods)
     options = parser.parse(words)
-    if options["table"] is not None:
-        raise ConfigError(f"table: {options['table']} stands in a file; give it as --table {options['table']}")
+    table = options["table"]
     folder = Path(options["runs"]) / (options["name"] or table or "compare")
     begun = config_to_resume(folder, COMPARISON) if options["resume"] else None
     if begun is not None:
-        options = parser.parse(explicit_wins(["--config", str(begun), *words]))
-    config = from_dict(CompareConfig, leave_out_plumbing(options))
+        options = parser.parse(["--config", str(begun), *words])
+    config = config_of(CompareConfig, options)
     if begun is not None:
         guests.require_trust(begun, to_dict(config))  # a text may have been parsed into more
     config.base = remembered(config.base)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from counterpoint.commands.options import Parser, lists_of_words
+from counterpoint.commands.options import Parser
 
 
 def main(words: list[str]) -> None:
@@ -15,7 +15,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("--landmarks", action="store_true", help="also the points of the face (ravdess)")
     parser.add_argument("--root", type=str, help="the dataset's folder; default: where it is looked for")
     parser.add_argument("--base_url", type=str, help="server of the listing; default: Zenodo")
-    options = parser.parse(lists_of_words(words, ("--speakers", "--actors")))
+    options = parser.parse(words)
     extras = ["landmarks"] if options["landmarks"] else []
     fetch(options["dataset"], options["root"], options["speakers"], extras, options["base_url"])
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from counterpoint.commands.options import Parser, explicit_wins
+from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import allocate_largely, parse_with_own_data
 from counterpoint.commands.terminal import column, figure, table, terminal
 from counterpoint.training.config import DataConfig
-from counterpoint.training.config_io import from_dict
 
 
 def main(words: list[str]) -> None:
@@ -19,14 +18,14 @@ def main(words: list[str]) -> None:
     parser.add_argument("--split", type=str, default="test", help="train, val or test")
     parser.add_output_file("write the figures to this JSON file as well")
     parser.add_class_arguments(DataConfig, "data")
-    options, own = parse_with_own_data(parser, explicit_wins(words))
+    options, own = parse_with_own_data(parser, words)
     allocate_largely()
 
     from counterpoint._atomic import write_json
     from counterpoint.training.evaluate import evaluate
     from counterpoint.training.load import load_run
 
-    data = from_dict(DataConfig, options["data"], "data")
+    data = config_of(DataConfig, options, "data")
     run = load_run(options["run"])
     scores, metrics = evaluate(run, options["split"], data=None if data == own else data), run.module.task.metrics
     headings = [column(name, metrics) for name in scores]

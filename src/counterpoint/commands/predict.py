@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterpoint.commands.options import Parser, lists_of_words
+from counterpoint.commands.options import Parser
 from counterpoint.commands.runs import allocate_largely
 from counterpoint.commands.terminal import table, terminal
 from counterpoint.errors import ConfigError, DataError, MediaError, RunError
@@ -30,7 +30,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("--formats", type=list[str], help="of json, vtt, srt and png; default: all")
     parser.add_argument("--hop", type=float, help="from window to window, seconds; default: half, classifiers a whole")
     parser.add_argument("--truth", type=str, help="CSV file of true events (clip,start,end,class), for the picture")
-    options = parser.parse(lists_of_words(words, ("--formats",)))
+    options = parser.parse(words)
     allocate_largely()
     predict_files(**options)
 

@@ -6,13 +6,12 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterpoint.commands.options import Parser, explicit_wins
+from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import allocate_largely
 from counterpoint.commands.terminal import print_skipped, table, terminal
 from counterpoint.errors import ConfigError
 from counterpoint.extraction.config import FeaturesConfig
 from counterpoint.training.config import DataConfig
-from counterpoint.training.config_io import from_dict, to_dict
 
 if TYPE_CHECKING:
     from counterpoint._progress import ProgressDisplay
@@ -30,9 +29,9 @@ def main(words: list[str]) -> None:
     parser.add_argument("--overwrite", action="store_true", help="remove the features that are there")
     parser.add_class_arguments(DataConfig, "data")
     parser.add_class_arguments(FeaturesConfig, None)
-    options = parser.parse(explicit_wins(words))
-    config = from_dict(DataConfig, options["data"], "data")
-    how = from_dict(FeaturesConfig, {name: options[name] for name in to_dict(FeaturesConfig())})
+    options = parser.parse(words)
+    config = config_of(DataConfig, options, "data")
+    how = config_of(FeaturesConfig, options)
     if options["features"] is not None:
         if options["output"] is not None:
             raise ConfigError("--features writes skipped.csv into its folder; leave --output out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -10,12 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterpoint.commands.code import remembered
-from counterpoint.commands.options import Parser, explicit_wins, lists_of_words, overrides
+from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import allocate_largely
 from counterpoint.commands.terminal import plain_table, terminal
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.training.config_io import from_dict, to_dict
 
 if TYPE_CHECKING:
     from counterpoint.recipes import PaperTable
@@ -32,8 +32,7 @@ def main(words: list[str]) -> None:
     parser.add_argument("--smoke", action="store_true", help="try every row on tiny made data; no table: all of them")
     parser.add_argument("--output", type=str, help="with --smoke: folder that is kept")
     parser.add_class_arguments(CompareConfig, None)
-    words = lists_of_words(overrides(words), ("--methods", "--seeds", "--folds"))
-    options = parser.parse(explicit_wins(words))
+    options = parser.parse(words)
 
     from counterpoint.recipes import find_tables
 
@@ -54,8 +53,7 @@ def main(words: list[str]) -> None:
     allocate_largely()
 
     def read(table: PaperTable) -> CompareConfig:
-        asked = parser.parse(explicit_wins(["--table", table.name, *words]))
-        config = from_dict(CompareConfig, {name: asked[name] for name in to_dict(CompareConfig())})
+        config = config_of(CompareConfig, parser.parse(["--config", json.dumps(table.compare), *words]))
         config.base = remembered(config.base)
         return config
 

@@ -36,7 +36,7 @@ def parse_with_own_data(parser: Parser, words: list[str]) -> tuple[dict[str, Any
         if with_own["data"]["name"] == own.name:  # options of one dataset mean nothing to another
             options = with_own
             guests.require_trust(folder / RUN, options["data"])  # a text may have been parsed into more
-    elif (folder / "model.safetensors").is_file() and not any(w.startswith(("--data", "--config")) for w in words):
+    elif (folder / "model.safetensors").is_file() and not any(name.startswith("data.") for name in parser.given):
         raise ConfigError(f"{folder} has a model but no {RUN} to say on which data; give --data.name")
     return options, own
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from counterpoint import guests
 from counterpoint.commands.code import remembered
-from counterpoint.commands.options import Parser, explicit_wins, last_value, leave_out_plumbing, overrides
+from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import RUN, allocate_largely, config_to_resume
 from counterpoint.commands.terminal import column, figure, table, terminal
 from counterpoint.errors import ConfigError
 from counterpoint.training.config import TrainConfig
-from counterpoint.training.config_io import from_dict, to_dict
+from counterpoint.training.config_io import to_dict
 
 if TYPE_CHECKING:
     from counterpoint.training.load import Run
@@ -25,18 +25,13 @@ def main(words: list[str]) -> None:
     parser.add_argument("--recipe", type=str, help="a method's fusion, head and balance: counterpoint list recipes")
     parser.add_place("run", "made of data, method and seed")
     parser.add_class_arguments(TrainConfig, None)
-    words = overrides(words)
-    recipe = last_value(words, "--recipe")
-    options = parser.parse(explicit_wins(words))
-    if options["recipe"] is not None:
-        raise ConfigError(f"recipe: {options['recipe']} stands in a file; give it as --recipe {options['recipe']}")
-    config = _train_config(options)
+    options = parser.parse(words)
+    config, recipe = config_of(TrainConfig, options), options["recipe"]
     _require_task(config, recipe)
     folder = Path(options["runs"]) / (options["name"] or _default_name(config, recipe))
     begun = config_to_resume(folder, RUN) if options["resume"] else None
     if begun is not None:
-        options = parser.parse(explicit_wins(["--config", str(begun), *words]))
-        config = _train_config(options)
+        config = config_of(TrainConfig, parser.parse(["--config", str(begun), *words]))
         guests.require_trust(begun, to_dict(config))  # a text may have been parsed into more
     config = remembered(config)
     config.check()
@@ -49,10 +44,6 @@ def main(words: list[str]) -> None:
     run = fit(config, folder, resume=options["resume"], overwrite=options["overwrite"])
     if is_main_process():
         _print(run, write_run_report(run))
-
-
-def _train_config(options: dict[str, Any]) -> TrainConfig:
-    return from_dict(TrainConfig, leave_out_plumbing(options))
 
 
 def _require_task(config: TrainConfig, recipe: str | None) -> None:

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterpoint.commands.options import Parser, explicit_wins
+from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import allocate_largely, parse_with_own_data
 from counterpoint.commands.terminal import table, terminal
 from counterpoint.errors import ConfigError
 from counterpoint.training.config import DataConfig
-from counterpoint.training.config_io import from_dict
 
 if TYPE_CHECKING:
     from counterpoint.metrics import ErrorCurve, OperatingPoint
@@ -41,8 +40,8 @@ def main(words: list[str]) -> None:
     parser.add_argument("--c_fa", type=float, default=1.0, help="of minDCF: cost of a false alarm")
     parser.add_argument("--output", type=str, help="folder of what is written; default: verification in the run's")
     parser.add_class_arguments(DataConfig, "data")
-    options, _ = parse_with_own_data(parser, explicit_wins(words))
-    data = from_dict(DataConfig, options["data"], "data")
+    options, _ = parse_with_own_data(parser, words)
+    data = config_of(DataConfig, options, "data")
     allocate_largely()
 
     from counterpoint.verify.trial_lists import How

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from counterpoint.errors import ConfigError
-from counterpoint.registry import check_choice
-from counterpoint.training.config import ACCELERATORS, PRECISIONS
+from counterpoint.training.config import Accelerator, Precision
+from counterpoint.training.config_io import check_values
 
 
 @dataclass
@@ -42,13 +42,13 @@ class FeaturesConfig:
         accelerator: ``auto`` (a GPU where there is one), ``cpu``, ``gpu``, ``cuda`` or ``mps``.
     """
 
-    segments: int | None = None
+    segments: int | None = field(default=None, metadata={"min": 1})
     from_run: str | None = None
     videos: str | None = None
     visual: StreamConfig = field(default_factory=lambda: StreamConfig("vgg19"))
     audio: StreamConfig = field(default_factory=lambda: StreamConfig("vggish"))
-    precision: str = "auto"
-    accelerator: str = "auto"
+    precision: Precision = "auto"
+    accelerator: Accelerator = "auto"
 
     @property
     def streams(self) -> dict[str, StreamConfig]:
@@ -57,15 +57,12 @@ class FeaturesConfig:
         return {modality: stream for modality, stream in both.items() if stream.encoder != "none"}
 
     def check(self) -> None:
-        """Refuse values outside their range.
+        """Refuse values of another type or outside their range.
 
         Raises:
             ConfigError: says which value, and what it may be.
         """
-        check_choice("precision", self.precision, PRECISIONS)
-        check_choice("accelerator", self.accelerator, ACCELERATORS)
-        if self.segments is not None and self.segments < 1:
-            raise ConfigError(f"segments is {self.segments}; it must be at least 1")
+        check_values(self)
         if not self.streams:
             raise ConfigError("audio.encoder and visual.encoder are both none; nothing would be left")
         if self.from_run is not None and (self.audio, self.visual) != (FeaturesConfig().audio, FeaturesConfig().visual):

@@ -22,6 +22,7 @@ from counterpoint.training.config import (
     LocaliseConfig,
     LossConfig,
     ModelConfig,
+    Task,
     TrainConfig,
 )
 from counterpoint.training.config_io import from_dict, read_yaml, to_dict
@@ -85,7 +86,7 @@ class Recipe:
     paper: tuple[PaperResult, ...]
 
     @property
-    def task(self) -> str:
+    def task(self) -> Task:
         """``"classify"`` or ``"localise"``."""
         return "localise" if self.localise else "classify"
 

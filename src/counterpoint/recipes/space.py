@@ -29,7 +29,7 @@ def check_space(space: Any, where: str) -> None:
     for name, choices in space.items():
         inside = any(str(name).startswith(f"{leaf}.") for leaf, value in known.items() if isinstance(value, dict))
         if name not in known and not inside:
-            raise ConfigError(f"{where}: there is no option {name!r}.{did_you_mean(str(name), known)}")
+            raise ConfigError(f"{where}: unknown option {name!r}.{did_you_mean(str(name), known)}")
         if not _is_range(choices) and not (isinstance(choices, (list, tuple)) and choices):
             raise ConfigError(
                 f"{where}: {name} is {choices!r}; it must be a list of choices, or a range like "

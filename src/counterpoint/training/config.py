@@ -7,17 +7,19 @@ part's own default.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from counterpoint._moved import former_names
 from counterpoint.errors import ConfigError
-from counterpoint.registry import did_you_mean
+from counterpoint.training.config_io import check_values
 from counterpoint.training.metrics import metrics_of
 
-PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
-TASKS = ("classify", "localise")
-SUPERVISIONS = ("fully", "weakly")
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+Task = Literal["classify", "localise"]
+Supervision = Literal["fully", "weakly"]
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
+
+TASKS = get_args(Task)
 # What makes a method: the parts of a run that a recipe composes.
 COMPOSITION = ("intermediate", "fusion", "head", "loss", "balance")
 # Those of them that only whole clips are classified with.
@@ -49,9 +51,9 @@ class DataConfig:
     media: dict[str, Any] = field(default_factory=dict)
     cache: str | None = None
     seed: int = 0
-    max_bad: float = 0.05
-    batch_size: int = 32
-    workers: int = 0
+    max_bad: float = field(default=0.05, metadata={"min": 0, "max": 1})
+    batch_size: int = field(default=32, metadata={"min": 1})
+    workers: int = field(default=0, metadata={"min": 0})
 
 
 @dataclass
@@ -159,8 +161,8 @@ class LocaliseConfig:
     """
 
     name: str = "bmfn"
-    supervision: str = "fully"
-    segments: int | None = None
+    supervision: Supervision = "fully"
+    segments: int | None = field(default=None, metadata={"min": 1})
     loss: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
@@ -181,11 +183,11 @@ class OptimConfig:
     """
 
     name: str = "adamw"
-    lr: float = 1e-3
-    weight_decay: float = 1e-4
+    lr: float = field(default=1e-3, metadata={"min": 0})
+    weight_decay: float = field(default=1e-4, metadata={"min": 0})
     schedule: str = "cosine"
-    label_smoothing: float = 0.0
-    clip_norm: float | None = None
+    label_smoothing: float = field(default=0.0, metadata={"min": 0, "max": 1})
+    clip_norm: float | None = field(default=None, metadata={"above": 0})
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -207,7 +209,7 @@ class TrainConfig:
         imports: modules, or ``.py`` files, that are imported first, so that their parts register.
     """
 
-    task: str = "classify"
+    task: Task = "classify"
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     intermediate: IntermediateConfig = field(default_factory=IntermediateConfig)
@@ -217,53 +219,28 @@ class TrainConfig:
     localise: LocaliseConfig = field(default_factory=LocaliseConfig)
     balance: BalanceConfig = field(default_factory=BalanceConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
-    epochs: int = 20
-    seed: int = 0
-    precision: str = "auto"
+    epochs: int = field(default=20, metadata={"min": 1})
+    seed: int = field(default=0, metadata={"min": 0, "max": 2**32 - 1})
+    precision: Precision = "auto"
     augment: bool = True
     metric: str = "accuracy"
-    accelerator: str = "auto"
-    devices: int = 1
+    accelerator: Accelerator = "auto"
+    devices: int = field(default=1, metadata={"min": 1})
     imports: list[str] = field(default_factory=list)
 
     def check(self) -> None:
-        """Refuse values outside their range; names of parts are left to the registries.
+        """Refuse values of another type or outside their range; names of parts are left to the registries.
 
         Raises:
             ConfigError: says which value, and what it may be.
         """
-        if self.task not in TASKS:
-            raise ConfigError(f"task is {self.task!r}.{did_you_mean(str(self.task), TASKS)}")
-        for name, choice, known in (
-            ("precision", self.precision, PRECISIONS),
-            ("localise.supervision", self.localise.supervision, SUPERVISIONS),
-            ("accelerator", self.accelerator, ACCELERATORS),
-        ):
-            if choice not in known:
-                raise ConfigError(f"{name} is {choice!r}.{did_you_mean(str(choice), known)}")
+        check_values(self)
         metrics_of(self.task, self.metric)  # refuses unknown ones
-        ranges: tuple[tuple[str, float, float, float | None], ...] = (
-            ("epochs", self.epochs, 1, None),
-            ("devices", self.devices, 1, None),
-            ("seed", self.seed, 0, 2**32 - 1),
-            ("data.batch_size", self.data.batch_size, 1, None),
-            ("data.workers", self.data.workers, 0, None),
-            ("data.max_bad", self.data.max_bad, 0, 1),
-            ("optim.lr", self.optim.lr, 0, None),
-            ("optim.weight_decay", self.optim.weight_decay, 0, None),
-            ("optim.label_smoothing", self.optim.label_smoothing, 0, 1),
-        )
-        for name, value, low, high in ranges:
-            if not low <= value or (high is not None and value > high):
-                bound = f"at least {low}" if high is None else f"from {low} to {high}"
-                raise ConfigError(f"{name} is {value}; it must be {bound}")
         if self.balance.name is None and self.balance.options:
             raise ConfigError(
                 f"balance.options is {self.balance.options}, but balance.name is null; name a balancer or drop them"
             )
         self._check_task()
-        if self.optim.clip_norm is not None and not self.optim.clip_norm > 0:
-            raise ConfigError(f"optim.clip_norm is {self.optim.clip_norm}; it must be greater than 0, or null")
 
     def _check_task(self) -> None:
         """Refuse what the task has no use for: it would be overlooked in silence."""
@@ -271,15 +248,13 @@ class TrainConfig:
         for name in unused:
             value = getattr(self, name)
             if value != type(value)():
-                raise ConfigError(f"{name} is set, but the task {self.task!r} has no {name}; leave it out")
+                raise ConfigError(f"{name} is set, but task {self.task!r} does not use it; remove it")
         if self.task == "localise" and self.optim.label_smoothing:
-            raise ConfigError("optim.label_smoothing is set, but localisers' losses know none; leave it at 0")
+            raise ConfigError("optim.label_smoothing is set, but the losses of localisers take none; leave it at 0")
         for name in ("dims", "num_classes", "supervision", "loss"):
             if name in self.localise.options:
                 instead = f"say localise.{name}" if name in ("supervision", "loss") else "it follows from the data"
                 raise ConfigError(f"localise.options has {name!r}; leave it out: {instead}")
-        if self.localise.segments is not None and self.localise.segments < 1:
-            raise ConfigError(f"localise.segments is {self.localise.segments}; it must be at least 1")
 
 
 __getattr__ = former_names(__name__, dict.fromkeys(("flatten", "from_dict", "to_dict"), "training.config_io"))

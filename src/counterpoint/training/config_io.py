@@ -1,17 +1,33 @@
-"""Configurations to plain values and back, and from YAML files; a mistake is told in one line."""
+"""Configurations to plain values and back, and from YAML files; a mistake is an error of one line."""
 
 from __future__ import annotations
 
-import types
-from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass, replace
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, asdict, fields, is_dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
-from counterpoint.errors import ConfigError
-from counterpoint.registry import did_you_mean
+from counterpoint._typecheck import fits
+from counterpoint.errors import ConfigError, quoted
+from counterpoint.registry import did_you_mean, nearest, wrong_type
 
 T = TypeVar("T")
+_FLOAT = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$")
+"""Numbers such as ``1e-3``, which YAML 1.1, and so PyYAML, takes for text."""
+
+
+@lru_cache
+def _loader() -> Any:
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
+    return Loader
 
 
 def read_yaml(path: Path) -> Any:
@@ -24,7 +40,7 @@ def read_yaml(path: Path) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), _loader())
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text; is it a YAML file?") from None
     except yaml.YAMLError as error:
@@ -32,6 +48,30 @@ def read_yaml(path: Path) -> Any:
         where = "" if mark is None else f", line {mark.line + 1}"
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
         raise ConfigError(f"{path}{where}: this is not YAML: {what}") from None
+
+
+def line_of(path: Path, key: str) -> int | None:
+    """The line of a YAML file, from 1, on which a dotted key is; None where it is not there."""
+    import yaml
+
+    node, line = yaml.compose(path.read_text(encoding="utf-8"), _loader()), None
+    while key and isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if key == name.value or key.startswith(f"{name.value}."):
+                key, node, line = key[len(name.value) + 1 :], value, name.start_mark.line + 1
+                break
+        else:
+            return None
+    return line
+
+
+def types_of(cls: type, prefix: str = "") -> dict[str, Any]:
+    """Dotted names of a config dataclass's values to their annotations."""
+    hints, types = get_type_hints(cls), {}
+    for f in fields(cls):
+        name, hint = f"{prefix}{f.name}", hints[f.name]
+        types.update(types_of(hint, f"{name}.") if is_dataclass(hint) else {name: hint})  # type: ignore[arg-type]
+    return types
 
 
 def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
@@ -47,30 +87,62 @@ def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     """
     hints = get_type_hints(cls)
     known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    prefix = f"{where}." if where else ""
     arguments: dict[str, Any] = {}
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{where or cls.__name__} is {values!r}; it must map names to values")
+        raise ConfigError(f"{where or cls.__name__} is {quoted(values)}; it must map names to values")
     for key, value in values.items():
-        name = f"{where}.{key}" if where else str(key)
+        name, hint = f"{prefix}{key}", hints.get(key)
         if key not in known:
-            raise ConfigError(f"There is no option {name!r}.{did_you_mean(str(key), known)}")
-        hint = hints[key]
-        if is_dataclass(hint) and isinstance(hint, type):
-            arguments[key] = from_dict(hint, value, name)
-        else:
-            arguments[key] = _checked(hint, value, name)
+            raise ConfigError(f"unknown option {quoted(name)}.{nearest(name, [prefix + each for each in known])}")
+        arguments[key] = from_dict(hint, value, name) if is_dataclass(hint) else checked(hint, value, name)  # type: ignore[arg-type]
     return cls(**arguments)
 
 
-def _checked(hint: Any, value: Any, name: str) -> Any:
-    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-    plain = tuple(get_origin(kind) or kind for kind in kinds)
-    if float in plain and type(value) is int:
+def checked(hint: Any, value: Any, name: str) -> Any:
+    """A value as a field of that annotation holds it: an int is a float too, a path its name, a tuple a list.
+
+    Raises:
+        ConfigError: it does not fit.
+    """
+    if not fits(value, hint):
+        raise wrong_type(name, value, hint)
+    if type(value) is int and not fits("", hint) and fits(0.5, hint):
         return float(value)
-    if (isinstance(value, bool) and bool not in plain) or not isinstance(value, plain):
-        wanted = " or ".join("null" if kind is type(None) else kind.__name__ for kind in plain)
-        raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
-    return dict(value) if isinstance(value, dict) else value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def check_values(config: Any, where: str = "") -> None:
+    """Hold every value of a config dataclass against its annotation and the range in its field's metadata.
+
+    The range is ``{"min": 1}``, ``{"min": 0, "max": 1}`` or, where the bound itself is too low, ``{"above": 0}``.
+
+    Raises:
+        ConfigError: says which value, and what it must be.
+    """
+    hints = get_type_hints(type(config))
+    for f in fields(config):
+        name, value = f"{where}{f.name}", getattr(config, f.name)
+        if is_dataclass(value):
+            check_values(value, f"{name}.")
+            continue
+        checked(hints[f.name], value, name)
+        if value is not None and (wrong := _out_of_range(f, value)):
+            end = ", or null" if fits(None, hints[f.name]) else ""
+            raise ConfigError(f"{name} is {value}; it must be {wrong}{end}")
+
+
+def _out_of_range(f: Field[Any], value: float) -> str:
+    low, high, above = (f.metadata.get(bound) for bound in ("min", "max", "above"))
+    if above is not None and not value > above:
+        return f"greater than {above}"
+    if (low is not None and value < low) or (high is not None and value > high):
+        return f"at least {low}" if high is None else f"from {low} to {high}"
+    return ""
 
 
 def flatten(config: Any, *, options: bool = False) -> dict[str, Any]:

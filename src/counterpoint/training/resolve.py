@@ -156,7 +156,8 @@ def resolve_for(config: TrainConfig, table: ClipTable) -> Resolved:
         chosen = _chosen_inputs(config)
         inputs = {m: _transform(m, chosen[m], segments) for m in modalities}
         encoders = _encoders(config, inputs, spec, segments)
-    device, precision = pick_device(config.accelerator), config.precision
+    device = pick_device(config.accelerator)
+    precision: str = config.precision
     if precision == "auto":
         precision = "32-true"
         if has_fast_bfloat16(device):
