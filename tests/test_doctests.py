@@ -11,6 +11,13 @@ import pytest
 import torch
 
 import counterpoint
+from counterpoint.balance import Balancer
+from counterpoint.encoders import Encoder
+from counterpoint.fusion import Fusion
+from counterpoint.heads import Head
+from counterpoint.intermediate import Intermediate
+from counterpoint.localise import Localiser
+from counterpoint.losses import Loss
 
 SOURCE = Path(counterpoint.__file__).parent
 ROOMS = ("fusion", "heads", "losses", "balance", "encoders", "intermediate", "localise", "metrics", "models")
@@ -69,6 +76,11 @@ def test_every_public_class_has_an_example(room):
     classes = {name: part for name, part in public(room).items() if inspect.isclass(part) and not only_typed(part)}
     missing = [name for name, part in classes.items() if "Example:\n" not in (part.__doc__ or "")]
     assert not missing
+
+
+@pytest.mark.parametrize("base", [Fusion, Head, Intermediate, Localiser, Encoder, Balancer, Loss])
+def test_every_base_class_shows_a_part_of_ones_own(base):
+    assert f"({base.__name__}):" in inspect.getdoc(base) or "(Blocks):" in inspect.getdoc(base)
 
 
 def test_every_function_of_the_mathematics_has_an_example():

@@ -216,8 +216,7 @@ def create_loss(name: str, **options: Any) -> Loss:
     """The registered loss of that name.
 
     Args:
-        name: ``"cross_entropy"``, ``"unimodal"``, ``"multiplicative"``, ``"qmf"``, ``"orthogonal_projection"``, or what
-            else is registered.
+        name: e.g. ``"cross_entropy"``; see `LOSSES`.
         options: the loss's own keyword arguments.
 
     Raises:
@@ -235,7 +234,6 @@ def _own_logits(loss: Loss, output: FusionOutput) -> list[Tensor]:
         if output.logits.requires_grad and not logits.requires_grad:
             raise ConfigError(
                 f"the loss {type(loss).__name__} trains modalities by their own logits, but those of {modality!r} come "
-                "from ablating the others and carry no gradient; choose a late fusion: average, product, "
-                "multiplicative, qmf"
+                "from ablating the others and carry no gradient; choose a late fusion, such as average"
             )
     return list(output.unimodal_logits.values())

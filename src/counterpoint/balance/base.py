@@ -198,7 +198,7 @@ def create_balancer(name: str, encoders: Mapping[str, nn.Module] | nn.ModuleDict
     """The registered balancer of that name.
 
     Args:
-        name: ``"ogm"``, ``"ogm_ge"``, ``"gradient_blending"``, or what else is registered.
+        name: e.g. ``"ogm_ge"``; see `BALANCERS`.
         encoders: per modality the module whose gradients are balanced.
         options: the balancer's own keyword arguments.
 

@@ -192,7 +192,7 @@ def create_fusion(name: str, dims: Mapping[str, int], num_classes: int, **option
     """The registered fusion of that name.
 
     Args:
-        name: ``"sum"``, ``"concat"``, ``"film"``, ``"gated"``, or what else is registered.
+        name: e.g. ``"concat"``; see `FUSIONS`.
         dims: per modality the width of its features.
         num_classes: C.
         options: the fusion's own keyword arguments.

@@ -104,7 +104,7 @@ def create_intermediate(name: str, channels: Mapping[str, int], **options: Any) 
     """The registered intermediate fusion of that name.
 
     Args:
-        name: ``"cross_modal"``, ``"mmtm"``, ``"msaf"``, or what else is registered.
+        name: e.g. ``"cross_modal"``; see `list_intermediates`.
         channels: per modality the channels of its maps.
         options: the part's own keyword arguments.
 

@@ -31,7 +31,7 @@ class DataConfig:
     """Which clips.
 
     Attributes:
-        name: registered dataset, e.g. ``talkers``: ``counterpoint list datasets``.
+        name: ``counterpoint list datasets``.
         root: the dataset's folder (talkers: where it is rendered to); None: the dataset's default.
         task: which labels, e.g. ``digit``; None: the dataset's first.
         options: further arguments of the dataset, e.g. ``audio_snr_db`` of talkers.
@@ -61,7 +61,7 @@ class ModelConfig:
     """Which encoders, and what is fed to them.
 
     Attributes:
-        name: registered model, e.g. ``small_av``.
+        name: ``counterpoint list models``.
         options: further arguments of the model.
         inputs: per modality the transform in front of the encoder, e.g.
             ``{"audio": {"name": "log_mel", "n_mels": 80}}``; empty: the model's own.
@@ -79,8 +79,7 @@ class IntermediateConfig:
     """How the modalities' feature maps act on each other inside the encoders, before they are pooled and fused.
 
     Attributes:
-        name: registered intermediate fusion: ``cross_modal``, ``mmtm``, ``msaf``; None: the encoders know nothing of
-            each other.
+        name: ``counterpoint list intermediates``; None: the encoders know nothing of each other.
         layers: where, one entry per place: a level of the model (``late``, ``mid``), or per modality the name of a
             layer, e.g. ``{"audio": "conv2", "visual": "layer3"}``; empty: the part's own default.
         options: further arguments.
@@ -96,7 +95,7 @@ class FusionConfig:
     """How modalities are joined.
 
     Attributes:
-        name: registered fusion: ``concat``, ``sum``, ``film``, ``gated`` ...: ``counterpoint list fusions``.
+        name: ``counterpoint list fusions``.
         attention: ``simam2`` or None.
         zeta: superposition weight of the first modality in (0, 1), ``learned``, or None for the fusion's default.
         options: further arguments, e.g. ``{"sum_at": "features"}`` or ``{"attention_options": {"sign": "opposite"}}``.
@@ -113,7 +112,7 @@ class HeadConfig:
     """Features to logits.
 
     Attributes:
-        name: registered head: ``linear`` or ``cosine`` (MMCosine).
+        name: ``counterpoint list heads``.
         options: its arguments, e.g. ``{"scale": 10}``.
     """
 
@@ -126,8 +125,7 @@ class LossConfig:
     """What is minimised, where the balancer has no loss of its own.
 
     Attributes:
-        name: registered loss: ``cross_entropy`` of the joint logits, ``unimodal``, ``multiplicative``, ``qmf``,
-            ``orthogonal_projection``.
+        name: ``counterpoint list losses``.
         options: its arguments, e.g. ``{"beta": 0.3}``.
     """
 
@@ -140,7 +138,7 @@ class BalanceConfig:
     """What acts on the gradients between backward and step.
 
     Attributes:
-        name: registered balancer: ``ogm`` or ``ogm_ge``; ``gradient_blending``, which acts by the loss; None: nothing.
+        name: ``counterpoint list balancers``; None: nothing.
         options: its arguments, e.g. ``{"alpha": 0.8}``.
     """
 
@@ -153,7 +151,7 @@ class LocaliseConfig:
     """What says when something happens, where that is the task; it takes the place of fusion, head and loss.
 
     Attributes:
-        name: registered localiser: ``bmfn``, ``psp``, ``cmran``, ``avel`` ...
+        name: ``counterpoint list localisers``.
         supervision: ``fully``: trained on the class of every segment; ``weakly``: on that of the clip alone.
         segments: into how many equal parts a clip is cut; None: as many as the dataset recommends.
         loss: registered localiser loss; None: the localiser's own.
@@ -202,8 +200,7 @@ class TrainConfig:
         precision: ``auto`` (bfloat16 where the machine has it and the model is large enough to gain),
             ``32-true``, ``bf16-mixed`` or ``16-mixed`` (with a gradient scaler).
         augment: random shifts, crops and masks of training clips.
-        metric: what chooses the epoch on validation data: ``counterpoint list metrics``; ``accuracy`` or ``mAP``, in
-            localisation ``accuracy`` (of segments), ``event_f1`` or ``video_accuracy``.
+        metric: what chooses the epoch on validation data: ``counterpoint list metrics``.
         accelerator: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` (of whatever make), ``cuda`` or ``mps``.
         devices: processes, each on a device of its own (a GPU, or a core) and with batches of `data.batch_size`.
         imports: modules, or ``.py`` files, that are imported first, so that their parts register.
