@@ -1,5 +1,6 @@
 """Code from outside the package: found, imported, refused."""
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -285,3 +286,13 @@ def test_two_packages_that_add_one_name(tmp_path):
     install(tmp_path, {"fusion.plum": "other:Plum"}, name="other")
     code = "from counterpoint.fusion import FUSIONS\ntry: FUSIONS.names()\nexcept Exception as error: print(error)"
     assert "two installed packages add 'fusion.plum': " in in_fresh_process(tmp_path, code)
+
+
+def test_a_list_shows_installed_parts_and_why_one_cannot_be_used(tmp_path):
+    (tmp_path / "plums.py").write_text(
+        "from counterpoint.training.optim import Cosine\nclass Fall(Cosine): 'It falls.'\n"
+    )
+    install(tmp_path, {"schedule.fall": "plums:Fall", "schedule.stone": "nowhere:Stone"})
+    found = in_fresh_process(tmp_path, "from counterpoint.cli import main\nmain(['list', 'schedules'])")
+    assert re.search(r"fall +It falls\.", found)
+    assert re.search(r"stone +cannot be used: There is no module 'nowhere'", found)

@@ -11,7 +11,7 @@ from typing import Any
 
 from counterpoint.commands.options import Parser
 from counterpoint.commands.terminal import plain_table, terminal
-from counterpoint.errors import UnknownNameError
+from counterpoint.errors import CounterpointError, UnknownNameError
 from counterpoint.registry import Registry, did_you_mean
 
 Rows = list[tuple[str, str]]
@@ -43,8 +43,20 @@ def main(words: list[str]) -> None:
         print_kind(options["kind"], options["pattern"])
 
 
-def _of_registry(registry: Registry[Any], pattern: str) -> Rows:
-    return [(name, _first_sentence(inspect.getdoc(registry.get(name)) or "")) for name in registry.names(pattern)]
+def _of_registry(registry: Registry[Any], pattern: str, line: Callable[[Any], str] | None = None) -> Rows:
+    """Name and line of each part; what is installed and cannot be imported is listed with the reason."""
+
+    def line_of(name: str) -> str:
+        try:
+            return (line or _summary)(registry.get(name))
+        except CounterpointError as error:
+            return f"cannot be used: {error}"
+
+    return [(name, line_of(name)) for name in registry.names(pattern)]
+
+
+def _summary(part: Any) -> str:
+    return _first_sentence(inspect.getdoc(part) or "")
 
 
 def _first_sentence(text: str) -> str:
@@ -58,7 +70,7 @@ def _first_sentence(text: str) -> str:
 def _models(pattern: str) -> Rows:
     from counterpoint.models import MODELS
 
-    return [(name, MODELS.get(name).summary) for name in MODELS.names(pattern)]
+    return _of_registry(MODELS, pattern, lambda entry: str(entry.summary))
 
 
 def _registered(room: str, registry: str) -> Callable[[str], Rows]:
@@ -69,24 +81,22 @@ def _registered(room: str, registry: str) -> Callable[[str], Rows]:
 def _localiser_losses(pattern: str) -> Rows:
     from counterpoint.localise import LOCALISER_LOSSES as LOSSES
 
-    losses = [(name, LOSSES.get(name)) for name in LOSSES.names(pattern)]
-    return [
-        (name, f"{loss.supervision}: {_first_sentence(inspect.getdoc(loss.function) or '')}") for name, loss in losses
-    ]
+    return _of_registry(LOSSES, pattern, lambda loss: f"{loss.supervision}: {_summary(loss.function)}")
 
 
 def _datasets(pattern: str) -> Rows:
     from counterpoint.data import DATASETS
 
-    entries = [(name, DATASETS.get(name)) for name in DATASETS.names(pattern)]
-    return [(name, f"{entry.where}; tasks: {', '.join(entry.tasks)}") for name, entry in entries]
+    return _of_registry(DATASETS, pattern, lambda entry: f"{entry.where}; tasks: {', '.join(entry.tasks)}")
 
 
 def _metrics(pattern: str) -> Rows:
     from counterpoint.training.metrics import METRICS
 
     return [
-        (name, f"{task}: {table.get(name).meaning}") for task, table in METRICS.items() for name in table.names(pattern)
+        (name, f"{task}: {line}")
+        for task, table in METRICS.items()
+        for name, line in _of_registry(table, pattern, lambda row: str(row.meaning))
     ]
 
 
@@ -113,6 +123,8 @@ KINDS: dict[str, Callable[[str], Rows]] = {
     "localiser_losses": _localiser_losses,
     "balancers": _registered("balance", "BALANCERS"),
     "metrics": _metrics,
+    "optimizers": _registered("training.optim", "OPTIMIZERS"),
+    "schedules": _registered("training.optim", "SCHEDULES"),
     "datasets": _datasets,
     "recipes": _recipes,
     "tables": _tables,
