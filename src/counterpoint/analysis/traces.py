@@ -66,6 +66,7 @@ class Trace:
 
 _PER_CLIP = ("decoupled", "ablated", "angles", "probe")
 _PER_MODALITY = (*_PER_CLIP, "norms", "zeta")
+_FORMER = {"silenced": "ablated"}  # as files from before 0.2 have it
 
 
 def pool_traces(traces: Sequence[Trace]) -> Trace:
@@ -117,6 +118,6 @@ def load_trace(path: Path) -> Trace:
     for name, values in arrays.items():
         kind, _, modality = name.partition("/")
         if modality:
-            groups[kind][modality] = values.astype(np.float64)
+            groups[_FORMER.get(kind, kind)][modality] = values.astype(np.float64)
     logits = arrays["logits"].astype(np.float64)
     return Trace(arrays["ids"], arrays["target"], logits, **groups, video=arrays.get("video"))

@@ -9,7 +9,7 @@ import torch
 from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms import TRANSFORMS, create_transform
-from counterpoint.media.transforms.spectrogram import repeat_sound
+from counterpoint.media.transforms.spectrogram import LogSpectrogram, repeat_sound
 from invariants import check_compiles, check_exports, check_finite, check_independent_of_batch, check_state_dict
 
 SPEC = MediaSpec(sample_rate=16000, seconds=0.5)
@@ -357,3 +357,8 @@ def test_ogm_ges_vggsound_preset():
     assert torch.equal(repeated[:, 8000:56000], audio[:, :48000])  # 2.5 s to 7.5 s: the second time begins at 3 s
     longer = create_transform("log_spectrogram", spec=spec, preset="ogm_ge_vggsound", crop_seconds=8.0)
     assert longer(audio).shape == (1, 1, 129, 1001)
+
+
+def test_an_unknown_preset_is_refused_by_the_class_itself():
+    with pytest.raises(ConfigError, match="preset is 'ogm_g'; it must be one of .* Did you mean 'ogm_ge'"):
+        LogSpectrogram(MediaSpec(), preset="ogm_g")

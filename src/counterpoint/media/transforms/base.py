@@ -6,8 +6,10 @@ from typing import ClassVar
 
 from torch import nn
 
+from counterpoint.registry import Part
 
-class Transform(nn.Module):
+
+class Transform(Part, nn.Module):
     """Decoded clips in, what an encoder takes out: ``(B, samples)`` or ``(B, N, H, W, C)`` to ``(B, C, ...)``.
 
     The constructor is called with the shape of the clips by position, and with ``augment`` and the transform's own
