@@ -86,6 +86,7 @@ def test_help_of_a_verb_may_stand_before_it(run):
 def test_version(run):
     code, out, _ = run("--version")
     assert code == 0 and out.startswith("counterpoint ")
+    assert run("train", "--version") == (0, out, "")
 
 
 # ---------------------------------------------------------------------- mistakes
@@ -135,8 +136,8 @@ def test_version(run):
         (["train", "--epochs", "0"], "epochs is 0; it must be at least 1"),
         (["train", "--fusion.name", "summ"], "No fusion is called 'summ'. Did you mean 'sum'?"),
         (["train", "--recipe", "sum-siman2"], "No recipe is called 'sum-siman2'. Did you mean 'sum-simam2'?"),
-        (["train", "--recipe", "concat", "task=localise"], "recipe concat is made to classify, but task is 'localise'"),
-        (["train", "--recipe", "bmfn", "--task", "classify"], "recipe bmfn is made to localise"),
+        (["train", "--recipe", "concat", "task=localise"], "recipe concat is for task 'classify', but task is"),
+        (["train", "--recipe", "bmfn", "--task", "classify"], "recipe bmfn is for task 'localise'"),
         (["train", "--config", "nowhere.yaml"], "--config: there is no file 'nowhere.yaml'"),
         (["train", "--data.name", "talkerz"], "No dataset is called 'talkerz'. Did you mean 'talkers'?"),
         (["train", "--config", '{"epoch": 3}'], "unknown option 'epoch'. Did you mean 'epochs'?"),
@@ -153,6 +154,10 @@ def test_version(run):
         (["predict", "film.mp4"], "--run is missing; see --help"),
         (["verify"], "RUN and --trials are missing; see --help"),
         (["evaluate", "nowhere"], "There is no run at nowhere"),
+        (["compare", "--jobs", "0"], "jobs is 0; it must be at least 1"),
+        (["compare", "--search_trials", "-1"], "search_trials is -1; it must be at least 0"),
+        (["train", "--name", ""], "--name is empty; give a name, or leave it out for 'talkers-concat-0'"),
+        (["compare", "--name="], "--name is empty; give a name, or leave it out for 'compare'"),
         (["compare", "--methods", "sum,filmm"], "No recipe is called 'filmm'. Did you mean 'film'?"),
         (["compare", "--base.epoch", "3"], "Did you mean '--base.epochs'?"),
         (["compare", "--methods", "--seeds", "1"], "--methods needs a value: list of str"),
@@ -186,6 +191,33 @@ def test_a_mistake_is_told_in_one_line(run, words, message, tmp_path):
     assert code == 2
     assert message in err
     assert err.startswith("counterpoint") and "Traceback" not in err
+
+
+def test_the_folder_of_runs_is_no_file(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    for verb in ("train", "compare"):
+        code, _, err = run(verb, "--runs", tmp_path / "file")
+        assert code == 2 and f"--runs is '{tmp_path / 'file'}', which is a file; name a folder" in err
+
+
+def test_a_run_that_is_not_there_is_answered_with_those_that_are(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("first", "second"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.yaml").write_text("")
+    assert "There is no run at nowhere. Runs: runs/first, runs/second." in run("evaluate", "nowhere")[2]
+    assert "Did you mean 'runs/first'?" in run("evaluate", "runs/frist")[2]
+
+
+def test_a_run_is_named_after_the_folder_of_its_clips(run, tmp_path):
+    for root in ("dogs", "cats"):
+        code, _, err = run("train", "--data.name=folder", f"--data.root={tmp_path / root}", "--resume")
+        assert code == 2 and f"nothing to resume at runs/folder-{root}-concat-0" in err
+
+
+def test_a_long_value_is_cut_in_messages(run):
+    _, _, err = run("train", "--epochs", "x" * 120_000)
+    assert "it must be int" in err and len(err) < 300
 
 
 def test_a_configuration_that_is_a_text_is_not_printed_whole(run, tmp_path):

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             words = [words[1], "--help"]
         if not words or words[0] in ("-h", "--help", "help"):
             print(_overview())
-        elif words[0] == "--version":
+        elif "--version" in words[:2]:  # of a verb, it is the package's
             print(_version())
         elif words[0] in VERBS:
             _run(words[0], words[1:])

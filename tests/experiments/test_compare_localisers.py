@@ -121,9 +121,9 @@ def test_search_by_the_f1_of_events(clips, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"methods": ["psp", "concat"]}, "recipe concat is made to classify, but base.task is 'localise'"),
+        ({"methods": ["psp", "concat"]}, "recipe concat is for task 'classify', but base.task is 'localise'"),
         ({"search_metric": "mAP"}, "search_metric is 'mAP'"),
-        ({"methods": ["bmfn"], "base": {}}, "recipe bmfn is made to localise, but base.task is 'classify'"),
+        ({"methods": ["bmfn"], "base": {}}, "recipe bmfn is for task 'localise', but base.task is 'classify'"),
         ({"base": {"task": "localize"}}, "Did you mean 'localise'"),
         ({"base": {"task": "localise", "data": {"name": "ravdess"}}}, "does not say when"),
     ],

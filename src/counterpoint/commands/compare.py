@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from counterpoint import guests
 from counterpoint.commands.code import remembered
 from counterpoint.commands.options import Parser, config_of
-from counterpoint.commands.runs import COMPARISON, allocate_largely, config_to_resume
+from counterpoint.commands.runs import COMPARISON, allocate_largely, config_to_resume, folder_of
 from counterpoint.commands.terminal import terminal
 from counterpoint.errors import RunError
 from counterpoint.experiments.config import CompareConfig
@@ -26,7 +24,7 @@ def main(words: list[str]) -> None:
         parser.set_defaults(methods=config_of(CompareConfig, asked).methods)
     options = parser.parse(words)
     table = options["table"]
-    folder = Path(options["runs"]) / (options["name"] or table or "compare")
+    folder = folder_of(options, table or "compare")
     begun = config_to_resume(folder, COMPARISON) if options["resume"] else None
     if begun is not None:
         options = parser.parse(["--config", str(begun), *words])

@@ -100,13 +100,13 @@ class Parser:
         named: dict[str, str] = {}
         self.given = set()
         for option, value in self._sorted(words):
-            if option == "--config":
+            if option == "--config" and value is not None:
                 files.append(f"--config={json.dumps(self._configuration(option, value), default=str)}")
-            elif option[2:] in NAMED_FILES and option[2:] in self.types:
+            elif option[2:] in NAMED_FILES and option[2:] in self.types and value is not None:
                 named[option[2:]] = value
                 files.append(f"--config={json.dumps(_named(option[2:], value))}")
             else:
-                rest.append(f"{option}={value}" if option and value else option or value)
+                rest.append(option if value is None else f"{option}={value}" if option else value)
         if "--print_config" not in words:
             self._require_all(rest)
         try:
@@ -119,8 +119,8 @@ class Parser:
             require_place_for_file(Path(options["output"]))
         return options
 
-    def _sorted(self, words: Sequence[str]) -> Iterable[tuple[str, str]]:
-        """Each option with its value, empty for flags; a positional argument has no option."""
+    def _sorted(self, words: Sequence[str]) -> Iterable[tuple[str, str | None]]:
+        """Each option with its value, None for flags; a positional argument has an empty option."""
         todo = list(words)
         while todo:
             word = todo.pop(0)
@@ -137,7 +137,7 @@ class Parser:
             if self._is_flag(option):
                 if equals and option != "--print_config":
                     raise ConfigError(f"{option} takes no value; leave {quoted('=' + value)} out")
-                yield option, value
+                yield option, value if equals else None
                 continue
             values = [value] if equals else []
             while not equals and todo and not self._is_option(todo[0]) and (_is_list(wanted) or not values):

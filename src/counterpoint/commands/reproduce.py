@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from counterpoint.commands.code import remembered
 from counterpoint.commands.options import Parser, config_of
-from counterpoint.commands.runs import allocate_largely
+from counterpoint.commands.runs import allocate_largely, runs_folder
 from counterpoint.commands.terminal import plain_table, terminal
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.experiments.config import CompareConfig
@@ -102,7 +102,7 @@ def reproduce_tables(
         check_reproduction(table, configs[table.name])
     console, failed = terminal(), 0
     for table in tables:
-        made = reproduce(table, configs[table.name], Path(runs) / table.name)
+        made = reproduce(table, configs[table.name], runs_folder(runs) / table.name)
         console.print(to_rich(made))
         console.print(f"Written: {made.folder / MARKDOWN}", soft_wrap=True)
         failed += len(made.failures)

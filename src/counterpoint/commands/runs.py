@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from counterpoint import guests
 from counterpoint.commands.options import Parser
-from counterpoint.errors import ConfigError, RunError
+from counterpoint.errors import ConfigError, RunError, quoted
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import DataConfig, TrainConfig
@@ -39,6 +40,28 @@ def parse_with_own_data(parser: Parser, words: list[str]) -> tuple[dict[str, Any
     elif (folder / "model.safetensors").is_file() and not any(name.startswith("data.") for name in parser.given):
         raise ConfigError(f"{folder} has a model but no {RUN} to say on which data; give --data.name")
     return options, own
+
+
+def folder_of(options: Mapping[str, Any], default: str) -> Path:
+    """Where a run or comparison is: its name, in the folder of all runs.
+
+    Raises:
+        ConfigError: the name is empty, or the folder of all runs is a file.
+    """
+    if options["name"] == "":
+        raise ConfigError(f"--name is empty; give a name, or leave it out for {default!r}")
+    return runs_folder(options["runs"]) / (options["name"] or default)
+
+
+def runs_folder(runs: str) -> Path:
+    """The folder of all runs, which may not exist yet.
+
+    Raises:
+        ConfigError: it is a file.
+    """
+    if Path(runs).is_file():
+        raise ConfigError(f"--runs is {quoted(runs)}, which is a file; name a folder")
+    return Path(runs)
 
 
 def config_to_resume(folder: Path, file: str) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from counterpoint import guests
 from counterpoint.commands.code import remembered
 from counterpoint.commands.options import Parser, config_of
-from counterpoint.commands.runs import RUN, allocate_largely, config_to_resume
+from counterpoint.commands.runs import RUN, allocate_largely, config_to_resume, folder_of
 from counterpoint.commands.terminal import column, figure, table, terminal
 from counterpoint.errors import ConfigError
 from counterpoint.training.config import TrainConfig
@@ -16,6 +16,8 @@ from counterpoint.training.config_io import to_dict
 
 if TYPE_CHECKING:
     from counterpoint.training.load import Run
+
+_OF_A_FOLDER = ("folder", "features")  # datasets that are what their folder holds
 
 
 def main(words: list[str]) -> None:
@@ -28,7 +30,7 @@ def main(words: list[str]) -> None:
     options = parser.parse(words)
     config, recipe = config_of(TrainConfig, options), options["recipe"]
     _require_task(config, recipe)
-    folder = Path(options["runs"]) / (options["name"] or _default_name(config, recipe))
+    folder = folder_of(options, _default_name(config, recipe))
     begun = config_to_resume(folder, RUN) if options["resume"] else None
     if begun is not None:
         config = config_of(TrainConfig, parser.parse(["--config", str(begun), *words]))
@@ -54,7 +56,7 @@ def _require_task(config: TrainConfig, recipe: str | None) -> None:
 
     made = load_recipe(recipe).task
     if made != config.task:
-        raise ConfigError(f"recipe {recipe} is made to {made}, but task is {config.task!r}; leave out one of the two")
+        raise ConfigError(f"recipe {recipe} is for task {made!r}, but task is {config.task!r}; change one of the two")
 
 
 def _default_name(config: TrainConfig, recipe: str | None) -> str:
@@ -64,7 +66,9 @@ def _default_name(config: TrainConfig, recipe: str | None) -> str:
     if config.head.name != "linear":
         parts.append(config.head.name)
     method = Path(recipe).stem if recipe else "-".join(part.rpartition(":")[2] for part in parts if part)
-    named = (config.data.name, config.data.task, method, config.seed)
+    root = config.data.root if config.data.name in _OF_A_FOLDER else None
+    where = None if root is None else Path(root).expanduser().resolve().name
+    named = (config.data.name, where, config.data.task, method, config.seed)
     return "-".join(str(part).rpartition(":")[2] for part in named if part is not None)  # of package.module:Class
 
 

@@ -59,11 +59,11 @@ class CompareConfig:
     base: TrainConfig = field(default_factory=TrainConfig)
     probe: bool = True
     alone: bool = True
-    search_trials: int = 0
+    search_trials: int = field(default=0, metadata={"min": 0})
     search_metric: str = "accuracy"
     search_space: dict[str, Any] = field(default_factory=default_search_space)
     search_seed: int = 0
-    jobs: int = 1
+    jobs: int = field(default=1, metadata={"min": 1})
 
     def __post_init__(self) -> None:
         """Name the methods of the task where none are."""

@@ -16,7 +16,7 @@ from counterpoint.recipes import Recipe, load_recipe
 from counterpoint.recipes.space import check_space
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import COMPOSITION, TrainConfig
-from counterpoint.training.config_io import flatten, get_setting, with_setting
+from counterpoint.training.config_io import check_values, flatten, get_setting, with_setting
 from counterpoint.training.metrics import METRICS, metrics_of
 
 ALONE = "alone"
@@ -66,8 +66,7 @@ def check(config: CompareConfig) -> None:
     known = metrics_of(config.base.task, config.base.metric)
     if config.search_metric not in known:
         raise ConfigError(f"search_metric is {config.search_metric!r}.{did_you_mean(config.search_metric, known)}")
-    if config.search_trials < 0 or config.jobs < 1:
-        raise ConfigError("search_trials must be 0 or more, and jobs at least 1")
+    check_values(config)
     check_space(config.search_space, "search_space")
     check_space({name: [value] for name, value in config.changes.items()}, "changes")
     check_folds(config)
@@ -88,7 +87,7 @@ def plan_methods(config: CompareConfig, folder: Path) -> list[Entry]:
             raise ConfigError(f"methods: two are called {recipe.name!r}; rename one of the recipe files")
         if recipe.task != config.base.task:
             raise ConfigError(
-                f"recipe {recipe.name} is made to {recipe.task}, but base.task is {config.base.task!r}; all methods of "
+                f"recipe {recipe.name} is for task {recipe.task!r}, but base.task is {config.base.task!r}; all methods of "
                 "a comparison have one task"
             )
         composed = recipe.apply(config.base)

@@ -124,7 +124,7 @@ def load_run(folder: str | Path, which: str = "best", *, trust_code: bool = Fals
         raise ConfigError(f"which is {which!r}.{did_you_mean(which, ('best', 'last'))}")
     folder = Path(folder)
     if not folder.is_dir():
-        raise RunError(f"There is no run at {folder}")
+        raise RunError(f"There is no run at {folder}.{files.runs_near(folder)}")
     exported = (folder / files.WEIGHTS).is_file() and (folder / files.MODEL).is_file()
     if not exported and not (folder / files.CONFIG).is_file():
         raise RunError(f"{folder} is not a run: it has neither {files.CONFIG}, nor {files.MODEL} and {files.WEIGHTS}")

@@ -18,6 +18,7 @@ from counterpoint import _atomic, guests
 from counterpoint._cpu import cores
 from counterpoint._moved import former_names
 from counterpoint.errors import ConfigError, RunError
+from counterpoint.registry import nearest
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict
 
@@ -86,6 +87,13 @@ def read_config(folder: Path) -> TrainConfig:
     values = read_yaml(path)
     guests.require_trust(path, values)
     return from_dict(TrainConfig, values)
+
+
+def runs_near(folder: Path) -> str:
+    """For a message: the run that was probably meant, else those that there are beside a folder or in ``runs``."""
+    there = sorted({str(path.parent) for place in (folder.parent, Path("runs")) for path in place.glob(f"*/{CONFIG}")})
+    known = f" Runs: {', '.join(there[:10])}." if there else " None was found beside it or in the folder runs."
+    return nearest(str(folder), there) or known
 
 
 def _as_read(config: TrainConfig) -> TrainConfig:
