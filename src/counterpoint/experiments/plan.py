@@ -87,8 +87,8 @@ def plan_methods(config: CompareConfig, folder: Path) -> list[Entry]:
             raise ConfigError(f"methods: two are called {recipe.name!r}; rename one of the recipe files")
         if recipe.task != config.base.task:
             raise ConfigError(
-                f"recipe {recipe.name} is for task {recipe.task!r}, but base.task is {config.base.task!r}; all methods of "
-                "a comparison have one task"
+                f"recipe {recipe.name} is for task {recipe.task!r}, but base.task is {config.base.task!r}; all methods "
+                "of a comparison have one task"
             )
         composed = recipe.apply(config.base)
         for name, value in config.changes.items():
