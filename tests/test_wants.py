@@ -63,7 +63,9 @@ def config(**changes) -> TrainConfig:
     return from_dict(TrainConfig, {"seed": 5, **changes})
 
 
-@pytest.mark.parametrize("registry", [ENCODERS, FUSIONS, LOCALISERS, BALANCERS, TRANSFORMS, DATASETS], ids=str)
+@pytest.mark.parametrize(
+    "registry", [ENCODERS, FUSIONS, LOCALISERS, BALANCERS, TRANSFORMS, DATASETS], ids=lambda r: r.kind
+)
 def test_every_registered_part_wants_what_the_contract_names(registry):
     for name in registry:
         assert set(wants(registry.get(name))) <= set(WANTS), name

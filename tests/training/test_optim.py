@@ -3,10 +3,10 @@ import torch
 from torch import nn
 
 from counterpoint.errors import ConfigError, UnknownNameError
-from counterpoint.training.build import check_names
 from counterpoint.training.config import OptimConfig, TrainConfig
 from counterpoint.training.config_io import from_dict
 from counterpoint.training.optim import Schedule, create_optimizer, create_schedule
+from counterpoint.training.resolve import check
 
 
 def weights():
@@ -72,4 +72,4 @@ def test_an_optimizer_and_a_schedule_of_ones_own():
 )
 def test_names_and_options_are_told_before_anything_is_read(optim, message):
     with pytest.raises((ConfigError, UnknownNameError), match=message):
-        check_names(from_dict(TrainConfig, {"optim": optim}))
+        check(from_dict(TrainConfig, {"optim": optim}))
