@@ -17,7 +17,7 @@ from counterpoint.heads import create_head
 
 @FUSIONS.register("concat")
 class Concat(Fusion):
-    """Concatenates the features and classifies them; with one modality, the unimodal baseline.
+    """Concatenates the features and classifies them, Eq. (9) of CFN-SR; with one modality, the unimodal baseline.
 
     SimAM² sees a concatenation as Eq. (4) of streams that are padded with zeros, X_1 = [x_1; 0] and X_2 = [0; x_2];
     their population is the concatenated vector. `weights` is None unless asked for, as the paper keeps the decoupled
