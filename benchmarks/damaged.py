@@ -1,4 +1,4 @@
-"""200 damaged copies of real clips through `prepare`: how many are read, how many are set aside and why.
+"""200 damaged copies of real clips through `prepare`: how many are read, how many are skipped and why.
 
 Each copy is a clip of GRID with bytes flipped, its end cut off, or a stretch zeroed, from a seed. None may crash or
 hang the run, and each must be accounted for. Run: ``python benchmarks/damaged.py``
@@ -65,12 +65,12 @@ def main() -> None:
         print(f"{kind:<14} {sum(kinds[i] == kind for i in read):>4} read")
         reasons = Counter(kind_of_reason(reason) for clip, reason in prepared.skipped.items() if kinds[clip] == kind)
         for reason, count in reasons.most_common():
-            print(f"{'':<14} {count:>4} set aside: {reason}")
+            print(f"{'':<14} {count:>4} skipped: {reason}")
     accounted = len(read) + len(prepared.skipped)
     crashed = sum("crashed" in reason or "longer than" in reason for reason in prepared.skipped.values())
     print(
-        f"{args.copies} copies (seed {args.seed}) in {seconds:.1f} s: {len(read)} read, {len(prepared.skipped)} set "
-        f"aside ({crashed} of them because the decoder crashed or hung), {args.copies - accounted} unaccounted for"
+        f"{args.copies} copies (seed {args.seed}) in {seconds:.1f} s: {len(read)} read, {len(prepared.skipped)} "
+        f"skipped ({crashed} of them because the decoder crashed or hung), {args.copies - accounted} unaccounted for"
     )
     if accounted != args.copies:
         raise SystemExit(1)
