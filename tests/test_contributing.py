@@ -129,3 +129,17 @@ def test_what_is_checked_before_a_commit_is_what_make_checks():
         command = hook["entry"].removesuffix(" --force-exclude").replace(".venv/bin/", "$(BIN)/")
         assert f"\t{command}" in makefile
     assert len(hooks) == 3
+
+
+def test_the_changelog_has_every_former_name():
+    changes = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    former = set()
+    for path, text in texts().items():
+        if path.startswith("src/") and not path.endswith("_moved.py"):
+            former |= set(re.findall(r'former_method\("\w+", "(\w+)"', text))
+            former |= {
+                old for call in re.findall(r"@former_keywords\(([^)*]+)\)", text) for old in re.findall(r"(\w+)=", call)
+            }
+            former |= set(re.findall(r'"(\w+)": "[\w.]+:\w+"', text))
+    assert {"silenced", "Place"} <= former
+    assert not {name for name in former if not re.search(rf"\b{name}\b", changes)}
