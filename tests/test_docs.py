@@ -1,5 +1,6 @@
 """The pages say what is so: links lead somewhere, Python runs, command lines name verbs and options that there are."""
 
+import importlib
 import io
 import re
 import shlex
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from counterpoint import cli
+from counterpoint._moved import MOVED
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = {p.relative_to(REPOSITORY).as_posix(): p.read_text(encoding="utf-8") for p in sorted(REPOSITORY.glob("*.md"))}
@@ -165,3 +167,34 @@ def test_what_is_wrong_is_found(helps):
         ["counterpoint", "train", "--name", "x", "--seed", "1"]
     ]
     assert anchors("# The `house`, built\n") == {"the-house-built"}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])
+def test_names_and_files_are_there(page):
+    for name in set(re.findall(r"\bcounterpoint((?:\.\w+)+)", PAGES[page])) - {".parts", ".git"}:
+        assert not any(name[1:] == old or name.startswith(f".{old}.") for old in MOVED), name
+        assert resolves(f"counterpoint{name}"), name
+    for path in set(
+        re.findall(r"\b(?:src|tests|examples|benchmarks|docs)/[\w/.-]+\.(?:py|yaml|md|png)\b", PAGES[page])
+    ):
+        assert "NAME" in path or (REPOSITORY / path).exists(), path
+
+
+def resolves(name):
+    """Whether a dotted name leads to a module or to something in one."""
+    parts = name.split(".")
+    for k in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:k]))
+        except ModuleNotFoundError:
+            continue
+        for attribute in parts[k:]:
+            found = getattr(found, attribute, None)
+        return found is not None
+    return False
+
+
+def test_readme_says_which_verbs_take_files_of_options(helps):
+    text = PAGES["README.md"]
+    without = re.search(r"all but (.*?) take a YAML file by `--config`", text, re.DOTALL)[1]
+    assert set(re.findall(r"`(\w+)`", without)) == {verb for verb in cli.VERBS if not known("config", helps[verb])}
