@@ -15,8 +15,8 @@ from counterpoint.errors import CounterpointError, UnknownNameError
 from counterpoint.registry import Registry, did_you_mean
 
 Rows = list[tuple[str, str]]
-_MARKED = re.compile(r"``(.+?)``|:\w+:`~?([^`]+)`")
-"""What reStructuredText sets apart: code, and names of classes and functions, of which the last part will do."""
+_MARKED = re.compile(r"``(.+?)``")
+"""What docstrings set apart as code."""
 
 
 def main(words: list[str]) -> None:
@@ -64,7 +64,7 @@ def _first_sentence(text: str) -> str:
     paragraph = " ".join(text.split("\n\n")[0].split())
     end = re.search(r"(?<!\bEq)(?<!\bEqs)(?<!\bSec)(?<!\bal)\. ", paragraph)  # not the dot of an abbreviation
     sentence = paragraph if end is None else paragraph[: end.start() + 1]
-    return _MARKED.sub(lambda found: found.group(1) or found.group(2).rpartition(".")[2], sentence)
+    return _MARKED.sub(r"\1", sentence)
 
 
 def _models(pattern: str) -> Rows:
