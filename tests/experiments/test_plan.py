@@ -21,7 +21,7 @@ def test_methods_that_nobody_names_are_those_of_the_task(task, tmp_path):
 
 
 def test_a_task_that_there_is_not_is_told_first():
-    with pytest.raises(ConfigError, match="base.task is 'localize'. Did you mean 'localise'"):
+    with pytest.raises(ConfigError, match="base.task is 'localize'; it must be one of .* Did you mean 'localise'"):
         check(from_dict(CompareConfig, {"base": {"task": "localize"}}))
 
 
