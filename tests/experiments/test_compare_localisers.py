@@ -11,6 +11,7 @@ from counterpoint.analysis.traces import Trace, load_trace, save_trace
 from counterpoint.errors import ConfigError
 from counterpoint.experiments.compare import compare
 from counterpoint.experiments.config import CompareConfig
+from counterpoint.report.html import environment
 from counterpoint.report.report import write_run_report
 from counterpoint.report.tables import dependence_table, methods_table, summary
 from counterpoint.report.timelines import timelines
@@ -155,8 +156,9 @@ def test_a_trace_of_segments_goes_out_and_comes_back(tmp_path):
 def test_timelines_name_what_was_found():
     found = torch.tensor([[0, 0, 2, 1]])
     trace = Trace(np.array(["clip<1>"]), np.array([[0, 0, 2, 2]]), np.eye(3)[found.numpy()])
-    page = timelines({"psp": [trace]}, ("cat", "dog"))
+    draw = environment().get_template("parts.html.jinja").module.figure
+    page = draw(timelines({"psp": [trace]}, ("cat", "dog")))
     assert "truth: cat, cat, background, background; psp: cat, cat, background, dog" in page
     assert "clip<1>" not in page and "clip&lt;1&gt;" in page
     flat = Trace(np.array(["a"]), np.array([0]), np.eye(2)[[0]])
-    assert timelines({"concat": [flat]}, ("cat", "dog")) == ""
+    assert not timelines({"concat": [flat]}, ("cat", "dog")).panels
