@@ -146,6 +146,8 @@ class Parser:
                 raise ConfigError(f"{option} needs a value: {in_words(wanted) if wanted else 'a YAML file'}")
             value = _as_list(option, values, wanted) if _is_list(wanted) else values[0]
             if wanted is not None:
+                if wanted is Any or get_origin(wanted) in (dict, list):
+                    _refuse_class_path(option, value)
                 _check_text(option, value, wanted)
             elif dest != "config":  # a whole part of the configuration
                 value = json.dumps(self._configuration(option, value, f"{dest}."), default=str)
@@ -227,6 +229,7 @@ class Parser:
         if name in NAMED_FILES:
             raise ConfigError(f"{name} is no option of a file; give --{name} {value} on the command line")
         checked(self.types[name], value, name)
+        _refuse_class_path(name, value)
         self.given.add(name)
 
     def _require_all(self, words: Sequence[str]) -> None:
@@ -258,7 +261,31 @@ def _named(option: str, name: str) -> dict[str, Any]:
     """What a recipe changes in a configuration, spelt out whole; or the configuration of a table's comparison."""
     from counterpoint.recipes import load_recipe, load_table
 
-    return load_recipe(name).changes() if option == "recipe" else load_table(name).compare
+    values = load_recipe(name).changes() if option == "recipe" else load_table(name).compare
+    _refuse_class_path(name, values)
+    return values
+
+
+def _refuse_class_path(name: str, value: Any) -> None:
+    """Refuse what jsonargparse would import a class for, asked or not, wherever a value may be of any type."""
+    if _has_class_path(value):
+        raise ConfigError(f"{name} has a 'class_path', which names no part here; name it like package.module:Class")
+
+
+def _has_class_path(value: Any) -> bool:
+    """Whether a mapping in it has such a key; texts are looked into as YAML, as jsonargparse does."""
+    if isinstance(value, str):
+        import yaml
+
+        try:
+            inside = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError):  # a ValueError: of a day such as 2026-02-30
+            return False
+        return inside != value and _has_class_path(inside)
+    if isinstance(value, Mapping):
+        keys = (str(key).rpartition(".")[2] for key in value)
+        return "class_path" in keys or any(_has_class_path(each) for each in value.values())
+    return isinstance(value, (list, tuple)) and any(_has_class_path(each) for each in value)
 
 
 def _is_list(wanted: Any) -> bool:
