@@ -80,6 +80,12 @@ class ClipTable:
         segments: into how many equal parts clips are usually cut to say when; None without events.
         features: clips that are features already, of which nothing is decoded; of `media` only the length counts then.
         group_word: what a clip's group is: ``"speaker"``, ``"source video"`` ...
+
+    Example:
+        >>> from counterpoint.media.spec import MediaSpec
+        >>> clips = (Clip("a", Path("a.mp4"), 0, "train"), Clip("b", Path("b.mp4"), 1, "test"))
+        >>> [clip.id for clip in ClipTable("two", ("yes", "no"), clips, MediaSpec()).clips if clip.split == "test"]
+        ['b']
     """
 
     name: str

@@ -30,6 +30,11 @@ class DatasetEntry:
             `counterpoint.wants`.
         load: ``(root: Path | None, task: str, seed: int, **options) -> ClipTable``; reads names and
             annotations only, no media file is opened.
+
+    Example:
+        >>> from counterpoint.data import DATASETS
+        >>> DATASETS.get("grid").tasks
+        ('digit', 'command', 'colour', 'preposition', 'letter', 'adverb')
     """
 
     name: str

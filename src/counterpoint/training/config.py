@@ -204,6 +204,11 @@ class TrainConfig:
         accelerator: ``auto`` (a GPU where there is one), ``cpu``, ``gpu`` (of whatever make), ``cuda`` or ``mps``.
         devices: processes, each on a device of its own (a GPU, or a core) and with batches of `data.batch_size`.
         imports: modules, or ``.py`` files, that are imported first, so that their parts register.
+
+    Example:
+        >>> config = TrainConfig(fusion=FusionConfig("sum", zeta="learned"), epochs=3)
+        >>> config.fusion.zeta, config.data.name
+        ('learned', 'talkers')
     """
 
     task: Task = "classify"

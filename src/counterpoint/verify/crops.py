@@ -47,6 +47,13 @@ class CropMean:
         utterances: U, how many there are.
         dim: D, how wide a vector is.
         device: where they are kept.
+
+    Example:
+        >>> mean = CropMean(utterances=2, dim=2)
+        >>> mean.update(torch.tensor([[3.0, 0.0], [0.0, 2.0], [0.0, 5.0]]), torch.tensor([0, 1, 1]))
+        >>> mean.compute()
+        tensor([[1., 0.],
+                [0., 1.]])
     """
 
     def __init__(self, utterances: int, dim: int, device: torch.device | str = "cpu") -> None:
