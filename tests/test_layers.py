@@ -66,7 +66,7 @@ MAY_IMPORT = {
     "report": TRAINING | {"recipes", "analysis", "verify"},
     "experiments": ANALYSIS | {"report"},
     "commands": EXPERIMENTS | {"commands"},
-    "cli": {"errors", "registry", "commands"},
+    "cli": {"errors", "registry", "commands", "_version"},
 }
 PLUG_IN_ROOMS = ("functional", "heads", "intermediate", "fusion", "losses", "balance", "encoders", "models", "localise")
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from counterpoint._version import __version__
 from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.registry import did_you_mean
 
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not words or words[0] in ("-h", "--help", "help"):
             print(_overview())
         elif "--version" in words[:2]:  # of a verb, it is the package's
-            print(_version())
+            print(f"counterpoint {__version__}")
         elif words[0] in VERBS:
             _run(words[0], words[1:])
         else:
@@ -76,12 +77,6 @@ def _run(verb: str, words: list[str]) -> None:
 def _main_of(verb: str) -> Callable[[list[str]], None]:
     called: Callable[[list[str]], None] = import_module(f"counterpoint.commands.{verb}").main
     return called
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return f"counterpoint {version('counterpoint')}"
 
 
 def _overview() -> str:

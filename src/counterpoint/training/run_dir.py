@@ -17,6 +17,7 @@ from typing import Any
 from counterpoint import _atomic, guests
 from counterpoint._cpu import cores
 from counterpoint._moved import former_names
+from counterpoint._version import __version__
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.registry import nearest
 from counterpoint.training.config import TrainConfig
@@ -215,7 +216,7 @@ def environment(**more: Any) -> dict[str, Any]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return {
-        "counterpoint": metadata.version("counterpoint"),
+        "counterpoint": __version__,
         "commit": _commit(),
         "python": platform.python_version(),
         "system": platform.platform(),
