@@ -128,7 +128,13 @@ def test_a_file_becomes_the_module_of_its_stem(package, tmp_path, monkeypatch):
     [
         ("json", "", ConfigError, "json is a module already .*rename it"),
         ("own-fruit", "", ConfigError, "'own-fruit' is no name of a module; rename the file"),
-        ("broken", "1 / 0", ConfigError, "broken cannot be imported: ZeroDivisionError: division by zero"),
+        ("broken", "\n1 / 0", ConfigError, r"broken cannot be imported: ZeroDivisionError: .* \(.*broken.py, line 2\)"),
+        (
+            "leaving",
+            "import sys; sys.exit(3)",
+            ConfigError,
+            r"leaving cannot be imported: SystemExit: 3 \(.*, line 1\)",
+        ),
         (
             "hungry",
             "import no_such_thing",

@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import re
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -115,14 +116,16 @@ def _errors_of(name: str) -> Iterator[None]:
         yield
     except ConfigError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
         if missing is not None and f"{name}.".startswith(f"{missing}."):
             raise UnknownNameError(
                 f"There is no module {missing!r} (asked for as {name}). Install it, put its folder on PYTHONPATH, or "
                 "import its file by --import FILE"
             ) from error
-        raise ConfigError(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
+        at = [f for f in traceback.extract_tb(error.__traceback__) if f.filename[0] != "<"][-1]  # not in importlib
+        where = "" if at.filename == __file__ else f" ({at.filename}, line {at.lineno})"
+        raise ConfigError(f"{name} cannot be imported: {type(error).__name__}: {error}{where}") from error
 
 
 @functools.cache

@@ -76,6 +76,23 @@ def test_a_long_value_is_cut_in_messages():
     assert len(str(error.value)) < 300 and "(150,002 characters)" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: {options: {x: &a [*a]}}", "contains itself"),
+        ("data: {options: {2026-11-30: 3}}", "keys must be str"),
+        ("data: {options: {x: 2026-02-30}}", "day is out of range"),
+        (f"data: {'[' * 3000}{']' * 3000}", "nested too deep"),
+    ],
+    ids=["itself", "key", "day", "deep"],
+)
+def test_yaml_that_is_no_configuration_is_an_error_of_one_line(tmp_path, text, message):
+    path = tmp_path / "odd.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f"odd.yaml: .*{message}"):
+        read_yaml(path)
+
+
 def test_yaml_reads_powers_of_ten_and_knows_lines(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text("epochs: 3\noptim:\n  lr: 1e-3\n  clip_norm: -2.5E+1\ndata: {name: 1e}\n")

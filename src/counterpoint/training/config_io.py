@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -34,13 +35,17 @@ def read_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
     Raises:
-        ConfigError: it is not text, or not YAML.
+        ConfigError: it is not text, or not YAML, or holds what no configuration can.
         OSError: it cannot be read.
     """
     import yaml
 
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _loader())
+        values = yaml.load(path.read_text(encoding="utf-8"), _loader())
+        json.dumps(values, default=str)
+        return values
+    except RecursionError:
+        raise ConfigError(f"{path}: values are nested too deep") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text; is it a YAML file?") from None
     except yaml.YAMLError as error:
@@ -48,6 +53,9 @@ def read_yaml(path: Path) -> Any:
         where = "" if mark is None else f", line {mark.line + 1}"
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
         raise ConfigError(f"{path}{where}: this is not YAML: {what}") from None
+    except (TypeError, ValueError) as error:  # of json: a key such as 2026-11-30; of yaml: a day such as 2026-02-30
+        what = "a value contains itself" if "Circular" in str(error) else str(error)
+        raise ConfigError(f"{path}: this is no configuration: {what}") from None
 
 
 def line_of(path: Path, key: str) -> int | None:
