@@ -17,15 +17,17 @@ from tiny_clips import tiny_data, write_tiny_clips
 @pytest.fixture
 def error_rate():
     """A metric of one's own, lower is better; gone after the test."""
+    _register_error()
+    yield
+    del METRICS["classify"]._parts["error"]
 
+
+def _register_error():
     @metric(
         "classify", "error", heading="Errors", meaning="Wrong clips per clip", higher_is_better=False, percent=False
     )
     def error(predictions):
         return (predictions.classes != predictions.target).double().mean()
-
-    yield
-    del METRICS["classify"]._parts["error"]
 
 
 def test_metrics_of_clips():
@@ -82,3 +84,36 @@ def test_one_row_is_all_that_a_new_metric_needs(error_rate, tmp_path, monkeypatc
     tried = json.loads((tmp_path / "runs/both/concat/search.json").read_text())
     scores = [trial["score"] for trial in tried["trials"]]
     assert scores[tried["chosen"]] == min(scores)
+
+
+def test_a_metric_that_its_module_registers_too_is_measured_once(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "late_metric.py").write_text(
+        "from counterpoint.training.metrics import metric\n\n\n"
+        "@metric('classify', 'late', heading='Late', meaning='Nothing')\n"
+        "def late(predictions):\n    return predictions.target.double().mean()\n"
+    )
+    named = "late_metric:late"
+    try:
+        first, again = metrics_of("classify", named), metrics_of("classify", named)
+    finally:
+        METRICS["classify"]._parts.pop("late", None)
+    assert list(first) == list(again) == ["accuracy", "mAP", named]
+
+
+def test_a_comparison_goes_on_with_a_metric_that_was_not_known_when_it_began(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COUNTERPOINT_ALLOCATOR", "system")
+    data = json.dumps(tiny_data(write_tiny_clips(tmp_path / "clips")))
+    words = ["--methods", "concat", "--probe=false", "--alone=false", f"--base.data={data}", "--base.epochs=1"]
+    assert cli.main(["compare", *words, "--seeds", "0", "--name=late"]) == 0
+    _register_error()
+    try:
+        assert cli.main(["compare", "--name=late", "--resume", "--seeds", "0", "1"]) == 0
+    finally:
+        del METRICS["classify"]._parts["error"]
+    found = json.loads((tmp_path / "runs/late/results.json").read_text())
+    assert found["failures"] == []
+    rows = list(csv.DictReader((tmp_path / "runs/late/results_per_seed.csv").open()))
+    assert [row["val_error"] == "" for row in rows] == [True, False]
+    assert all(float(row["error"]) == 1 - float(row["accuracy"]) for row in rows)

@@ -45,7 +45,7 @@ def analyse(run: Run, *, probe: bool, began: float | None = None) -> RunResult:
         folder=str(run.folder),
         seed=run.config.seed,
         epoch=run.epoch,
-        val={metric: float(run.result["val"][metric]) for metric in test},
+        val={metric: float(run.result["val"][metric]) for metric in test if metric in run.result["val"]},
         test=test,
         modalities={
             m: ModalityScores(

@@ -73,7 +73,7 @@ def finished(task: RunTask) -> RunResult | dict[str, float] | None:
     """What `run_task` gave for a run that is finished already; None where it is not, or was another one.
 
     A run from before dependence was measured stays without: what else was found of it is as true as ever. One whose
-    findings have the names of an earlier version is analysed again.
+    findings have the names of an earlier version, or lack a metric that is known since, is analysed again.
     """
     if task.kind == "search":
         result = files.read_result(task.folder)
@@ -92,6 +92,9 @@ def finished(task: RunTask) -> RunResult | dict[str, float] | None:
         found = _read({**training_clips(result), **written["result"]})
     except TypeError:
         return None
+    known = metrics_of(task.config.task, task.config.metric)
+    if any(row.unimodal and metric not in found.test for metric, row in known.items()):
+        return None
     probed = task.probe and task.config.task == "classify"
     if probed and any(scores.probe is None for scores in found.modalities.values()):
         return None
@@ -99,7 +102,8 @@ def finished(task: RunTask) -> RunResult | dict[str, float] | None:
 
 
 def _val(config: TrainConfig, result: dict[str, Any]) -> dict[str, float]:
-    return {metric: float(result["val"][metric]) for metric in metrics_of(config.task, config.metric)}
+    known = metrics_of(config.task, config.metric)
+    return {metric: float(value) for metric, value in result["val"].items() if metric in known}
 
 
 def _read(values: dict[str, Any]) -> RunResult:

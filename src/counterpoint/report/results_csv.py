@@ -51,7 +51,7 @@ def _run_row(name: str, run: RunResult, comparison: Comparison) -> dict[str, Any
     if run.fold is not None:
         row["fold"] = run.fold
     row |= {"trained_on": run.trained_on, "held_out": run.held_out}
-    row |= {"epoch": run.epoch, **{f"val_{metric}": value for metric, value in run.val.items()}}
+    row |= {"epoch": run.epoch, **{f"val_{metric}": run.val.get(metric) for metric in run.test}}
     dependence = {pair: found.value for pair, found in run.dependence.items()}
     return {**row, **_test_cells(run, comparison), **_dependence_cells(dependence, comparison), "folder": run.folder}
 

@@ -111,14 +111,18 @@ def metric(
 def metrics_of(task: str, *named: str) -> dict[str, Metric]:
     """The metrics of a task by name, in order; behind them those of `named` that are no rows of the table.
 
+    A module that is imported for a name of `named` may add rows; the metric that is named is not measured twice.
+
     Raises:
         UnknownNameError: no metric has a name of `named`.
         ConfigError: no such task.
     """
     if task not in METRICS:
         raise ConfigError(f"task is {task!r}; it must be one of {', '.join(METRICS)}")
+    found = {name: METRICS[task].get(name) for name in named}
     rows = METRICS[task].items()
-    return {**rows, **{name: METRICS[task].get(name) for name in named if name not in rows}}
+    further = {name: row for name, row in found.items() if name not in rows}
+    return {**{name: row for name, row in rows.items() if row not in further.values()}, **further}
 
 
 @metric(
