@@ -43,6 +43,14 @@ def test_rows_come_back_as_they_were_written(tmp_path):
     assert path.read_text() == "a,b\n"
 
 
+def test_rows_with_other_columns_stand_under_their_own(tmp_path):
+    path = tmp_path / "a.csv"
+    _atomic.append_csv(path, [{"a": "1", "b": "2"}])
+    _atomic.append_csv(path, [{"a": "3", "new": "4", "b": "5"}])
+    _atomic.append_csv(path, [{"a": "6", "new": "7", "b": "8"}])
+    assert path.read_text() == "a,new,b\n1,,2\n3,4,5\n6,7,8\n"
+
+
 def test_what_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="file/a.txt cannot be written: "):

@@ -83,13 +83,19 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Iterable[s
 
 
 def append_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Add rows; the header is written when the file is new."""
+    """Add rows; a file with other columns is written anew with both, and what it lacks is empty."""
     if not rows:
         return
-    new = not path.exists()
+    columns, header = list(rows[0]), None
+    if path.exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            header = next(csv.reader(file), None)
+    if header not in (None, columns):
+        write_csv(path, [*read_csv(path), *rows], dict.fromkeys([*columns, *header]))
+        return
     with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        if new:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        if header is None:
             writer.writeheader()
         writer.writerows(rows)
 
