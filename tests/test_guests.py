@@ -1,5 +1,6 @@
 """Code from outside the package: found, imported, refused."""
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -50,6 +51,14 @@ def package(tmp_path, monkeypatch):
 
 
 # ---------------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize("text", ["x" * 300_000, "a." * 150_000, "a.a:" * 75_000, "a" + " " * 300_000, "1" * 300_000])
+def test_a_long_text_is_searched_in_one_pass(text):
+    """In quadratic time each of these takes minutes, and a run's folder may hold any of them."""
+    assert all(guests.is_reference(name) for name in guests.references_in(text))
+    with pytest.raises(UntrustedCodeError) if "a:" in text else contextlib.nullcontext():
+        guests.require_trust("config.yaml", {"fusion": text})
 
 
 @pytest.mark.parametrize("name", ["a:B", "a.b:C", "a.b:C.D", "_a:_B", "größe:Maß"])
@@ -302,3 +311,9 @@ def test_a_list_shows_installed_parts_and_why_one_cannot_be_used(tmp_path):
     found = in_fresh_process(tmp_path, "from counterpoint.cli import main\nmain(['list', 'schedules'])")
     assert re.search(r"fall +It falls\.", found)
     assert re.search(r"stone +cannot be used: There is no module 'nowhere'", found)
+
+
+def test_the_message_names_a_few_of_many():
+    with pytest.raises(UntrustedCodeError, match=r"m4:A and 35 more") as told:
+        guests.require_trust("config.yaml", {"fusion": [f"m{k}:A" for k in range(40)]})
+    assert len(str(told.value)) < 500

@@ -35,8 +35,10 @@ IMPORTS = "imports"
 _WORD = r"[^\W\d]\w*"
 _DOTTED = rf"{_WORD}(?:\.{_WORD})*"
 _REFERENCE = re.compile(rf"{_DOTTED}:{_DOTTED}")
+# In a text; both begin only where a run of such characters begins, so that a long text takes no longer than it must.
+_IN_TEXT = re.compile(r"(?<![\w.])[\w.]+:[\w.]+")
 # Whatever a parser between here and the registry could still make a reference of: quoted, padded, inside other text.
-_SUSPECT = re.compile(rf"({_DOTTED})\s*:\s*({_DOTTED})")
+_SUSPECT = re.compile(r"(?<![\w.])[\d.]*([^\W\d][\w.]*)\s*:\s*([^\W\d][\w.]*)")
 
 # Where files have prose, paths and names of classes, and nothing is ever built from.
 _PLAIN_TEXT = {
@@ -56,7 +58,7 @@ def is_reference(name: object) -> bool:
 
 def references_in(text: str) -> list[str]:
     """Every ``package.module:Class`` in a text, e.g. of the command line."""
-    return _REFERENCE.findall(text)
+    return [found for found in _IN_TEXT.findall(text) if is_reference(found)]
 
 
 def import_code(name: str) -> ModuleType:
@@ -211,11 +213,18 @@ def require_trust(file: str | Path, values: Any) -> None:
         named += [(f"{module}:{part}", module) for module, part in _SUSPECT.findall(text)]
         found.update({name: module for name, module in named if not {name, module} & _allowed})
     if found:
-        modules = ", ".join(dict.fromkeys(found.values()))
         raise UntrustedCodeError(
-            f"{file} names code that is not part of counterpoint ({', '.join(found)}), and importing a module runs it: "
-            f"{modules}. If you trust it, add --trust-code (in Python trust_code=True), or name it yourself (--import)"
+            f"{file} names code that is not part of counterpoint ({_few(found)}), and importing a module runs it: "
+            f"{_few(found.values())}. If you trust it, add --trust-code (in Python trust_code=True), or name it "
+            "yourself (--import)"
         )
+
+
+def _few(names: Iterable[str], most: int = 5) -> str:
+    """The first of them, each once, and how many more there are."""
+    each = list(dict.fromkeys(names))
+    more = f" and {len(each) - most} more" if len(each) > most else ""
+    return ", ".join(name[:200] for name in each[:most]) + more
 
 
 def _texts(values: Any, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str, ...], str]]:

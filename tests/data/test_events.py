@@ -176,7 +176,7 @@ def test_prepared_clips_have_their_events_cut(tmp_path, monkeypatch):
     write(own_folder(tmp_path), "cat/1.mp4,1,2,cat", "dog/2.mp4,2,9,dog")
     table = load_table("folder", tmp_path, val=0.34, test=0.34, events=True)
     reached = []
-    monkeypatch.setattr(sys.modules[prepare.__module__], "judge", lambda table, *rest: reached.append(table))
+    monkeypatch.setattr(sys.modules[prepare.__module__], "check_usable", lambda table, *rest: reached.append(table))
     found = prepare(table, MediaSpec(seconds=3.0), cache=tmp_path / "cache", jobs=0)
     assert found.table.events["dog/2.mp4"] == (Event(1, 2.0, 3.0),) and "media.seconds" in found.table.notes[-1]
     assert reached == [found.table]

@@ -169,7 +169,7 @@ def test_cells_by_hand(probes):
     assert table.rows[0] == (
         "concat",
         *("6.81", "7.50 ± 6.35", "+0.69"),
-        *("0.578", "0.500 ± n/a", "-0.078"),
+        *("0.578", "0.500 (n=1)", "-0.078"),
         *("25.92", "25.92", "-0.00"),
         "",
     )
@@ -261,7 +261,7 @@ def test_voices_and_faces_are_told_apart_by_the_distance_of_their_embeddings(shu
 
 def test_only_fop_embeds_a_voice_without_its_face(shuu, tmp_path):
     config = light("simam2-table3", shuu, methods=["concat"], baseline=None, seeds=[0])
-    with pytest.raises(ConfigError, match="judged by the fusion 'fop' alone"):
+    with pytest.raises(ConfigError, match="compared under the fusion 'fop' alone"):
         reproduce(replace(load_table("simam2-table3"), trials=PAIRS), config, tmp_path / "concat", progress=False)
 
 
@@ -320,7 +320,7 @@ def test_utterances_without_a_picture_are_told_first(tmp_path):
 
 def test_changes_name_options(cremad, tmp_path):
     config = light("simam2-table1-cremad", cremad, changes={"balance.option.alpha": 0.1})
-    with pytest.raises(ConfigError, match=r"changes: there is no option 'balance\.option\.alpha'"):
+    with pytest.raises(ConfigError, match=r"changes: unknown option 'balance\.option\.alpha'"):
         reproduce(load_table("simam2-table1-cremad"), config, tmp_path / "run", progress=False)
 
 

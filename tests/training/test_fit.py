@@ -262,7 +262,7 @@ def test_a_device_that_is_not_there_is_told(clips, tmp_path, monkeypatch, accele
 
 def test_an_unknown_field_of_media(clips, tmp_path):
     data = tiny_data(clips) | {"media": {"sise": 3}}
-    with pytest.raises(ConfigError, match="data.media has no 'sise'. Did you mean 'size'"):
+    with pytest.raises(ConfigError, match="data.media has no field 'sise'. Did you mean 'size'"):
         fit(config(clips, data=data), tmp_path / "run", progress=False)
 
 

@@ -16,6 +16,7 @@ from counterpoint.media.spec import MediaSpec
 from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.config_io import from_dict
 from counterpoint.training.datamodule import prepare_clips
+from counterpoint.training.epoch_metrics import EpochMetrics
 from counterpoint.training.evaluate import evaluate
 from counterpoint.training.fit import fit
 from counterpoint.training.load import load_run
@@ -117,7 +118,7 @@ def outputs(classes, num_classes=3) -> LocaliserOutput:
 
 
 def test_scores_against_a_count_by_hand():
-    scores = Localisation("fully", background=3).scores()
+    scores = EpochMetrics(Localisation("fully", background=3))
     # clip 0: all right. clip 1: the event of class 1 is found one segment late (2 of 4 shared). clip 2: a false event.
     target = torch.tensor([[0, 0, 3, 3], [1, 1, 1, 3], [3, 3, 3, 3]])
     found = [[0, 0, 3, 3], [3, 1, 1, 1], [3, 2, 3, 3]]
@@ -167,9 +168,9 @@ def test_mixed_precision(clips, tmp_path):
         ({"localise": {"segments": 5, "options": {"dropout": 2}}}, ConfigError, "dropout must lie between 0 and 1"),
         ({"localise": {"segments": 6, "name": "psp"}}, ConfigError, "a clip has 5 frames"),
         ({"localise": {"name": "bmfn", "segments": 5}}, ConfigError, "'bmfn' does not tell; avel, psp do"),
-        ({"fusion": {"name": "sum"}}, ConfigError, "fusion is set, but the task 'localise' has no fusion"),
+        ({"fusion": {"name": "sum"}}, ConfigError, "fusion is set, but task 'localise' does not use it"),
         ({"optim": {"label_smoothing": 0.1}}, ConfigError, "label_smoothing"),
-        ({"metric": "mAP"}, ConfigError, "metric is 'mAP'"),
+        ({"metric": "mAP"}, UnknownNameError, "No metric is called 'mAP'. Known: accuracy, event_f1"),
         ({"task": "localize"}, ConfigError, "Did you mean 'localise'"),
         ({"data": {"name": "ravdess"}}, ConfigError, "does not say when something happens.*talkers"),
         ({"data": {"name": "talkers", "task": "syllable"}}, ConfigError, "'syllable' does not say when"),
@@ -183,7 +184,7 @@ def test_what_does_not_fit_is_told_before_anything_is_made(clips, tmp_path, chan
 
 def test_classifying_has_no_localiser(clips, tmp_path):
     values = {"data": tiny_data(clips), "localise": {"name": "psp"}}
-    with pytest.raises(ConfigError, match="localise is set, but the task 'classify'"):
+    with pytest.raises(ConfigError, match="localise is set, but task 'classify' does not use it"):
         fit(from_dict(TrainConfig, values), tmp_path / "run", progress=False)
 
 
