@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
+import itertools
 import json
 import os
 import uuid
@@ -59,9 +59,14 @@ def write_text(path: Path, text: str, *, shared: bool = False) -> None:
     Raises:
         RunError: it cannot be written.
     """
+    with _telling(path), replacing(path, shared=shared) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _telling(path: Path) -> Iterator[None]:
     try:
-        with replacing(path, shared=shared) as part:
-            part.write_text(text, encoding="utf-8")
+        yield
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror or error}") from error
 
@@ -72,14 +77,14 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Iterable[str] | None = None) -> None:
-    """Write rows under one header: `columns`, or the keys of the first row."""
-    text = io.StringIO()
-    rows = list(rows)
-    names = list(columns) if columns is not None else list(rows[0]) if rows else []
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+    """Write rows, as they come, under one header: `columns`, or the keys of the first row."""
+    rows = iter(rows)
+    first = next(rows, None)
+    names = list(columns) if columns is not None else list(first or ())
+    with _telling(path), replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(itertools.chain([first] if first is not None else [], rows))
 
 
 def append_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import allocate_largely, parse_with_own_data
@@ -30,7 +29,12 @@ def main(words: list[str]) -> None:
     parser.add_config()
     parser.add_argument("run", type=str, help="a run's folder, or one with config.json and model.safetensors")
     parser.add_argument("--trials", type=str, required=True, help="list of pairs, `1 a b` or `1,a,b` a line")
-    parser.add_argument("--by", type=str, default="embedding", help="embedding, or logits as MMCosine's released code")
+    parser.add_argument(
+        "--by",
+        type=Literal["embedding", "logits"],
+        default="embedding",
+        help="or logits, as MMCosine's released code has it",
+    )
     parser.add_argument("--modality", type=str, help="this one alone; default: all together, and each beside")
     parser.add_argument("--crops", type=int, default=1, help="stretches of each utterance that are averaged")
     parser.add_argument("--cohort", type=str, help="normalise scores by so many training speakers; split: by all")
@@ -68,7 +72,7 @@ def verify_trials(
     Raises:
         CounterpointError: see `score_list`; a folder that cannot be written.
     """
-    from counterpoint._atomic import write_json
+    from counterpoint._atomic import write_csv, write_json
     from counterpoint._progress import ProgressDisplay
     from counterpoint.report.det_curve import save_det
     from counterpoint.training.load import load_run
@@ -84,9 +88,9 @@ def verify_trials(
         found = score_list(loaded, trials, data, how, progress=display.callback("decode"))
     curves = found.curves()
     figures = {system: _figures(curve, costs) for system, curve in curves.items()}
-    _write_scores(folder / SCORES, found)
+    write_csv(folder / SCORES, _scores(found))
     if found.missing.utterances:
-        _write_missing(folder / MISSING, found)
+        write_csv(folder / MISSING, _missing(found), ("utterance", "reason"))
     else:
         (folder / MISSING).unlink(missing_ok=True)
     write_json(folder / FIGURES, _to_dict(loaded, found, how, costs, figures))
@@ -144,24 +148,19 @@ def _to_dict(
     }
 
 
-def _write_scores(path: Path, found: ScoredTrials) -> None:
+def _scores(found: ScoredTrials) -> Iterator[dict[str, Any]]:
     names, trials = found.trials.utterances, found.trials
-    with path.open("w", newline="", encoding="utf-8") as file:
-        out = csv.writer(file)
-        out.writerow(["target", "first", "second", *found.scores])
-        for at in range(0, len(trials), _BLOCK):
-            rows = slice(at, at + _BLOCK)
-            sides = (trials.target[rows].tolist(), trials.first[rows].tolist(), trials.second[rows].tolist())
-            columns = (scores[rows].tolist() for scores in found.scores.values())
-            for target, first, second, *scores in zip(*sides, *columns, strict=True):
-                out.writerow([int(target), names[first], names[second], *(f"{score:.7g}" for score in scores)])
+    for at in range(0, len(trials), _BLOCK):
+        rows = slice(at, at + _BLOCK)
+        sides = (trials.target[rows].tolist(), trials.first[rows].tolist(), trials.second[rows].tolist())
+        columns = (scores[rows].tolist() for scores in found.scores.values())
+        for target, first, second, *scores in zip(*sides, *columns, strict=True):
+            row = {"target": int(target), "first": names[first], "second": names[second]}
+            yield row | {system: f"{score:.7g}" for system, score in zip(found.scores, scores, strict=True)}
 
 
-def _write_missing(path: Path, found: ScoredTrials) -> None:
-    from counterpoint._atomic import write_csv
-
-    rows = [{"utterance": name, "reason": found.reasons.get(name, "")} for name in found.missing.utterances]
-    write_csv(path, rows, ("utterance", "reason"))
+def _missing(found: ScoredTrials) -> list[dict[str, str]]:
+    return [{"utterance": name, "reason": found.reasons.get(name, "")} for name in found.missing.utterances]
 
 
 def _print(

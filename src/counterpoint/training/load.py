@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from counterpoint import guests
-from counterpoint.errors import ConfigError, RunError
+from counterpoint.errors import RunError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.models import LocalisationModel, Model, from_pretrained
-from counterpoint.registry import did_you_mean
+from counterpoint.registry import check_choice
 from counterpoint.training import run_dir as files
 from counterpoint.training.build import Inputs, build_model, create_transforms
 from counterpoint.training.callbacks.checkpoint import read_checkpoint
@@ -106,7 +106,7 @@ def load_trained(folder: Path) -> Trained:
     return Trained(model, extra["inputs"], tuple(extra["classes"]), MediaSpec(**media), precision)
 
 
-def load_run(folder: str | Path, which: str = "best", *, trust_code: bool = False) -> Run:
+def load_run(folder: str | Path, which: Literal["best", "last"] = "best", *, trust_code: bool = False) -> Run:
     """A run from its folder.
 
     Args:
@@ -120,8 +120,7 @@ def load_run(folder: str | Path, which: str = "best", *, trust_code: bool = Fals
         ConfigError: another `which`.
         UntrustedCodeError: the run is made of code that is neither trusted nor named by the user.
     """
-    if which not in ("best", "last"):
-        raise ConfigError(f"which is {which!r}.{did_you_mean(which, ('best', 'last'))}")
+    check_choice("which", which, ("best", "last"))
     folder = Path(folder)
     if not folder.is_dir():
         raise RunError(f"There is no run at {folder}.{files.runs_near(folder)}")

@@ -22,6 +22,7 @@ from counterpoint.training.datamodule import ClipData, prepare_clips
 from counterpoint.training.load import Run
 from counterpoint.training.precision import DTYPES, channels_last, pick_device
 from counterpoint.verify import CropMean, trial_vectors
+from counterpoint.verify.scoring import By
 
 Encode = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 """What encoders take, by modality, to vectors ``(B, D)`` by system: ``"audio+visual"``, ``"audio"`` ..."""
@@ -59,7 +60,7 @@ def classifier(run: Run) -> MultimodalModel:
     return model
 
 
-def encode_jointly(run: Run, by: str) -> Encode:
+def encode_jointly(run: Run, by: By) -> Encode:
     """All modalities together, and from the same pass each by itself: its embedding, or what it adds to the logits.
 
     A modality's embedding is what its encoder gives, and with the fusion ``fop`` its projection.
@@ -82,7 +83,7 @@ def encode_jointly(run: Run, by: str) -> Encode:
     return encode
 
 
-def encode_alone(run: Run, modality: str, by: str) -> Encode:
+def encode_alone(run: Run, modality: str, by: By) -> Encode:
     """One modality, where clips need not have the others.
 
     Args:

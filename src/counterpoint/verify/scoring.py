@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,8 +20,11 @@ from counterpoint.registry import check_choice
 # CPU's cache holds.
 _BLOCK = 2**20
 
+By = Literal["embedding", "logits"]
+"""What stands for a clip in a trial, see `trial_vectors`."""
 
-def trial_vectors(output: FusionOutput, by: str = "embedding", *, head: Head | None = None) -> Tensor:
+
+def trial_vectors(output: FusionOutput, by: By = "embedding", *, head: Head | None = None) -> Tensor:
     """What stands for a clip in a trial, ``(B, D)``.
 
     Args:
@@ -33,7 +37,7 @@ def trial_vectors(output: FusionOutput, by: str = "embedding", *, head: Head | N
     Raises:
         ConfigError: `by` is neither.
     """
-    check_choice("by", by, ("embedding", "logits"))
+    check_choice("by", by, By)
     if by == "logits":
         return output.logits
     widths = list(head.dims.values()) if isinstance(head, Cosine) else []

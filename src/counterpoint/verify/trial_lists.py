@@ -31,6 +31,7 @@ from counterpoint.verify.embeddings import (
     encode_jointly,
     mean_by_class,
 )
+from counterpoint.verify.scoring import By
 from counterpoint.verify.trial_sets import TrialSet, read_trial_set, require_pictures
 
 OF_A_SPEAKER = 10
@@ -51,7 +52,7 @@ class How:
             all, if there is a cohort.
     """
 
-    by: str = "embedding"
+    by: By = "embedding"
     modality: str | None = None
     crops: int = 1
     cohort: int | str | None = None
@@ -63,7 +64,7 @@ class How:
         Raises:
             ConfigError: says which, and what it may be.
         """
-        check_choice("by", self.by, ("embedding", "logits"))
+        check_choice("by", self.by, By)
         if self.crops < 1:
             raise ConfigError(f"crops is {self.crops}; it must be at least 1")
         for name, value, word in (("cohort", self.cohort, "split"), ("snorm", self.snorm, "all")):
