@@ -96,13 +96,11 @@ def test_a_room_imports_only_what_lies_below_it(room):
 
 
 def imported_files(name: str, path: Path, files: dict[str, Path]) -> set[str]:
-    """What a file imports of the package, inside functions too; not what only type checkers see, nor packages."""
+    """What a file imports of the package, inside functions and for type checkers too; packages do not count."""
     found = set()
 
     def visit(node: ast.AST) -> None:
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-                continue
             if isinstance(child, ast.ImportFrom) and child.module:
                 whole = {f"{child.module}.{alias.name}" for alias in child.names}
                 found.update(whole & files.keys() or {child.module})

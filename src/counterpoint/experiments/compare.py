@@ -36,7 +36,8 @@ from counterpoint.report.results_csv import write_csv
 from counterpoint.training import run_dir as files
 from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict
 from counterpoint.training.datamodule import Prepared, list_clips, media_spec, prepare_clips
-from counterpoint.training.resolve import Resolved, admit_guests, count_segments
+from counterpoint.training.resolve import admit_guests, count_segments
+from counterpoint.training.resolved import Resolved
 
 CONFIG, RESULTS = files.COMPARISON, "results.json"
 

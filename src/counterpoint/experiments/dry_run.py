@@ -16,7 +16,7 @@ from counterpoint.training import resolve
 from counterpoint.training.build import build, on_no_device
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import with_settings
-from counterpoint.training.resolve import Resolved
+from counterpoint.training.resolved import Resolved
 
 _NOT_PARTS = ("data", "optim", "epochs", "seed", "metric", "imports")
 

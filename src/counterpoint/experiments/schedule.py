@@ -21,7 +21,7 @@ from counterpoint.training import run_dir as files
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import with_settings
 from counterpoint.training.metrics import metrics_of
-from counterpoint.training.resolve import Resolved
+from counterpoint.training.resolved import Resolved
 
 SEARCH = "search.json"
 

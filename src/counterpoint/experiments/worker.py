@@ -17,7 +17,7 @@ from counterpoint.training.config_io import to_dict
 from counterpoint.training.metrics import metrics_of
 
 if TYPE_CHECKING:
-    from counterpoint.training.resolve import Resolved
+    from counterpoint.training.resolved import Resolved
 
 
 @dataclass(frozen=True)

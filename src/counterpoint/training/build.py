@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,15 +27,11 @@ from counterpoint.models import (
 )
 from counterpoint.training.config import LossConfig, TrainConfig
 from counterpoint.training.config_errors import type_errors_as_config_errors
+from counterpoint.training.resolved import Inputs, Resolved
 from counterpoint.training.task import Task, build_task
 from counterpoint.wants import hand_in
 
-if TYPE_CHECKING:
-    from counterpoint.training.resolve import Resolved
-
 T = TypeVar("T")
-Inputs = dict[str, dict[str, Any]]
-"""Modality -> name and options of its transform."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,8 @@ from counterpoint.training.evaluate import evaluate_split
 from counterpoint.training.load import Run, load_run
 from counterpoint.training.module import CounterpointModule
 from counterpoint.training.precision import pick_device
-from counterpoint.training.resolve import Resolved, admit_guests, resolve
+from counterpoint.training.resolve import admit_guests, resolve
+from counterpoint.training.resolved import Resolved
 
 
 def fit(

@@ -12,12 +12,13 @@ from counterpoint.media.spec import MediaSpec
 from counterpoint.models import LocalisationModel, Model, from_pretrained
 from counterpoint.registry import check_choice
 from counterpoint.training import run_dir as files
-from counterpoint.training.build import Inputs, build_model, create_transforms
+from counterpoint.training.build import build_model, create_transforms
 from counterpoint.training.callbacks.checkpoint import read_checkpoint
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.datamodule import ClipData
 from counterpoint.training.module import CounterpointModule
 from counterpoint.training.resolve import resolve
+from counterpoint.training.resolved import Inputs
 from counterpoint.training.task import build_task
 
 

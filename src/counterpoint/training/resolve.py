@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -26,49 +26,14 @@ from counterpoint.media.transforms import TRANSFORMS
 from counterpoint.models import MODELS
 from counterpoint.models.registry import subset
 from counterpoint.registry import did_you_mean
-from counterpoint.training.build import Inputs, build_model, create_transforms, on_no_device
+from counterpoint.training.build import build_model, create_transforms, on_no_device
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import to_dict
 from counterpoint.training.datamodule import list_clips, media_spec
 from counterpoint.training.optim import SCHEDULES, create_optimizer
 from counterpoint.training.precision import has_fast_bfloat16, pick_device, require_device, resolve_precision
+from counterpoint.training.resolved import Inputs, Resolved
 from counterpoint.wants import hand_in, wants
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """One run, checked: whoever is handed this checks nothing again.
-
-    Attributes:
-        config: as asked for.
-        classes: names, in the order of the logits.
-        spec: the shape of a clip.
-        segments: T in localisation; None: clips are classified whole.
-        features: widths of the clips' features by modality, where clips are features and need no encoders; else None.
-        modalities: that are trained on, in order.
-        inputs: per modality the name and options of its transform.
-        encoders: per modality the changes to its encoder, with what it wants to know of the clips.
-        device: where to compute.
-        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
-        table: the clips, where they are listed already; it stays behind when a run is sent to another process, which
-            lists them itself.
-    """
-
-    config: TrainConfig
-    classes: tuple[str, ...]
-    spec: MediaSpec
-    segments: int | None
-    features: Mapping[str, int] | None
-    modalities: tuple[str, ...]
-    inputs: Inputs
-    encoders: Mapping[str, Any]
-    device: torch.device
-    precision: str
-    table: ClipTable | None = field(default=None, repr=False, compare=False)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """All but the table."""
-        return {**self.__dict__, "table": None}
 
 
 def resolve(config: TrainConfig, progress: Callable[[int, int], None] | None = None) -> Resolved:
