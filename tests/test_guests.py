@@ -317,3 +317,11 @@ def test_the_message_names_a_few_of_many():
     with pytest.raises(UntrustedCodeError, match=r"m4:A and 35 more") as told:
         guests.require_trust("config.yaml", {"fusion": [f"m{k}:A" for k in range(40)]})
     assert len(str(told.value)) < 500
+
+
+def test_a_folder_is_no_module(tmp_path, monkeypatch):
+    (tmp_path / "only_a_folder").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigError, match="only_a_folder is a folder without __init__.py"):
+        guests.import_code("only_a_folder")
+    sys.modules.pop("only_a_folder", None)

@@ -69,9 +69,11 @@ def import_code(name: str) -> ModuleType:
 
     Raises:
         UnknownNameError: there is no such module or file.
-        ConfigError: it cannot be imported, or a file is called as another module is.
+        ConfigError: it cannot be imported, is a mere folder, or a file is called as another module is.
     """
     module = _import_file(Path(name).expanduser()) if name.endswith(".py") else import_module(name)
+    if module.__spec__ is not None and module.__spec__.origin is None:  # Python takes any folder for a package
+        raise ConfigError(f"{name} is a folder without __init__.py, so nothing is imported; name a module in it")
     _allowed.add(module.__name__)
     return module
 
