@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint.data.trials import find_utterances, parse_trials, read_trials
+from counterpoint.data.trials import parse_trials, read_trials
 from counterpoint.errors import DataError
 from shared_data import ROOT, needs_shared_data
 
@@ -119,16 +119,6 @@ def test_parts_make_up_the_whole():
     assert sorted(len(part) for part in parts) == [3, 4, 4]
     assert sorted(row for part in parts for row in rows(part)) == sorted(rows(trials))
     assert all(part.utterances == trials.utterances for part in parts)
-
-
-def test_finds_files_of_another_kind(tmp_path):
-    for name in ("a/1.wav", "a/2.m4a", "a/3.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    names = ["a/1.wav", "a/2.wav", "a/3.wav", "a"]
-    assert find_utterances(tmp_path, names) == {"a/1.wav": tmp_path / "a/1.wav"}
-    found = find_utterances(tmp_path, names, (".flac", ".m4a"))
-    assert found == {"a/1.wav": tmp_path / "a/1.wav", "a/2.wav": tmp_path / "a/2.m4a"}
 
 
 def test_positions_suit_torch():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,22 +169,3 @@ def read_trials(path: Path) -> TrialList:
         DataError: it cannot be read, or has a line that is no trial.
     """
     return parse_trials(read_text(path), str(path))
-
-
-def find_utterances(root: Path, names: Iterable[str], suffixes: Collection[str] = ()) -> dict[str, Path]:
-    """Where utterances lie, of those that are there: name to file.
-
-    Args:
-        root: folder that the names are relative to.
-        names: e.g. ``"id10270/x6uYqmx31kE/00001.wav"``.
-        suffixes: tried in turn in place of a name's own where there is no such file, e.g. ``(".m4a",)``: VoxCeleb2 is
-            given out so, while lists of trials say ``.wav``.
-    """
-    found = {}
-    for name in names:
-        listed = root / name
-        for path in (listed, *(listed.with_suffix(suffix) for suffix in suffixes)):
-            if path.is_file():
-                found[name] = path
-                break
-    return found
