@@ -82,7 +82,7 @@ class MediaSpec:
             )
         if seconds is not None and start + seconds > self.seconds * (1 + 1e-9):  # of sums such as 0.1 + 0.2
             raise ConfigError(
-                f"media.audio_seconds is {seconds!r}; it must be at most {self.seconds - start:g}, so that the sound "
+                f"media.audio_seconds is {seconds!r}; it must be at most {self.seconds - start:g}, so that the audio "
                 f"from {start:g} s on ends within media.seconds ({self.seconds:g})"
             )
 

@@ -80,7 +80,7 @@ def test_reliable_audio_that_no_video_has(tmp_path):
     path = root / "video_ml.csv"
     head, *lines = path.read_text().splitlines()
     path.write_text("\n".join([head, *(line.rpartition(",")[0] + ",0" for line in lines)]))
-    with pytest.raises(DataError, match=r"video_ml\.csv: none of the 24 videos has sound that is marked as reliable"):
+    with pytest.raises(DataError, match=r"video_ml\.csv: none of the 24 videos has audio that is marked as reliable"):
         load_table("ssw60", root, reliable_audio=True)
     path.write_text("\n".join(line.rpartition(",")[0] for line in [head, *lines]))
     with pytest.raises(DataError, match=r"video_ml\.csv, line 2, column 'reliable_audio': is missing"):

@@ -168,7 +168,7 @@ def _find(root: Path, part: Part, classes: int, reliable_audio: bool) -> _Found:
                 found.clips[clip.id] = clip
     if not found.clips and not found.rejected and found.passed_over:
         raise DataError(
-            f"{root / 'video_ml.csv'}: none of the {found.passed_over} videos has sound that is marked as reliable"
+            f"{root / 'video_ml.csv'}: none of the {found.passed_over} videos has audio that is marked as reliable"
         )
     if not found.clips:
         raise DatasetNotFoundError(f"None of the {len(found.rejected)} files listed for {part} is at {root}; {_LAYOUT}")

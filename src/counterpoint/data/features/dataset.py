@@ -84,7 +84,7 @@ class FeatureDataset(RowDataset):
         row = int(self._row[modality][index])
         return DataError(
             f"{path}, dataset {name!r}: row {row}, the {modality} features of clip {self.clips[index].id!r}, {what}. "
-            "`counterpoint prepare` reads every row once; clips with such rows are then set aside"
+            "`counterpoint prepare` reads every row once; clips with such rows are then skipped"
         )
 
     def _dataset(self, number: int) -> Any:

@@ -140,7 +140,7 @@ def needs_rate(part: str, spec: MediaSpec, rate: int | None) -> None:
     """
     if rate is not None and spec.sample_rate != rate:
         raise ConfigError(
-            f"{part} is for sound at {rate} Hz, the clips have {spec.sample_rate} Hz; set media.sample_rate to {rate}"
+            f"{part} is for audio at {rate} Hz, the clips have {spec.sample_rate} Hz; set media.sample_rate to {rate}"
         )
 
 
