@@ -18,6 +18,7 @@ from counterpoint.heads import Head
 from counterpoint.intermediate import Intermediate
 from counterpoint.localise import Localiser
 from counterpoint.losses import Loss
+from counterpoint.training.metrics import METRICS
 
 SOURCE = Path(counterpoint.__file__).parent
 ROOMS = ("fusion", "heads", "losses", "balance", "encoders", "intermediate", "localise", "metrics", "models")
@@ -64,6 +65,14 @@ def run(text, name, names):
     return "".join(report)
 
 
+@pytest.fixture
+def _metrics_as_before(monkeypatch):
+    """A metric that an example registers is gone after it."""
+    for table in METRICS.values():
+        monkeypatch.setattr(table, "_parts", dict(table._parts))
+
+
+@pytest.mark.usefixtures("_metrics_as_before")
 @pytest.mark.parametrize(("module", "name"), EXAMPLES)
 def test_examples_run(module, name):
     torch.manual_seed(0)

@@ -9,8 +9,8 @@ from counterpoint.experiments import compare as compare_module
 from counterpoint.experiments import dry_run as module
 from counterpoint.experiments.compare import compare
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.dry_run import dry_run, modalities_of
-from counterpoint.experiments.plan import plan_methods, plan_search
+from counterpoint.experiments.dry_run import dry_run
+from counterpoint.experiments.plan import modalities_of, plan_methods, plan_search
 from counterpoint.recipes import list_recipes, load_recipe
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import from_dict

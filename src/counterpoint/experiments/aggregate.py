@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,43 +15,36 @@ from counterpoint.data import SPLITS
 from counterpoint.errors import RunError
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.experiments.folds import Fold, complete_seeds, seed_result, seed_trace
-from counterpoint.experiments.plan import Entry
+from counterpoint.experiments.plan import Plan
 from counterpoint.training import run_dir as files
 from counterpoint.training.config_io import to_dict
 from counterpoint.training.datamodule import Prepared
 
 
 def collect(
-    kind: str,
-    entries: Sequence[Entry],
-    runs: dict[tuple[str, str], list[RunResult]],
-    modalities: Sequence[str],
-    folder: Path,
-    folds: Sequence[Fold],
+    kind: str, plan: Plan, runs: dict[tuple[str, str], list[RunResult]], folds: Sequence[Fold]
 ) -> dict[str, MethodResult]:
     """Finished runs of one kind, method by method, in the order of the entries.
 
     Args:
         kind: ``"method"`` or ``"alone"``.
-        entries: all of the comparison.
+        plan: of the comparison.
         runs: (kind, name) -> finished runs.
-        modalities: names, in order.
-        folder: of the comparison.
         folds: all that a seed needs to count.
     """
     results = {}
-    for entry in entries:
+    for entry in plan.entries:
         complete = complete_seeds(runs.get((entry.kind, entry.name), ()), folds)
         if entry.kind != kind or not complete:
             continue
-        done = [seed_result(folder, of_seed) for of_seed in complete.values()]
+        done = [seed_result(plan.folder, of_seed) for of_seed in complete.values()]
         of_folds = [seed.fold_accuracy for seed in done if seed.fold_accuracy is not None]
         abilities = {
             m: {
                 ability: mean_interval([s["accuracy"] for r in done if (s := getattr(r.modalities[m], ability))])
                 for ability in ("decoupled", "ablated", "probe")
             }
-            for m in modalities
+            for m in plan.modalities
             if all(m in r.modalities for r in done)
         }
         results[entry.name] = MethodResult(

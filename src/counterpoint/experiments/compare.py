@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from counterpoint import _atomic, guests
 from counterpoint._progress import ProgressDisplay
@@ -15,18 +14,9 @@ from counterpoint.data import SPLITS
 from counterpoint.errors import RunError
 from counterpoint.experiments.aggregate import collect, protocol, with_differences
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.dry_run import dry_run, modalities_of
+from counterpoint.experiments.dry_run import dry_run
 from counterpoint.experiments.folds import Fold, check_tables, folds_of, with_fold
-from counterpoint.experiments.plan import (
-    ALONE,
-    Entry,
-    baseline_of,
-    check,
-    check_changes,
-    plan_alone,
-    plan_methods,
-    plan_search,
-)
+from counterpoint.experiments.plan import ALONE, Plan, resolve_plan
 from counterpoint.experiments.process_pool import Pool
 from counterpoint.experiments.progress import RunProgress
 from counterpoint.experiments.schedule import failure, final_task, run_all, search_settings
@@ -36,7 +26,7 @@ from counterpoint.report.results_csv import write_csv
 from counterpoint.training import run_dir as files
 from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict
 from counterpoint.training.datamodule import Prepared, list_clips, media_spec, prepare_clips
-from counterpoint.training.resolve import admit_guests, count_segments
+from counterpoint.training.resolve import count_segments
 from counterpoint.training.resolved import Resolved
 
 CONFIG, RESULTS = files.COMPARISON, "results.json"
@@ -81,42 +71,33 @@ def compare(
         KeyboardInterrupt: on Ctrl-C; finished epochs and runs are kept.
     """
     began = time.perf_counter()
-    folder = Path(folder)
-    admit_guests(config.base)
-    guests.allow(to_dict(config))
-    check(config)
     files.require_one_intent(resume, overwrite)
-    entries = plan_methods(config, folder)
-    if not (resume and (folder / CONFIG).is_file()):  # with methods left out, what was begun goes on as it was
-        check_changes(config, rows)
+    folder = Path(folder)
+    begun = resume and (folder / CONFIG).is_file()
+    plan = resolve_plan(config, folder, None if begun else rows)  # with methods left out, what was begun goes on
     if overwrite:
         files.require_removable(folder, CONFIG)
     else:
-        _require_place(folder, config, resume)
-    modalities = modalities_of(config.base, entries)
-    of_base = modalities_of(config.base)
-    if config.alone and len(of_base) > 1:
-        entries += [plan_alone(config, folder, modality) for modality in of_base]
-    settings = {entry.folder: plan_search(entry, config) for entry in entries}  # refuses a space that is too small
-    dry_run(entries, settings)
-    clips, found = _prepare(config, entries, settings, modalities, progress)
+        _require_place(plan, resume)
+    dry_run(plan.entries, plan.settings)
+    clips, found = _prepare(plan, progress)
     if overwrite:
         files.remove_run(folder, CONFIG)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_config(folder, config)
-    runs, failures = _train(config, folder, entries, settings, found, tuple(clips), progress)
+    _write_config(plan)
+    runs, failures = _train(plan, found, tuple(clips), progress)
     table = next(iter(clips.values())).table
     comparison = Comparison(
         folder=folder,
         dataset=table.name,
         classes=tuple(table.classes),
-        modalities=modalities,
-        baseline=baseline_of(config, entries),
-        methods=collect("method", entries, runs, modalities, folder, list(clips)),
-        alone=collect(ALONE, entries, runs, modalities, folder, list(clips)),
+        modalities=plan.modalities,
+        baseline=plan.baseline,
+        methods=collect("method", plan, runs, list(clips)),
+        alone=collect(ALONE, plan, runs, list(clips)),
         failures=tuple(failures),
-        protocol=protocol(config, clips, time.perf_counter() - began),
-        folds=tuple(config.folds),
+        protocol=protocol(plan.config, clips, time.perf_counter() - began),
+        folds=tuple(plan.config.folds),
     )
     comparison = with_differences(comparison)
     _atomic.write_json(folder / RESULTS, comparison.to_dict())
@@ -140,7 +121,8 @@ def read_compare_config(folder: str | Path) -> CompareConfig:
     return from_dict(CompareConfig, values)
 
 
-def _require_place(folder: Path, config: CompareConfig, resume: bool) -> None:
+def _require_place(plan: Plan, resume: bool) -> None:
+    folder, config = plan.folder, plan.config
     files.require_no_other(folder, "comparison", files.CONFIG)
     if not (folder / CONFIG).exists():
         return
@@ -162,33 +144,28 @@ def _require_place(folder: Path, config: CompareConfig, resume: bool) -> None:
         )
 
 
-def _prepare(
-    config: CompareConfig,
-    entries: Sequence[Entry],
-    settings: dict[Path, list[dict[str, Any]]],
-    modalities: tuple[str, ...],
-    progress: bool,
-) -> tuple[dict[Fold, Prepared], dict[str, Resolved]]:
+def _prepare(plan: Plan, progress: bool) -> tuple[dict[Fold, Prepared], dict[str, Resolved]]:
     """List, render and decode once before the runs, so that unreadable data are told before anything is trained.
 
     Between the two, when the shape of clips is known, parts that do not fit it are told.
     """
-    source, localise = config.base.data, config.base.task == "localise"
+    base = plan.config.base
+    source, localise = base.data, base.task == "localise"
     clips: dict[Fold, Prepared] = {}
     with ProgressDisplay(progress) as display:
         tables = {
-            fold: list_clips(with_fold(config.base, fold).data, display.callback("render"), events=localise)
-            for fold in folds_of(config)
+            fold: list_clips(with_fold(base, fold).data, display.callback("render"), events=localise)
+            for fold in folds_of(plan.config)
         }
         check_tables(tables)
-        found = dry_run(entries, settings, next(iter(tables.values())))  # all have the same classes and shape
+        found = dry_run(plan.entries, plan.settings, next(iter(tables.values())))  # all have the same classes and shape
         for fold, table in tables.items():
             clips[fold] = prepare_clips(
                 table,
                 source,
                 media_spec(table, source.media),
-                modalities,
-                segments=count_segments(config.base, table),
+                plan.modalities,
+                segments=count_segments(base, table),
                 progress=display.callback("decode"),
             )
             for split in SPLITS:
@@ -197,15 +174,10 @@ def _prepare(
 
 
 def _train(
-    config: CompareConfig,
-    folder: Path,
-    entries: Sequence[Entry],
-    settings: dict[Path, list[dict[str, Any]]],
-    found: Mapping[str, Resolved],
-    folds: Sequence[Fold],
-    progress: bool,
+    plan: Plan, found: Mapping[str, Resolved], folds: Sequence[Fold], progress: bool
 ) -> tuple[dict[tuple[str, str], list[RunResult]], list[Failure]]:
     """The search, and then the runs that are reported: (kind, name) -> finished ones; and those that failed."""
+    config, entries = plan.config, plan.entries
     runs: dict[tuple[str, str], list[RunResult]] = {}
     failures: list[Failure] = []
     finals = len(config.seeds) * len(folds)  # runs per entry
@@ -213,21 +185,22 @@ def _train(
     at_once = len(entries) * max(config.search_trials, finals)  # more jobs would only take threads away
     with RunProgress(total, progress) as shown, Pool(run_task, jobs=min(config.jobs, at_once)) as pool:
         if config.search_trials:
-            search_settings(entries, settings, config, found, pool, shown, failures)
+            search_settings(plan, found, pool, shown, failures)
         tasks = []
         for seed in config.seeds:
             for fold in folds:
                 tasks += [final_task(entry, seed, fold, config, found) for entry in entries if not entry.failed]
         for task, result, error in run_all(tasks, pool, shown):
             if error is not None:
-                failures.append(failure(task, error, folder))
+                failures.append(failure(task, error, plan.folder))
             elif isinstance(result, RunResult):
-                placed = replace(result, folder=str(task.folder.relative_to(folder)), fold=task.fold)
+                placed = replace(result, folder=str(task.folder.relative_to(plan.folder)), fold=task.fold)
                 runs.setdefault((task.kind, task.name), []).append(placed)
     return runs, failures
 
 
-def _write_config(folder: Path, config: CompareConfig) -> None:
+def _write_config(plan: Plan) -> None:
     import yaml
 
-    _atomic.write_text(folder / CONFIG, yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
+    text = yaml.safe_dump(to_dict(plan.config), sort_keys=False, allow_unicode=True)
+    _atomic.write_text(plan.folder / CONFIG, text)

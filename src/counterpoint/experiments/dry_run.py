@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from counterpoint.data import ClipTable
-from counterpoint.errors import ConfigError, CounterpointError
-from counterpoint.experiments.plan import ALONE, Entry
+from counterpoint.experiments.plan import Entry, named
 from counterpoint.training import resolve
 from counterpoint.training.build import build, on_no_device
 from counterpoint.training.config import TrainConfig
@@ -19,19 +17,6 @@ from counterpoint.training.config_io import with_settings
 from counterpoint.training.resolved import Resolved
 
 _NOT_PARTS = ("data", "optim", "epochs", "seed", "metric", "imports")
-
-
-def modalities_of(base: TrainConfig, entries: Iterable[Entry] = ()) -> tuple[str, ...]:
-    """The modalities of a run with `base`, in order, and after them those that only some of the entries have.
-
-    Raises:
-        ConfigError: names or options of a model do not fit; names the recipe.
-    """
-    found = dict.fromkeys(resolve.modalities_of(base))
-    for entry in entries:
-        with _named(entry):
-            found |= dict.fromkeys(resolve.modalities_of(entry.config))
-    return tuple(found)
 
 
 def dry_run(
@@ -54,7 +39,7 @@ def dry_run(
     found: dict[str, Resolved] = {}
     for entry in entries:
         for setting in ({}, *settings.get(entry.folder, ())):
-            with _named(entry, setting):
+            with named(entry, setting):
                 config = with_settings(entry.config, setting)
                 if table is None:
                     resolve.check(config)
@@ -74,13 +59,3 @@ def _parts(config: TrainConfig) -> str:
     """What tells apart runs whose parts or whose clips' shapes differ."""
     named = [getattr(config, f.name) for f in fields(config) if f.name not in _NOT_PARTS]
     return repr((config.data.media, named))
-
-
-@contextlib.contextmanager
-def _named(entry: Entry, setting: Mapping[str, Any] | None = None) -> Iterator[None]:
-    try:
-        yield
-    except CounterpointError as error:
-        which = f"{entry.name} alone" if entry.kind == ALONE else f"recipe {entry.name}"
-        tried = f", setting {setting} of its search" if setting else ""
-        raise ConfigError(f"{which}{tried}: {error}") from error

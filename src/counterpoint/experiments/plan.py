@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from counterpoint import guests
 from counterpoint.analysis.results import Trial
-from counterpoint.errors import ConfigError
+from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.experiments.folds import check_folds
 from counterpoint.experiments.search import draw_settings
 from counterpoint.recipes import Recipe, load_recipe
 from counterpoint.recipes.space import check_space
 from counterpoint.registry import did_you_mean
+from counterpoint.training import resolve
 from counterpoint.training.config import COMPOSITION, TrainConfig
-from counterpoint.training.config_io import check_values, flatten, get_setting, with_setting
+from counterpoint.training.config_io import check_values, flatten, get_setting, to_dict, with_setting
 from counterpoint.training.metrics import METRICS, metrics_of
+from counterpoint.training.resolve import admit_guests
 
 ALONE = "alone"
 
@@ -47,6 +51,76 @@ class Entry:
     setting: dict[str, Any] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
     failed: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A comparison, checked: whoever is handed this checks nothing again.
+
+    Attributes:
+        config: as asked for.
+        folder: of the comparison.
+        entries: its methods, and behind them the modalities that are trained alone.
+        settings: an entry's folder -> the settings that the search tries; none without a search.
+        modalities: of any of the methods, in order.
+        baseline: the method that the others are tested against.
+    """
+
+    config: CompareConfig
+    folder: Path
+    entries: list[Entry]
+    settings: dict[Path, list[dict[str, Any]]]
+    modalities: tuple[str, ...]
+    baseline: str
+
+
+def resolve_plan(config: CompareConfig, folder: Path, rows: Sequence[str] | None = ()) -> Plan:
+    """Check a comparison, and find out what it is going to run; no data are touched.
+
+    Args:
+        config: what to compare.
+        folder: of the comparison.
+        rows: see `check_changes`; None: changes may be meant for methods that are left out.
+
+    Raises:
+        CounterpointError: names, values or options do not fit.
+    """
+    admit_guests(config.base)
+    guests.allow(to_dict(config))
+    check(config)
+    entries = plan_methods(config, folder)
+    if rows is not None:
+        check_changes(config, rows)
+    modalities, of_base = modalities_of(config.base, entries), modalities_of(config.base)
+    baseline = baseline_of(config, entries)
+    if config.alone and len(of_base) > 1:
+        entries += [plan_alone(config, folder, modality) for modality in of_base]
+    settings = {entry.folder: plan_search(entry, config) for entry in entries}  # refuses a space that is too small
+    return Plan(config, folder, entries, settings, modalities, baseline)
+
+
+def modalities_of(base: TrainConfig, entries: Iterable[Entry] = ()) -> tuple[str, ...]:
+    """The modalities of a run with `base`, in order, and after them those that only some of the entries have.
+
+    Raises:
+        ConfigError: names or options of a model do not fit; names the recipe.
+    """
+    found = dict.fromkeys(resolve.modalities_of(base))
+    for entry in entries:
+        with named(entry):
+            found |= dict.fromkeys(resolve.modalities_of(entry.config))
+    return tuple(found)
+
+
+@contextlib.contextmanager
+def named(entry: Entry, setting: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Errors name the recipe, and the setting of its search."""
+    try:
+        yield
+    except CounterpointError as error:
+        which = f"{entry.name} alone" if entry.kind == ALONE else f"recipe {entry.name}"
+        tried = f", setting {setting} of its search" if setting else ""
+        raise ConfigError(f"{which}{tried}: {error}") from error
 
 
 def check(config: CompareConfig) -> None:

@@ -9,8 +9,7 @@ from counterpoint.analysis.results import Comparison, MethodResult
 from counterpoint.analysis.statistics import Estimate, mean_interval
 from counterpoint.experiments.compare import CONFIG, compare
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.dry_run import modalities_of
-from counterpoint.experiments.plan import check, check_changes, plan_methods
+from counterpoint.experiments.plan import check, check_changes, modalities_of, plan_methods
 from counterpoint.experiments.reproduction_tables import Reproduction, Row, write_reproduction
 from counterpoint.recipes import PaperResult, PaperTable, Recipe, load_recipe
 from counterpoint.training import run_dir as files

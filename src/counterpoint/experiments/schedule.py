@@ -13,7 +13,7 @@ from counterpoint.analysis.results import Failure, RunResult, Trial
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.experiments.dry_run import resolved
 from counterpoint.experiments.folds import Fold, folds_of, with_fold
-from counterpoint.experiments.plan import ALONE, Entry
+from counterpoint.experiments.plan import ALONE, Entry, Plan
 from counterpoint.experiments.process_pool import Pool
 from counterpoint.experiments.progress import RunProgress
 from counterpoint.experiments.worker import RunTask, finished
@@ -76,22 +76,21 @@ def run_all(tasks: Sequence[RunTask], pool: Runs, progress: RunProgress) -> list
 
 
 def search_settings(
-    entries: Sequence[Entry],
-    settings: Mapping[Path, list[dict[str, Any]]],
-    config: CompareConfig,
+    plan: Plan,
     found: Mapping[str, Resolved],
     pool: Runs,
     progress: RunProgress,
     failures: list[Failure],
 ) -> None:
     """Try as many settings for each, with the first seed and fold, and keep the best one on validation data."""
+    config, entries = plan.config, plan.entries
     seed, fold = _of_search(config)
     sign = metrics_of(config.base.task, config.search_metric)[config.search_metric].sign
     owners: dict[Path, tuple[Entry, dict[str, Any]]] = {}
     tasks = []
     for trial in range(config.search_trials):
         for entry in entries:
-            setting = settings[entry.folder][trial]
+            setting = plan.settings[entry.folder][trial]
             changed = resolved(found, _run_config(with_settings(entry.config, setting), seed, fold))
             task = RunTask(entry.name, "search", entry.folder / "search" / f"trial{trial}", changed, fold=fold)
             owners[task.folder] = (entry, setting)
