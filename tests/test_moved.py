@@ -76,3 +76,10 @@ def test_names_and_options_that_changed_are_found_under_the_former():
     encoders = {"audio": torch.nn.Linear(2, 2), "visual": torch.nn.Linear(2, 2)}
     with pytest.warns(DeprecationWarning, match="the option 'places' of Interleaved.__init__ is now 'points'"):
         assert len(counterpoint.intermediate.Interleaved(encoders, places=[]).parts) == 0
+
+
+def test_a_former_module_does_not_hide_a_function_of_its_name():
+    sys.modules.pop("counterpoint.data.prepare", None)
+    with pytest.warns(DeprecationWarning):
+        importlib.import_module("counterpoint.data.prepare")
+    assert callable(counterpoint.data.prepare) and callable(counterpoint.training.fit)

@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -165,6 +165,23 @@ def former_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]
         return getattr(importlib.import_module(new), now)
 
     return get
+
+
+def keep_names(package: str, names: Iterable[str]) -> None:
+    """Let names of a package stay what they are, also where a module that is called so is imported, as Python sets it.
+
+    Args:
+        package: its name.
+        names: of functions and classes.
+    """
+    kept = frozenset(names)
+
+    class Package(ModuleType):
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name not in kept or not isinstance(value, ModuleType):
+                super().__setattr__(name, value)
+
+    sys.modules[package].__class__ = Package
 
 
 def former_method(owner: str, old: str, new: str) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from counterpoint._moved import keep_names
 from counterpoint.data import datasets, talkers
 from counterpoint.data.cache.prepare import PreparedClips, prepare
 from counterpoint.data.clip_table import SPLITS, Clip, ClipTable
@@ -58,3 +59,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__, *datasets.names()})
+
+
+keep_names(__name__, ("prepare",))  # the function, beside the former module

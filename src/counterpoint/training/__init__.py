@@ -6,9 +6,9 @@ Names are imported when first used, so that reading a configuration stays light.
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from counterpoint._moved import keep_names
 
 if TYPE_CHECKING:
     from counterpoint.training.config import TrainConfig
@@ -35,12 +35,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'counterpoint.training' has no attribute {name!r}")
 
 
-class _Package(ModuleType):
-    """`fit` and `evaluate` are functions here, though the files that define them are called so too."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in __all__ or not isinstance(value, ModuleType):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+keep_names(__name__, __all__)  # `fit` and `evaluate` are functions here, though files that define them are called so
