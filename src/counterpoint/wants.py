@@ -29,6 +29,7 @@ WANTS: Mapping[str, str] = {
     "num_frames": "int: steps in time of what the transform gives, of one segment where clips are cut into segments",
     "fusion": "Fusion: of the model that is trained; there is none in localisation",
     "parameters": 'str: "conv" in classification, "all" in localisation, where features may come without convolutions',
+    "epochs": "int, at least 1: passes over the training split, of the whole run",
     "optimizer": "torch.optim.Optimizer: of the whole run, handed to `Balancer.attach` once it exists",
     "progress": "Callable[[int, int], None] | None: to be called with (clips done, clips to do)",
     "events": "bool: whether the clips' events are needed as well",

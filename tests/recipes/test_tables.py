@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import torch
 
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.experiments.config import CompareConfig
@@ -17,6 +18,7 @@ from counterpoint.recipes import (
     tables,
 )
 from counterpoint.training.config_io import from_dict
+from counterpoint.training.optim import create_optimizer, create_schedule
 
 
 @pytest.mark.parametrize("name", list_tables())
@@ -119,6 +121,31 @@ def test_ogm_ges_protocol_in_simam2s_first_table():
         assert (base.optim.schedule, base.epochs, base.data.batch_size) == ("step", 100, 64)
         assert base.model.inputs["audio"]["preset"] == preset and base.model.name == "resnet18_av"
     assert config.changes == {"balance.options.alpha": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("table", "epochs", "milestones", "gamma"),
+    [
+        ("simam2-table1-cremad", 100, [70], 0.1),  # StepLR(70) of OGM-GE's code
+        ("simam2-table1-vggsound", 100, [70], 0.1),
+        ("mmcosine-table1-cremad", 200, [100], 0.1),  # StepLR(100) of its code
+        ("mmcosine-table2", 200, [100], 0.1),
+        ("mmcosine-table1-voxceleb", 100, [70], 0.1),  # StepLR(70)
+        ("mmcosine-table1-ssw60", 100, [50], 0.1),
+        ("mmcosine-table3", 100, [50], 0.1),
+        # Sec. 3.1 of BMFN: "divide by 2 every 10 epochs, and freeze after 30"
+        *((f"bmfn-table{n}{weakly}", 60, [10, 20, 30], 0.5) for n in (1, 2, 3) for weakly in ("", "-weakly")),
+        ("simam2-table2", 60, [10, 20, 30], 0.5),
+    ],
+)
+def test_the_learning_rate_falls_when_the_papers_does(table, epochs, milestones, gamma):
+    base = from_dict(CompareConfig, load_table(table).compare).base
+    made = create_schedule(
+        base.optim, create_optimizer(base.optim, [torch.nn.Parameter(torch.ones(1))]), 9 * epochs, epochs
+    )
+    falls = [step for step in range(1, 9 * epochs) if made.lr_lambdas[0](step) != made.lr_lambdas[0](step - 1)]
+    assert (base.epochs, falls) == (epochs, [9 * m for m in milestones])
+    assert made.lr_lambdas[0](9 * milestones[0]) == pytest.approx(gamma)
 
 
 def test_cfn_srs_protocol():

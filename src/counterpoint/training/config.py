@@ -174,10 +174,12 @@ class OptimConfig:
         lr: peak learning rate.
         weight_decay: L2 penalty (SGD) or decoupled decay (AdamW).
         schedule: registered schedule: ``constant``, ``cosine`` (with a linear warm-up over the first tenth), or
-            ``step`` (times 0.1 at 70 %).
+            ``step`` (times 0.1 at 70 %, or as its options say).
         label_smoothing: 0 to 1.
         clip_norm: largest norm of the joint gradient after balancing; None: unbounded.
         options: further arguments of the optimizer, e.g. ``{"betas": [0.9, 0.98]}``.
+        schedule_options: arguments of the schedule, e.g. ``{"milestones": [10, 20, 30], "gamma": 0.5}`` of ``step``,
+            in epochs.
     """
 
     name: str = "adamw"
@@ -187,6 +189,7 @@ class OptimConfig:
     label_smoothing: float = field(default=0.0, metadata={"min": 0, "max": 1})
     clip_norm: float | None = field(default=None, metadata={"above": 0})
     options: dict[str, Any] = field(default_factory=dict)
+    schedule_options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -122,6 +122,7 @@ def _module(run: Resolved, parts: Parts, data: ClipData, state: dict[str, Any] |
         task=parts.task,
         optim=run.config.optim,
         total_steps=run.config.epochs * len(data.loader("train", train=True)),
+        epochs=run.config.epochs,
         precision=run.precision if state is None else state["precision"],
         seed=run.config.seed,
     )

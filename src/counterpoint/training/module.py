@@ -54,6 +54,7 @@ class CounterpointModule(pl.LightningModule):
         task: what the model is trained and evaluated for.
         optim: optimizer and schedule.
         total_steps: optimizer steps of the whole run, for the schedule.
+        epochs: of the whole run, for the same.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         seed: see above.
     """
@@ -68,6 +69,7 @@ class CounterpointModule(pl.LightningModule):
         task: Task | None = None,
         optim: OptimConfig | None = None,
         total_steps: int = 1,
+        epochs: int = 1,
         precision: str = "32-true",
         seed: int = 0,
     ) -> None:
@@ -93,7 +95,7 @@ class CounterpointModule(pl.LightningModule):
         self.train_metrics: dict[str, float] = {}
         self.val_metrics: dict[str, float] = {}
         self.optimizer = create_optimizer(self.optim, self.trained)
-        self.schedule = create_schedule(self.optim, self.optimizer, total_steps)
+        self.schedule = create_schedule(self.optim, self.optimizer, total_steps, epochs)
         if balancer is not None and "optimizer" in wants(balancer):
             balancer.attach(self.optimizer)
         self._scaler: torch.amp.GradScaler | None = None

@@ -30,7 +30,7 @@ from counterpoint.training.build import build_model, create_transforms, on_no_de
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import to_dict
 from counterpoint.training.datamodule import list_clips, media_spec
-from counterpoint.training.optim import SCHEDULES, create_optimizer
+from counterpoint.training.optim import create_optimizer, create_schedule
 from counterpoint.training.precision import has_fast_bfloat16, pick_device, require_device, resolve_precision
 from counterpoint.training.resolved import Inputs, Resolved
 from counterpoint.wants import hand_in, wants
@@ -71,8 +71,8 @@ def check(config: TrainConfig) -> None:
         UnknownNameError: the message proposes the nearest name.
     """
     config.check()
-    create_optimizer(config.optim, [torch.nn.Parameter(torch.zeros(1))])  # its options are told too
-    SCHEDULES.get(config.optim.schedule)
+    optimizer = create_optimizer(config.optim, [torch.nn.Parameter(torch.zeros(1))])  # its options are told too
+    create_schedule(config.optim, optimizer, config.epochs, config.epochs)
     MODELS.get(config.model.name)
     if config.intermediate.name is not None:
         INTERMEDIATES.get(config.intermediate.name)
