@@ -147,7 +147,7 @@ class Balancer(Part, ABC):
 
     @abstractmethod
     def step(self, output: FusionOutput, target: Tensor) -> dict[str, Tensor]:
-        """Balance the encoders' gradients in place, after `backward()` and before the optimizer's step.
+        """Balance the encoders' gradients or next step, after `backward()` and before the optimizer's step.
 
         Args:
             output: what the fusion returned for the (last part of the) batch.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from counterpoint.balance.base import BALANCERS, Balancer
 from counterpoint.balance.noise import add_noise, standard_deviation
-from counterpoint.balance.parameters import gradients_by_device, select_parameters
+from counterpoint.balance.parameters import by_device, select_parameters
+from counterpoint.balance.update import LastStep, steps_with_gradients
 from counterpoint.distributed import all_reduce_sum
 from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.functional import logit_scores, modality_ratios, ogm_coefficients, zeta_scores
@@ -20,10 +23,11 @@ from counterpoint.fusion.output import FusionOutput
 
 @BALANCERS.register("ogm")
 class OGM(Balancer):
-    """Slows the encoder of the modality that is ahead: its gradients are multiplied by k = 1 - tanh(alpha * ratio).
+    """Slows the encoder of the modality that is ahead: its gradients, or its steps, times k = 1 - tanh(alpha * ratio).
 
-    Gradients are changed in place and stay on the device: no step waits for the host. Ratios are of the batch over all
-    processes.
+    The papers scale gradients, under SGD. An optimizer that normalises them, as Adam does, divides k out again and
+    steps as far as before; there k belongs on the step. All is changed in place and stays on the device: no step waits
+    for the host. Ratios are of the batch over all processes.
 
     Args:
         encoders: per modality the module whose gradients are scaled.
@@ -37,6 +41,10 @@ class OGM(Balancer):
         epochs: first and last epoch in which gradients are scaled, both included; None: always. OGM-GE uses (0, 50).
             Counted by `set_epoch`: a loop that never calls it stays in epoch 0.
         parameters: ``"conv"``: weights of convolutions alone, as OGM-GE's release does; ``"all"``: every one.
+        on: what k multiplies. ``"gradient"``: as published. ``"update"``: the step that `optimizer` makes, weight decay
+            included; its own averages run on as if nobody were slowed. ``"auto"``: the gradient where a tenth of it
+            makes a tenth of the step, as under SGD, or where the optimizer is not known; else the update.
+        optimizer: what steps on the encoders; `attach` gives it afterwards. `step` comes before its step all the same.
 
     Raises:
         ConfigError: an option outside its range, an encoder without convolutions, or encoders that share parameters.
@@ -52,7 +60,7 @@ class OGM(Balancer):
         torch.Size([2])
     """
 
-    wants: ClassVar[tuple[str, ...]] = ("parameters",)
+    wants: ClassVar[tuple[str, ...]] = ("parameters", "optimizer")
 
     def __init__(
         self,
@@ -62,6 +70,8 @@ class OGM(Balancer):
         ratio: Literal["score", "zeta"] = "score",
         epochs: Sequence[int] | None = (0, 50),
         parameters: Literal["conv", "all"] = "conv",
+        on: Literal["auto", "gradient", "update"] = "auto",
+        optimizer: Optimizer | None = None,
     ) -> None:
         super().__init__(encoders)
         if not (alpha >= 0 and math.isfinite(alpha)):
@@ -74,7 +84,36 @@ class OGM(Balancer):
         self.ratio = ratio
         self.epochs = None if epochs is None else (epochs[0], epochs[1])
         self.parameters = select_parameters(self.encoders, parameters)
+        self.on = on
         self._scores: Tensor | None = None
+        self._coefficients: Tensor | None = None
+        self._last_step: LastStep | None = None
+        if optimizer is not None:
+            self.attach(optimizer)
+
+    def attach(self, optimizer: Optimizer) -> None:
+        """Take the optimizer of the encoders: its steps are what k multiplies, where `on` says so.
+
+        Args:
+            optimizer: of the encoders at least.
+
+        Warns:
+            UserWarning: ``on="gradient"`` under an optimizer that divides k out again.
+        """
+        super().attach(optimizer)
+        if self._last_step is not None:
+            self._last_step.remove()
+            self._last_step = None
+        proportional = self.on == "update" or steps_with_gradients(optimizer)
+        if self.on == "update" or (self.on == "auto" and not proportional):
+            parameters = [p for of_one in self.parameters.values() for p in of_one]
+            self._last_step = LastStep(optimizer, parameters, lambda: self._coefficients is not None, self._slow_step)
+        elif not proportional:
+            warnings.warn(
+                f"{type(self).__name__}(on='gradient') scales gradients, and {type(optimizer).__name__} divides their "
+                "size out again: no encoder is slowed. on='update' scales its steps instead.",
+                stacklevel=2,
+            )
 
     @property
     def active(self) -> bool:
@@ -111,7 +150,16 @@ class OGM(Balancer):
         if not self.active:
             return {"ratio": ratios, "coefficient": torch.ones_like(ratios)}
         coefficients = ogm_coefficients(ratios, self.alpha)
-        self._modulate(coefficients)
+        gradients = [None if p.grad is None else p.grad.detach() for of in self.parameters.values() for p in of]
+        if all(gradient is None for gradient in gradients):
+            raise CounterpointError(
+                f"{type(self).__name__}.step() found no gradient in the encoders of {', '.join(self.modalities)}: call "
+                "it after backward() and before zero_grad(), with the encoders that are trained."
+            )
+        if self._last_step is None:
+            self._modulate(coefficients, coefficients, gradients)
+        else:
+            self._coefficients = coefficients
         return {"ratio": ratios, "coefficient": coefficients}
 
     def _score(self, output: FusionOutput, target: Tensor) -> Tensor:
@@ -126,23 +174,24 @@ class OGM(Balancer):
             return zeta_scores([output.weights[m] for m in self.modalities])
         return logit_scores([per_modality[m] for m in self.modalities], target)
 
-    def _modulate(self, coefficients: Tensor) -> None:
-        """Change all gradients in place, given k per modality."""
-        position, found = 0, False
-        for coefficient, parameters in zip(coefficients, self.parameters.values(), strict=True):
-            for device, (positions, gradients) in gradients_by_device(parameters, position).items():
-                found = True
-                self._change(coefficient.to(device), positions, gradients)
-            position += len(parameters)
-        if not found:
-            raise CounterpointError(
-                f"{type(self).__name__}.step() found no gradient in the encoders of {', '.join(self.modalities)}: call "
-                "it after backward() and before zero_grad(), with the encoders that are trained."
-            )
+    def _slow_step(self, back: list[Tensor | None]) -> None:
+        """Make of minus the optimizer's step what takes it back to k times its length: (1 - k) of it."""
+        assert self._coefficients is not None
+        coefficients, self._coefficients = self._coefficients, None
+        self._modulate(coefficients, 1 - coefficients, back)
 
-    def _change(self, coefficient: Tensor, positions: list[int], gradients: list[Tensor]) -> None:
-        """Change the gradients of one modality on one device, given its k, a tensor of no axes."""
-        torch._foreach_mul_(gradients, coefficient)
+    def _modulate(self, coefficients: Tensor, factors: Tensor, tensors: list[Tensor | None]) -> None:
+        """Change one tensor per parameter in place, given k and the factor of each modality, both ``(M,)``."""
+        position = 0
+        for coefficient, factor, parameters in zip(coefficients, factors, self.parameters.values(), strict=True):
+            of_one = tensors[position : position + len(parameters)]
+            for device, (positions, same) in by_device(of_one, position).items():
+                self._change(coefficient.to(device), factor.to(device), positions, same)
+            position += len(parameters)
+
+    def _change(self, coefficient: Tensor, factor: Tensor, positions: list[int], tensors: list[Tensor]) -> None:
+        """Change the tensors of one modality on one device, given its k and its factor, tensors of no axes."""
+        torch._foreach_mul_(tensors, factor)
 
 
 @BALANCERS.register("ogm_ge")
@@ -152,10 +201,11 @@ class OGMGE(OGM):
     Each gradient g becomes k * g + N(0, std(g)²), with one standard deviation for a whole tensor. The noise depends on
     `seed` and the number of steps alone: it is the same on every process, leaves the global generators untouched, and
     goes on where it was after `load_state_dict`. (On another type of device it is another noise.) On a CPU it is
-    drawn to 16 bits: 65536 equally probable values that end at 4.3 standard deviations.
+    drawn to 16 bits: 65536 equally probable values that end at 4.3 standard deviations. On the update it is as large
+    as the spread of the step that the optimizer made, and added to k times that step.
 
     Args:
-        encoders: as for `OGM`, and so are `alpha`, `ratio`, `epochs` and `parameters`.
+        encoders: as for `OGM`, and so are `alpha`, `ratio`, `epochs`, `parameters`, `on` and `optimizer`.
         alpha: as for `OGM`.
         ratio: as for `OGM`.
         epochs: as for `OGM`; noise is added in the same window.
@@ -165,6 +215,8 @@ class OGMGE(OGM):
         noise_std: whose spread it has. ``"unscaled"``: that of the gradient before it is scaled, as the release does
             today (plus 1e-8); ``"scaled"``: that of k * g, as its first versions did.
         seed: of the noise, not negative; the same on every process.
+        on: as for `OGM`.
+        optimizer: as for `OGM`.
 
     Raises:
         ConfigError: as for `OGM`.
@@ -175,7 +227,7 @@ class OGMGE(OGM):
         ('audio', 'visual')
     """
 
-    wants = ("parameters", "seed")
+    wants = ("parameters", "seed", "optimizer")
 
     def __init__(
         self,
@@ -188,8 +240,12 @@ class OGMGE(OGM):
         noise: Literal["all", "slowed"] = "all",
         noise_std: Literal["unscaled", "scaled"] = "unscaled",
         seed: int = 0,
+        on: Literal["auto", "gradient", "update"] = "auto",
+        optimizer: Optimizer | None = None,
     ) -> None:
-        super().__init__(encoders, alpha=alpha, ratio=ratio, epochs=epochs, parameters=parameters)
+        super().__init__(
+            encoders, alpha=alpha, ratio=ratio, epochs=epochs, parameters=parameters, on=on, optimizer=optimizer
+        )
         if seed < 0:
             raise ConfigError(f"seed={seed} is negative; the noise needs a seed of at least 0.")
         self.noise = noise
@@ -201,16 +257,17 @@ class OGMGE(OGM):
         """The epoch, and what the next noise depends on: plain numbers."""
         return {**super().state_dict(), "seed": self.seed, "noise_step": self.noise_step}
 
-    def _modulate(self, coefficients: Tensor) -> None:
-        super()._modulate(coefficients)
+    def _modulate(self, coefficients: Tensor, factors: Tensor, tensors: list[Tensor | None]) -> None:
+        super()._modulate(coefficients, factors, tensors)
         self.noise_step += 1
 
-    def _change(self, coefficient: Tensor, positions: list[int], gradients: list[Tensor]) -> None:
-        scales = torch.stack([standard_deviation(g) for g in gradients])
+    def _change(self, coefficient: Tensor, factor: Tensor, positions: list[int], tensors: list[Tensor]) -> None:
+        scales = torch.stack([standard_deviation(one) for one in tensors])
         if self.noise_std == "scaled":
             scales = scales * coefficient
-        scales = scales + 1e-8
+        if self._last_step is None:
+            scales = scales + 1e-8  # as the release does; where nothing moved there is no step to add noise to
         if self.noise == "slowed":
             scales = scales * (coefficient < 1)
-        super()._change(coefficient, positions, gradients)
-        add_noise(self.seed, self.noise_step, positions, gradients, scales.unbind())
+        super()._change(coefficient, factor, positions, tensors)
+        add_noise(self.seed, self.noise_step, positions, tensors, scales.unbind())

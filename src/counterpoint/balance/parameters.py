@@ -46,19 +46,17 @@ def select_parameters(
     return selected
 
 
-def gradients_by_device(
-    parameters: Sequence[nn.Parameter], first: int
-) -> dict[torch.device, tuple[list[int], list[Tensor]]]:
-    """Per device the gradients that there are (what is frozen has none), each with its parameter's position.
+def by_device(tensors: Sequence[Tensor | None], first: int) -> dict[torch.device, tuple[list[int], list[Tensor]]]:
+    """Per device the tensors that there are, each with its parameter's position.
 
     Args:
-        parameters: of one encoder.
+        tensors: one per parameter of an encoder; None: nothing to act on, as of what is frozen.
         first: position of the first of them among the parameters of all encoders.
     """
     found: dict[torch.device, tuple[list[int], list[Tensor]]] = {}
-    for position, parameter in enumerate(parameters, first):
-        if parameter.grad is not None:
-            positions, gradients = found.setdefault(parameter.grad.device, ([], []))
+    for position, tensor in enumerate(tensors, first):
+        if tensor is not None:
+            positions, same = found.setdefault(tensor.device, ([], []))
             positions.append(position)
-            gradients.append(parameter.grad.detach())
+            same.append(tensor)
     return found
