@@ -15,6 +15,7 @@ from counterpoint import __version__, cli
 from counterpoint.commands.list import KINDS
 from counterpoint.experiments.config import DEFAULT_METHODS
 from counterpoint.recipes import load_recipe, load_table
+from planted import NAMES, plant
 from tiny_clips import tiny_data, write_tiny_clips
 
 VERBS = cli.VERBS
@@ -541,11 +542,15 @@ def test_compare(run, clips, tmp_path):
 
 
 def test_two_processes_train_one_model(clips, tmp_path):
-    words = [sys.executable, "-m", "counterpoint.cli", "train", "--runs", tmp_path, "--name", "two", *on(clips)]
-    more = ["--recipe", "sum-df-simam2", "--accelerator", "cpu", "--devices", "2"]
+    words = [sys.executable, "-m", "counterpoint", "train", "--runs", tmp_path, "--name", "two", *on(clips)]
+    more = ["--recipe", "sum-df-simam2", "--accelerator", "cpu", "--devices", "2", "--data.workers", "1"]
+    executed = plant(tmp_path / "here", (name for name in NAMES if name != "counterpoint"))  # that comes before ours
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-    done = subprocess.run([*map(str, words), *more], capture_output=True, text=True, env=environment, timeout=240)
+    done = subprocess.run(
+        [*map(str, words), *more], capture_output=True, text=True, env=environment, timeout=240, cwd=tmp_path / "here"
+    )
     assert done.returncode == 0, done.stderr
+    assert executed() == []  # neither here, nor by those that decode, load or train beside it
     assert done.stdout.count("Report:") == 1  # one process speaks
     assert "Warning" not in done.stderr
     steps = (tmp_path / "two" / "steps.csv").read_text().splitlines()

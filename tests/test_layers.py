@@ -67,6 +67,7 @@ MAY_IMPORT = {
     "experiments": ANALYSIS | {"report"},
     "commands": EXPERIMENTS | {"commands"},
     "cli": {"errors", "registry", "commands", "_version"},
+    "__main__": {"cli"},
 }
 PLUG_IN_ROOMS = ("functional", "heads", "intermediate", "fusion", "losses", "balance", "encoders", "models", "localise")
 

@@ -98,5 +98,16 @@ def _overview() -> str:
     )
 
 
+def program() -> int:
+    """What ``python -m counterpoint`` runs: `main`, with nothing imported from the working folder.
+
+    ``python -m`` puts that folder at the head of the path, where a file ``av.py`` would be taken for the library.
+    """
+    if sys.path[0] == os.getcwd() != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):  # noqa: PTH100, PTH109, PTH120
+        del sys.path[0]
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # for what is started from here, e.g. by Lightning
+    return main()
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -1,37 +1,13 @@
-import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from counterpoint.data import children
 from counterpoint.experiments.process_pool import ERROR, LOG, Pool
-
-
-@dataclass(frozen=True)
-class Task:
-    folder: Path
-    number: int
-
-
-def square(task: Task) -> int:
-    if task.number == 3:
-        raise ValueError("three is refused")
-    if task.number == 4 and task.folder.parent.name == "workers":
-        os.kill(os.getpid(), signal.SIGKILL)
-    print("at work")
-    return task.number**2
-
-
-def sleep(task: Task) -> None:
-    time.sleep(60)
-
-
-def tasks(folder: Path, count: int) -> list[Task]:
-    return [Task(folder / str(i), i) for i in range(count)]
+from pool_tasks import Task, sleep, square, tasks
 
 
 def test_one_failure_does_not_end_the_others(tmp_path: Path):
@@ -67,24 +43,13 @@ def test_an_interrupt_stops_the_workers(tmp_path: Path):
     assert time.monotonic() - began < 30
 
 
-def note_and_sleep(task: Task) -> None:
-    (task.folder / "worker").write_text(str(os.getpid()))
-    time.sleep(60)
-
-
-def run_a_pool(folder: Path) -> None:
-    with Pool(note_and_sleep, jobs=2) as pool:
-        list(pool.run(tasks(folder, 1)))
-
-
 def test_a_worker_does_not_outlive_a_killed_parent(tmp_path: Path):
-    parent = multiprocessing.get_context("spawn").Process(target=run_a_pool, args=(tmp_path,))
-    parent.start()
+    parent = children.start("pool_tasks", str(tmp_path))
     note = tmp_path / "0" / "worker"
     wait_until(lambda: note.exists() and note.read_text())
     worker = int(note.read_text())
     parent.kill()
-    parent.join()
+    parent.wait()
     wait_until(lambda: not alive(worker), seconds=20)
 
 

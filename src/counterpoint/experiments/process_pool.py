@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
+import pickle
+import queue
 import signal
+import subprocess
 import sys
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import spawn
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from counterpoint._cpu import cores
+from counterpoint.data import children
 
 
 class HasFolder(Protocol):
@@ -90,13 +94,13 @@ class Pool(Generic[T, R]):
             while waiting and (worker := self._idle()) is not None:
                 worker.give(waiting[0])
                 started(waiting.popleft())
-            busy = {worker.connection: worker for worker in self._workers if worker.task is not None}
+            busy = {worker.answers: worker for worker in self._workers if worker.task is not None}
             if not busy:
                 return
             for ready in wait(list(busy)):
                 worker = busy[ready]  # type: ignore[index]  # every one of them is a connection
                 outcome = worker.take()
-                if not worker.process.is_alive():
+                if worker.process.poll() is not None:
                     worker.stop()
                     self._workers.remove(worker)
                 yield outcome
@@ -116,58 +120,83 @@ class _Worker(Generic[T, R]):
     """A process that runs one task after the other."""
 
     def __init__(self, function: Callable[[T], R], threads: int) -> None:
-        context = multiprocessing.get_context("spawn")  # a forked copy of a threaded process may hang
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, function, threads))
-        self.process.start()
-        theirs.close()
+        count = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
+        self.process = children.start(__name__, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=count)
+        assert self.process.stdin is not None and self.process.stdout is not None
+        with self.process.stdin as to, self.process.stdout as back:
+            self.tasks = Connection(os.dup(to.fileno()), readable=False)
+            self.answers = Connection(os.dup(back.fileno()), writable=False)
         self.task: T | None = None
+        # The user's script, whose parts the tasks may name; a worker runs it under another name, as multiprocessing's.
+        script = spawn.get_preparation_data("worker")
+        self._send({key: script[key] for key in _SCRIPT if key in script})
+        self._send((function, threads))
 
     def give(self, task: T) -> None:
         self.task = task
-        with contextlib.suppress(OSError):  # a dead worker is found by `take`
-            self.connection.send(task)
+        self._send(task)
 
     def take(self) -> Outcome[T, R]:
         assert self.task is not None
         task, self.task = self.task, None
         try:
-            return _outcome(task, *self.connection.recv())
+            return _outcome(task, *self.answers.recv())
         except (EOFError, OSError):
-            self.process.join()
-            code = self.process.exitcode
+            code = self.process.wait()
             why = "; it was killed, perhaps for lack of memory" if code == -9 else ""
             return _outcome(task, None, f"the worker process ended with exit code {code}{why}", "")
 
     def stop(self) -> None:
-        self.connection.close()  # the worker reads the end and leaves
-        self.process.join(20)
-        if self.process.is_alive():
+        with contextlib.suppress(OSError):
+            self.tasks.send_bytes(_LEAVE)
+        self.tasks.close()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.join()
+            self.process.wait()
+        self.answers.close()
+
+    def _send(self, message: object) -> None:
+        with contextlib.suppress(OSError):  # a dead worker is found by `take`
+            self.tasks.send(message)
 
 
-def _serve(connection: Connection, function: Callable[[Any], Any], threads: int) -> None:
-    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = str(threads)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-    import torch
+_LEAVE = b""  # in place of a task
+_SCRIPT = ("sys_argv", "init_main_from_name", "init_main_from_path")  # what `spawn.prepare` needs of it
 
-    torch.set_num_threads(threads)
-    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
-        while True:
-            task = connection.recv()
+
+def main() -> None:
+    """Serve a pool: what is to be done comes by standard input, results go by standard output."""
+    messages: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(messages,), daemon=True).start()
+    with Connection(os.dup(1), readable=False) as answers, contextlib.suppress(OSError, KeyboardInterrupt):
+        os.dup2(2, 1)  # whatever prints must not fall into the answers
+        spawn.prepare(pickle.loads(messages.get()))
+        function, threads = pickle.loads(messages.get())
+        import torch
+
+        torch.set_num_threads(threads)
+        while (message := messages.get()) != _LEAVE:
+            task = pickle.loads(message)
             task.folder.mkdir(parents=True, exist_ok=True)
             with (task.folder / LOG).open("a", encoding="utf-8") as log:
                 os.dup2(log.fileno(), 1)
                 os.dup2(log.fileno(), 2)
-            connection.send(_attempt(function, task))
+            answers.send(_attempt(function, task))
 
 
-def _leave_with_parent() -> None:
-    """A parent that was killed could be started again, and write where this worker still writes."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
+def _listen(messages: queue.SimpleQueue[bytes]) -> None:
+    """Hand on what the parent says, and leave where it ended without a word.
+
+    A parent that was killed could be started again, and write where this worker still writes.
+    """
+    message = None
+    with Connection(os.dup(0), writable=False) as tasks, contextlib.suppress(EOFError, OSError):
+        while message != _LEAVE:
+            message = tasks.recv_bytes()
+            messages.put(message)
+    if message != _LEAVE:
         os.kill(os.getpid(), signal.SIGTERM)  # fit takes it as Ctrl-C, and keeps what is finished
 
 

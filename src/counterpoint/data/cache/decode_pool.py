@@ -157,10 +157,7 @@ class _Process:
         self.overran: float | None = None
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the process)
         self.child = children.start(
-            ["-c", "from counterpoint.data.cache.decode_worker import main; main()"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
+            decode_worker.__name__, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors
         )
         if self._exchange(setting) != READY:
             self.child.wait()

@@ -157,9 +157,9 @@ def render(settings: Settings, plans: Sequence[ClipPlan], folder: Path, jobs: in
 
 
 def _render_apart(folder: Path, jobs: int, done: Callable[[], None]) -> None:
-    command = ["-m", "counterpoint.data.talkers.worker", str(folder)]
+    said_to = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     workers = [
-        children.start([*command, str(part), str(jobs)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        children.start("counterpoint.data.talkers.worker", str(folder), str(part), str(jobs), **said_to)
         for part in range(jobs)
     ]
     said: list[list[str]] = [[] for _ in workers]
