@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from counterpoint._features import check_modalities
 from counterpoint.balance.base import BALANCERS, Balancer
+from counterpoint.balance.features import features_of
 from counterpoint.errors import ConfigError
 from counterpoint.functional import blending_weights
 from counterpoint.fusion.base import Fusion
@@ -131,14 +132,8 @@ class GradientBlending(Balancer):
         return torch.stack(each).sum()
 
     def _answers(self, output: FusionOutput) -> dict[str, Tensor]:
-        if output.features is None:
-            raise ConfigError(
-                "Gradient-Blending's heads read the features that were fused, but this output does not carry them: it "
-                "is not what a Fusion returned"
-            )
         heads = self.parts["heads"]
-        dtype = next(heads.parameters()).dtype
-        logits: dict[str, Tensor] = heads({name: x.to(dtype) for name, x in output.features.items()})
+        logits: dict[str, Tensor] = heads(features_of("Gradient-Blending", output, heads))
         return {**{name: logits[name] for name in self.modalities}, JOINT: output.logits}
 
     def due(self, finished: int) -> bool:
