@@ -15,6 +15,7 @@ from counterpoint.errors import ConfigError, MediaError
 from counterpoint.media.audio import AudioCollector
 from counterpoint.media.clip import MODALITIES, STILLS, DecodedClip, MediaInfo
 from counterpoint.media.faces import FaceTrack, read_landmarks
+from counterpoint.media.noise import with_noise
 from counterpoint.media.read_plan import Plan
 from counterpoint.media.segment import Segment, decoded, streams_of
 from counterpoint.media.source import CLOCKLESS, Source, opened
@@ -116,7 +117,7 @@ def read_clip(
             break
     if clip is None:
         raise MediaError(path, f"nothing could be decoded from {plan.start:.2f} s on")
-    return clip if heard is None else DecodedClip(heard.audio, clip.visual)
+    return with_noise(clip, spec) if heard is None else DecodedClip(heard.audio, clip.visual)
 
 
 class _Reading:

@@ -34,6 +34,8 @@ class MediaSpec:
             times ``(k + 1/2) / frames`` of it, so that a short clip is not filled up with its last frame.
         audio_start: where the sound begins, seconds into the clip.
         audio_seconds: length of the sound, seconds; None: to the end of `seconds`. It must end by then.
+        audio_snr_db: speech-shaped noise is added to the sound, which is this much louder, dB (see `add_noise`); None:
+            none is.
         face_margin: how far the face's box is widened to each side, as a share of its width and height, for clips with
             landmarks; below 0 it is narrowed.
     """
@@ -48,6 +50,7 @@ class MediaSpec:
     audio_start: float = 0.0
     audio_seconds: float | None = None
     face_margin: float = 0.0
+    audio_snr_db: float | None = None
 
     def __post_init__(self) -> None:
         for name, wanted, what in (
@@ -71,6 +74,9 @@ class MediaSpec:
             )
 
         self._check_audio()
+        snr = self.audio_snr_db
+        if snr is not None and not (fits(snr, float) and math.isfinite(snr)):
+            raise ConfigError(f"media.audio_snr_db is {snr!r}; it must be a number of dB, or null for no noise")
         if not fits(self.face_margin, float) or not -0.5 < self.face_margin < math.inf:
             raise ConfigError(f"media.face_margin is {self.face_margin!r}; it must be a number greater than -0.5")
 
