@@ -1,3 +1,4 @@
+import contextlib
 import importlib
 import json
 import os
@@ -249,22 +250,109 @@ def test_several_shards_and_a_killed_writers_remains(tmp_path, monkeypatch):
     assert not list(folder.glob("dead*"))
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "index", "index_type", "old"])
-def test_damaged_shards_are_decoded_anew(tmp_path, damage):
+def flip(path, at, bits=1):
+    content = bytearray(path.read_bytes())
+    content[at] ^= bits
+    path.write_bytes(content)
+
+
+def swap_rows(index):
+    content = json.loads(index.read_text())
+    content["clips"][:2] = content["clips"][1::-1]
+    index.write_text(json.dumps(content))
+
+
+DAMAGES = {
+    "cut": lambda index, audio: audio.write_bytes(audio.read_bytes()[:-10]),
+    "longer": lambda index, audio: audio.write_bytes(audio.read_bytes() + b"0"),
+    "gone": lambda index, audio: audio.unlink(),
+    "bit of sound": lambda index, audio: flip(audio, -7),
+    "bit of pictures": lambda index, audio: flip(index.with_suffix(".visual.npy"), -5),
+    "bit of a header": lambda index, audio: flip(audio, 60),
+    "zeros": lambda index, audio: audio.write_bytes(audio.read_bytes()[:200] + bytes(audio.stat().st_size - 200)),
+    "index cut": lambda index, audio: index.write_text('{"format": 1, "cl'),
+    "index of another kind": lambda index, audio: index.write_text('{"format": 1, "clips": 3}'),
+    "rows swapped": lambda index, audio: swap_rows(index),
+    "arrays of another shard": lambda index, audio: audio.write_bytes(
+        b"".join(each.read_bytes() for each in audio.parent.glob("*.audio.npy") if each != audio)
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_shards_are_told_and_decoded_anew(tmp_path, damage, monkeypatch, caplog):
+    monkeypatch.setattr(prepare_module, "SHARD_BYTES", 8 * shards_module.clip_bytes(SPEC, ("audio", "visual")))
+    table = make_table(tmp_path / "d", range(16))
+    prepare(table, cache=tmp_path / "c", jobs=0)
+    index, _ = sorted((tmp_path / "c").rglob("*.json"))
+    DAMAGES[damage](index, index.with_suffix(".audio.npy"))
+    again = prepare(table, cache=tmp_path / "c", jobs=0)
+    assert again.decoded == 8 and numbers(again) == {f"c{k}": k for k in range(16)}
+    (told,) = caplog.messages
+    assert told.startswith(str(index.with_suffix(""))) and told.endswith("and its clips are decoded again")
+    assert not list(index.parent.glob(f"{index.stem}*"))  # nobody will read it again
+
+
+def test_an_index_is_whole_at_no_cut_and_after_no_flip(tmp_path):
+    prepare(make_table(tmp_path / "d", [*range(8), "bad"]), cache=tmp_path / "c", jobs=0, max_bad=1.0)
+    (path,) = (tmp_path / "c").rglob("*.json")
+    whole, found = path.read_bytes(), shards_module._read_index(path)
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at])
+        with pytest.raises(DataError, match=str(path)):
+            shards_module._read_index(path)
+        if at % 5:
+            continue
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 7]) + whole[at + 1 :])
+        with contextlib.suppress(DataError):
+            assert shards_module._read_index(path) == found  # a blank may be another
+
+
+def test_shards_of_another_format_are_left_alone(tmp_path, caplog):
     table = make_table(tmp_path / "d", range(16))
     prepare(table, cache=tmp_path / "c", jobs=0)
     (index,) = (tmp_path / "c").rglob("*.json")
-    audio = index.with_suffix(".audio.npy")
-    if damage == "cut":
-        audio.write_bytes(audio.read_bytes()[:-10])
-    elif damage == "gone":
-        audio.unlink()
-    elif damage == "old":
-        index.write_text(json.dumps({**json.loads(index.read_text()), "format": 0}))
-    else:
-        index.write_text({"index": '{"format": 1, "cl', "index_type": '{"format": 1, "clips": 3}'}[damage])
-    again = prepare(table, cache=tmp_path / "c", jobs=0)
-    assert again.decoded == 16 and numbers(again) == {f"c{k}": k for k in range(16)}
+    shards_module._write_index(index, {"format": 2, "rows": []}, {})
+    assert prepare(table, cache=tmp_path / "c", jobs=0).decoded == 16
+    assert index.exists() and not caplog.messages
+
+
+def test_shards_without_checksums_are_used_and_get_them(tmp_path, caplog):
+    table = make_table(tmp_path / "d", range(16))
+    prepare(table, cache=tmp_path / "c", jobs=0)
+    (index,) = (tmp_path / "c").rglob("*.json")
+    now = json.loads(index.read_text())
+    index.write_text(json.dumps({name: now[name] for name in shards_module._KEYS}))  # as version 0.1 wrote it
+    assert prepare(table, cache=tmp_path / "c", jobs=0).decoded == 0
+    assert [str(index) in message and "before shards had checksums" in message for message in caplog.messages] == [True]
+    assert json.loads(index.read_text())["checksums"] == now["checksums"]
+    assert prepare(table, cache=tmp_path / "c", jobs=0).decoded == 0 and len(caplog.messages) == 1
+
+
+def test_a_shard_is_read_through_once_in_a_process(tmp_path):
+    table = make_table(tmp_path / "d", range(16))
+    prepare(table, cache=tmp_path / "c", jobs=0)
+    before = shards_module._sum_once.cache_info().misses
+    for _ in range(3):
+        data = prepare(table, cache=tmp_path / "c", jobs=0).split("train")
+        assert len(data.batch(range(len(data)))["audio"]) == len(data)
+    assert shards_module._sum_once.cache_info().misses == before + 2  # sound and pictures
+
+
+def test_who_has_to_wait_for_another_process_says_so(tmp_path, caplog):
+    table = make_table(tmp_path / "d", range(16))
+    store = shards_module.ShardFolder(tmp_path / "c", SPEC)
+    with store.lock() as held:
+        assert held
+        other = threading.Thread(target=prepare, args=(table,), kwargs={"cache": tmp_path / "c", "jobs": 0})
+        other.start()
+        deadline = time.monotonic() + 30
+        while not caplog.messages and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert f"another process decodes into {store.folder}" in caplog.messages[0]
+        assert not list(store.folder.glob("*.json"))
+    other.join(30)
+    assert len(list(store.folder.glob("*.json"))) == 1
 
 
 def test_a_cache_removed_under_a_run_is_said(tmp_path):

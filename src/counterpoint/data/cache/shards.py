@@ -2,7 +2,9 @@
 
 A folder belongs to one `MediaSpec`. A shard is one ``.npy`` file per modality, mapped into memory when read, and
 one ``.json`` that says which clip each row is. The index is written last and moved into place in one step: a shard is
-there whole or not at all, whatever interrupts the writer, and several processes may add shards side by side.
+there whole or not at all, whatever interrupts the writer, and several processes may add shards side by side. The index
+has a checksum of itself and of each array: a process checks a shard when it first meets it. What was damaged since is
+told, and decoded anew.
 """
 
 from __future__ import annotations
@@ -10,14 +12,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import hashlib
 import json
+import logging
 import os
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +32,8 @@ from counterpoint.errors import DataError
 from counterpoint.media.spec import FORMER_FIELDS, MediaSpec
 
 Array = NDArray[Any]
+
+log = logging.getLogger(__name__)
 
 _FORMAT = 1  # raise it when shards, or what decoding means, change: older ones are then left unread
 _ALWAYS = {"sample_rate", "seconds", "fps", "size", "gray", "crop"}  # fields of the spec that every index names
@@ -111,7 +118,7 @@ def open_shard(shard: str | Path, modality: str) -> Array:
     try:
         # The plain view: a memmap runs Python on every slice.
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # its header is parsed as Python, and whatever that raises comes out
         raise DataError(f"{path}: cannot be read ({error}); prepare the data again") from None
 
 
@@ -141,13 +148,17 @@ class ShardFolder:
     def find(self, keys: Iterable[Key], modalities: Sequence[str]) -> tuple[dict[Key, Place], dict[Key, str]]:
         """Which of the clips are here, and which are known to be unreadable (with the reason).
 
-        Shards that hold more modalities than asked for will do; a damaged shard counts as not there.
+        Shards that hold more modalities than asked for will do. A damaged one is told, and is as if it were not there.
         """
         wanted = set(keys)
         places: dict[Key, Place] = {}
         bad: dict[Key, str] = {}
         for path in sorted(self.folder.glob("*.json")):
-            index = _read_index(path)
+            try:
+                index = _read_index(path)
+            except DataError as error:
+                _give_up(path, error)
+                continue
             if index is None:
                 continue
             if index.decoder == decoder_version() and set(index.modalities) <= set(modalities):
@@ -155,8 +166,12 @@ class ShardFolder:
             if set(modalities) <= set(index.modalities):
                 shard = str(path.with_suffix(""))
                 rows = {key: Place(shard, row) for row, key in enumerate(index.clips) if key in wanted}
-                if rows and self._is_whole(shard, index):
-                    places.update(rows)
+                try:
+                    if rows:
+                        self._check(path, index)
+                        places.update(rows)
+                except DataError as error:
+                    _give_up(path, error)
         return places, {key: reason for key, reason in bad.items() if key not in places}
 
     def write(
@@ -171,28 +186,28 @@ class ShardFolder:
             return {}
         shard = self.folder / uuid.uuid4().hex[:16]
         made = [shard.with_suffix(f".{modality}.npy") for modality in modalities] if clips else []
+        sums = {}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for modality, path in zip(modalities, made, strict=False):
                 shape, dtype = array_shapes(self.spec)[modality]
                 with path.open("wb") as file:
+                    into = _Summed(file)
                     header = {"descr": dtype.str, "fortran_order": False, "shape": (len(clips), *shape)}
-                    np.lib.format.write_array_header_1_0(file, header)
+                    np.lib.format.write_array_header_1_0(into, header)
                     for _, arrays in clips:  # row by row: no second copy of the shard in memory
-                        file.write(np.ascontiguousarray(arrays[modality], dtype).data)
+                        into.write(np.ascontiguousarray(arrays[modality], dtype).data)
                     fsync(file.fileno())
-            text = json.dumps(
-                {
-                    "format": _FORMAT,
-                    "spec": _described(self.spec),
-                    "decoder": decoder_version(),
-                    "modalities": list(modalities),
-                    "clips": [key.as_row() for key, _ in clips],
-                    "bad": [[*key.as_row(), reason] for key, reason in bad.items()],
-                }
-            )
-            with replacing(shard.with_suffix(".json"), sync=True) as part:
-                part.write_text(text, encoding="utf-8")
+                sums[modality] = into.sum
+            content = {
+                "format": _FORMAT,
+                "spec": _described(self.spec),
+                "decoder": decoder_version(),
+                "modalities": list(modalities),
+                "clips": [key.as_row() for key, _ in clips],
+                "bad": [[*key.as_row(), reason] for key, reason in bad.items()],
+            }
+            _write_index(shard.with_suffix(".json"), content, sums)
         except OSError as error:
             for path in made:
                 with contextlib.suppress(OSError):
@@ -237,7 +252,11 @@ class ShardFolder:
             return
         with file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    log.warning("another process decodes into %s; this one goes on when it is done", self.folder)
+                    fcntl.flock(file, fcntl.LOCK_EX)
             except OSError:
                 yield False
                 return
@@ -251,16 +270,26 @@ class ShardFolder:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
-    def _is_whole(self, shard: str, index: _Index) -> bool:
+    def _check(self, path: Path, index: _Index) -> None:
+        """Hold the arrays of a shard against its index, which gets checksums of them as they are where it has none.
+
+        Raises:
+            DataError: they are not what was written.
+        """
+        sums = {}
         for modality in index.modalities:
             shape, dtype = array_shapes(self.spec)[modality]
-            try:
-                rows = open_shard(shard, modality)
-            except DataError:
-                return False
+            file = path.with_suffix(f".{modality}.npy")
+            sums[modality] = _sum_of_file(file)
+            if index.sums is not None and index.sums.get(modality) != sums[modality]:
+                raise DataError(f"{file}: its checksum is another than when it was written")
+            rows = open_shard(path.with_suffix(""), modality)
             if rows.shape != (len(index.clips), *shape) or rows.dtype != dtype:
-                return False
-        return True
+                raise DataError(f"{file}: it holds {rows.dtype} {rows.shape}, not what its index says")
+        if index.sums is None:
+            with contextlib.suppress(OSError):  # of someone else's cache
+                _write_index(path, index.content, sums)
+                log.warning("%s: written before shards had checksums; it is used as it is, and has them now", path)
 
 
 def _described(spec: MediaSpec) -> dict[str, Any]:
@@ -277,19 +306,88 @@ class _Index(NamedTuple):
     decoder: str
     clips: list[Key]
     bad: dict[Key, str]
+    sums: dict[str, int] | None  # modality -> CRC-32 of its file; None in those of version 0.1
+    content: dict[str, Any]
+
+
+_KEYS = {"format", "spec", "decoder", "modalities", "clips", "bad"}  # of an index of version 0.1
+
+
+class _Summed:
+    """A file that is written, with the CRC-32 of what went in: quick to find, and enough against accidents."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.sum = file, 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        self.sum = zlib.crc32(data, self.sum)
+        self.file.write(data)
+
+
+def _sum_of_file(path: Path) -> int:
+    """CRC-32 of a file; found once in a process while the file is the same.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        state = path.stat()
+        return _sum_once(path, state.st_ino, state.st_size, state.st_mtime_ns)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+@functools.cache
+def _sum_once(path: Path, *state: int) -> int:
+    del state
+    found, block = 0, memoryview(bytearray(2**20))
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(block):
+            found = zlib.crc32(block[:size], found)
+    return found
+
+
+def _sum_of(content: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())
+
+
+def _write_index(path: Path, content: Mapping[str, Any], sums: Mapping[str, int]) -> None:
+    whole = {**content, "checksums": dict(sums)}
+    with replacing(path, shared=True, sync=True) as part:
+        part.write_text(json.dumps({**whole, "checksum": _sum_of(whole)}), encoding="utf-8")
 
 
 def _read_index(path: Path) -> _Index | None:
-    """None for an index that is damaged or of another format: its clips are decoded anew."""
+    """None for one of another format, whose clips are decoded anew.
+
+    Raises:
+        DataError: it is damaged.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        stated = content.pop("checksum", None)
+        if stated is None and content["format"] == _FORMAT and set(content) != _KEYS:
+            raise ValueError("it lacks its checksum")
+        if stated is not None and stated != _sum_of(content):
+            raise ValueError("its checksum is another than when it was written")
         if content["format"] != _FORMAT:
             return None
+        sums = content.pop("checksums", None)
         return _Index(
             tuple(content["modalities"]),
             content["decoder"],
             [Key.of_row(row) for row in content["clips"]],
             {Key.of_row(row[:-1]): str(row[-1]) for row in content["bad"]},
+            sums,
+            content,
         )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _give_up(path: Path, error: DataError) -> None:
+    """Say what is wrong with a shard, and take its index away, so that its clips are decoded anew and it is swept."""
+    log.warning("%s. The shard is left out, and its clips are decoded again", error)
+    if not isinstance(error.__cause__, OSError) or isinstance(error.__cause__, FileNotFoundError):  # others may pass
+        with contextlib.suppress(OSError):
+            path.unlink()
