@@ -27,6 +27,6 @@ def test_every_row_is_read_and_bad_ones_are_accounted_for(folder, monkeypatch, c
     assert "9 clips, all of them features, 1 skipped" in said and "what is not said" in said
     with (folder / "bad.csv").open(newline="") as file:
         bad = list(csv.reader(file))
-    assert bad[1:] == [["c4", "its audio features (features.h5, row 4): NaN or infinite values"]]
+    assert bad[1:] == [["c4", "its audio features (features.h5, row 4): 1 of 30 values are NaN"]]
     assert main(words[:-2]) == 2  # one of nine is more than 5 %
     assert "1 of 9 clips (11.1%) cannot be used" in capsys.readouterr().err

@@ -42,7 +42,8 @@ def test_trained_judged_and_loaded(root, tmp_path):
     changes = {"fusion": {"name": "fop"}, "loss": {"name": "orthogonal_projection"}}
     run = fit(config(root, **changes), tmp_path / "run", progress=False)
     assert run.result["test"]["accuracy"] > 0.8 and run.result["clips"] == {"train": 30, "val": 15, "test": 15}
-    assert not any(name.startswith("encoders") for name in run.module.model.state_dict())
+    own = {name for name in run.module.model.state_dict() if name.startswith("encoders")}
+    assert own == {f"encoders.{m}.scaler.{what}" for m in ("audio", "visual") for what in ("mean", "spread")}
     back = load_run(tmp_path / "run")
     batch = run.data.clips.split("test").batch([0, 1])
     with torch.inference_mode():

@@ -6,7 +6,7 @@ from counterpoint import guests
 from counterpoint.commands.code import remembered
 from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import COMPARISON, allocate_largely, config_to_resume, folder_of
-from counterpoint.commands.terminal import terminal
+from counterpoint.commands.terminal import print_alterations, terminal
 from counterpoint.errors import RunError
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.training.config_io import to_dict
@@ -34,6 +34,7 @@ def main(words: list[str]) -> None:
     config.base = remembered(config.base)
     allocate_largely()
 
+    from counterpoint.data.alterations import Alteration
     from counterpoint.experiments.compare import compare
     from counterpoint.recipes import load_table
     from counterpoint.report.tables import to_rich
@@ -42,8 +43,9 @@ def main(words: list[str]) -> None:
     made = compare(config, folder, resume=options["resume"], overwrite=options["overwrite"], rows=rows)
     console = terminal()
     console.print(to_rich(made))
+    print_alterations(console, (Alteration(**row) for row in made.protocol["alterations"]), "--base.")
     if skipped := made.protocol["skipped"]:
-        console.print(f"{len(skipped)} unreadable clips skipped; the report lists them")
+        console.print(f"{len(skipped)} clips skipped; the report lists them")
     for note in made.protocol["notes"]:
         console.print(f"Note: {note}")
     console.print(f"Report: {made.folder / 'report.html'}", soft_wrap=True)

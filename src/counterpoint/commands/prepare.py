@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import allocate_largely
-from counterpoint.commands.terminal import print_skipped, table, terminal
+from counterpoint.commands.terminal import print_alterations, print_skipped, table, terminal
 from counterpoint.errors import ConfigError
 from counterpoint.extraction.config import FeaturesConfig
 from counterpoint.training.config import DataConfig
@@ -48,16 +49,25 @@ def prepare_and_print(config: DataConfig, output: str | None) -> None:
 
     Args:
         config: which clips.
-        output: CSV file of skipped clips; None: a dozen of them are printed.
+        output: CSV file of skipped clips, written also where they are too many; None: a dozen of them are printed.
+
+    Raises:
+        UnusableError: too many clips cannot be used.
     """
-    from counterpoint._atomic import write_csv
     from counterpoint._progress import ProgressDisplay
     from counterpoint.data.io.paths import cache_root
+    from counterpoint.data.quality import UnusableError
     from counterpoint.training.datamodule import list_clips
 
     with ProgressDisplay() as display:
         listed = list_clips(config, display.callback("render"))
-        clips = _prepared(listed, config, display)
+        try:
+            clips = _prepared(listed, config, display)
+        except UnusableError as error:
+            if output is None:
+                raise
+            _write_skipped(output, error.skipped)
+            raise UnusableError(f"{error}\n{output} lists all {len(error.skipped)}", error.skipped) from None
     done = f"{clips.decoded} decoded now" if listed.features is None else "all of them features"
     console = terminal()
     console.print(
@@ -70,13 +80,20 @@ def prepare_and_print(config: DataConfig, output: str | None) -> None:
         groups = {clip.group for clip in listed.clips if clip.split == split and clip.group is not None}
         counts.add_row(split, str(number), str(len(groups)) if groups else "unknown")
     console.print(counts)
+    print_alterations(console, clips.alterations)
     for note in listed.notes:
         console.print(f"Note: {note}")
     if output is None:
         print_skipped(console, clips.skipped, "--output FILE")
     else:
-        rows = [{"clip": clip, "reason": reason} for clip, reason in clips.skipped.items()]
-        write_csv(Path(output), rows, ("clip", "reason"))
+        _write_skipped(output, clips.skipped)
+
+
+def _write_skipped(output: str, skipped: Mapping[str, str]) -> None:
+    from counterpoint._atomic import write_csv
+
+    rows = [{"clip": clip, "reason": reason} for clip, reason in skipped.items()]
+    write_csv(Path(output), rows, ("clip", "reason"))
 
 
 def write_and_print_features(config: DataConfig, how: FeaturesConfig, folder: str, *, overwrite: bool = False) -> None:
@@ -106,6 +123,8 @@ def _prepared(listed: ClipTable, config: DataConfig, display: ProgressDisplay) -
 
     if listed.features is not None:
         progress = display.callback("check")
-        return PreparedFeatures(listed, max_bad=config.max_bad, check=True, cache=config.cache, progress=progress)
+        return PreparedFeatures(
+            listed, impute=config.impute, max_bad=config.max_bad, check=True, cache=config.cache, progress=progress
+        )
     spec, progress = media_spec(listed, config.media), display.callback("decode")
     return prepare(listed, spec, cache=config.cache, max_bad=config.max_bad, progress=progress)

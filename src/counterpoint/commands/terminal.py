@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from counterpoint.data.alterations import Alteration
     from counterpoint.training.metrics import Metric
 
 SHOWN = 12  # rows of a long list that are printed; a file has them all
@@ -56,6 +57,13 @@ def print_skipped(console: Console, skipped: Mapping[str, str], file: str) -> No
         console.print(f"skipped {clip}: {reason}", soft_wrap=True)
     if len(skipped) > SHOWN:
         console.print(f"and {len(skipped) - SHOWN} more; {file} lists all")
+
+
+def print_alterations(console: Console, rows: Iterable[Alteration], option: str = "--") -> None:
+    """What was cut, padded and skipped, a line each; `option` stands before the options that change it."""
+    for row in rows:
+        told = [f"{row.clips} of {row.of} clips {row.what}", row.share_in_words, row.option and option + row.option]
+        console.print("; ".join(part for part in told if part), soft_wrap=True)
 
 
 def column(name: str, metrics: Mapping[str, Metric]) -> str:

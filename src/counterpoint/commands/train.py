@@ -9,7 +9,7 @@ from counterpoint import guests
 from counterpoint.commands.code import remembered
 from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import RUN, allocate_largely, config_to_resume, folder_of
-from counterpoint.commands.terminal import column, figure, table, terminal
+from counterpoint.commands.terminal import column, figure, print_alterations, table, terminal
 from counterpoint.errors import ConfigError
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import to_dict
@@ -74,6 +74,8 @@ def _default_name(config: TrainConfig, recipe: str | None) -> str:
 
 def _print(run: Run, report: Path) -> None:
     """What a finished run came to, and where its report is."""
+    from counterpoint.data.alterations import Alteration
+
     result, metrics = run.result, run.module.task.metrics
     figures = [column(name, metrics) for name in result["test"]]
     title = f"{result['data']}, epoch {result['epoch'] + 1} of {result['epochs']}"
@@ -82,6 +84,7 @@ def _print(run: Run, report: Path) -> None:
         shown.add_row(split, str(result["clips"][split]), *(figure(n, v, metrics) for n, v in result[split].items()))
     console = terminal()
     console.print(shown)
+    print_alterations(console, (Alteration(**row) for row in result.get("alterations", ())))  # a run of 0.1 has none
     if result["skipped"]:
         console.print(f"{result['skipped']} clips skipped: {run.folder / 'skipped.csv'}")
     for note in result["notes"]:

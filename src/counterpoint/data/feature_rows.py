@@ -35,9 +35,12 @@ class Features:
 
     Attributes:
         rows: modality (``"audio"``, ``"visual"``) -> clip id -> place. A clip that a modality lacks is set aside.
+        standardise: whether they are brought to one scale before anything is learnt, unless the user says otherwise;
+            False where a paper's protocol takes them as they are.
     """
 
     rows: Mapping[str, Mapping[str, FeatureRow]]
+    standardise: bool = True
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 
 from counterpoint.data.clip_table import SPLITS, Clip, ClipTable
+from counterpoint.data.features.validate import MISSING
 from counterpoint.errors import ConfigError, DataError
+
+
+class UnusableError(DataError):
+    """So many clips cannot be used that nothing is trained on the others.
+
+    Attributes:
+        skipped: clip id -> why it cannot be used, of all of them.
+    """
+
+    def __init__(self, message: str, skipped: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.skipped = dict(skipped or {})
 
 
 def kind_of_reason(reason: str) -> str:
@@ -43,24 +57,52 @@ def check_usable(table: ClipTable, usable: Container[str], skipped: Mapping[str,
         max_bad: share of unusable clips, 0 to 1, above which the table is rejected.
 
     Raises:
-        DataError: more than `max_bad` of the clips, all clips of a split, or all clips of a class in training, are bad.
+        UnusableError: more than `max_bad` of the clips, all clips of a split, or all clips of a class in training, are
+            bad.
     """
     total = len(table.clips) + len(table.rejected.keys() - {clip.id for clip in table.clips})
-    none = not any(clip.id in usable for clip in table.clips)
-    if none or len(skipped) > max_bad * total:
-        share = len(skipped) / total if total else 1.0
-        told = "none is left" if none else f"more than max_bad = {max_bad:.1%} allows"
-        reasons = Counter(kind_of_reason(reason) for reason in skipped.values()).most_common(3)
-        worst = "".join(f"\n  {count} x {reason}" for reason, count in reasons)
-        first = "".join(f"\n  {clip}: {reason}" for clip, reason in list(skipped.items())[:5])
-        raise DataError(
-            f"{table.name}: {len(skipped)} of {total} clips ({share:.1%}) cannot be used, {told}. "
-            f"Most often:{worst or ' there are no clips'}\nThe first:{first or ' none'}"
+    share = len(skipped) / total if total else 1.0
+    lost = f"{table.name}: {len(skipped)} of {total} clips ({share:.1%}) cannot be used"
+    if not any(clip.id in usable for clip in table.clips):
+        raise UnusableError(f"{lost}, none is left. {_reasons(skipped)}", skipped)
+    if len(skipped) > max_bad * total:
+        allow = f"\nTo go without them: --data.max_bad {math.ceil(100 * share) / 100:g}"
+        raise UnusableError(
+            f"{lost}, more than max_bad = {max_bad:.1%} allows. {_reasons(skipped)}{_advice(skipped)}{allow}", skipped
         )
     for split in SPLITS:
-        if any(clip.split == split for clip in table.clips):
-            usable_clips(table, usable, split)
-    listed = {clip.label for clip in table.clips if clip.split == "train"}
-    missing = listed - {clip.label for clip in table.clips if clip.split == "train" and clip.id in usable}
-    for label in sorted(missing - {table.background}):  # of which other clips have segments enough
-        raise DataError(f"{table.name}: no clip of class {table.classes[label]!r} in training can be read")
+        listed = [clip.id for clip in table.clips if clip.split == split]
+        if listed and not any(clip in usable for clip in listed):
+            raise UnusableError(f"{table.name}: no clip of the {split} split {_none(listed, skipped)}", skipped)
+    for label in sorted({clip.label for clip in table.clips} - {table.background}):
+        # Of background, other clips have segments enough.
+        listed = [clip.id for clip in table.clips if clip.split == "train" and clip.label == label]
+        if listed and not any(clip in usable for clip in listed):
+            name = table.classes[label]
+            raise UnusableError(
+                f"{table.name}: no clip of class {name!r} in training {_none(listed, skipped)}", skipped
+            )
+
+
+def _none(clips: Sequence[str], skipped: Mapping[str, str]) -> str:
+    """The end of a sentence on clips none of which can be read."""
+    theirs = {clip: skipped[clip] for clip in clips if clip in skipped}
+    return f"can be read; there are {len(clips)}. {_reasons(theirs)}{_advice(theirs)}"
+
+
+def _reasons(skipped: Mapping[str, str]) -> str:
+    reasons = Counter(kind_of_reason(reason) for reason in skipped.values()).most_common(3)
+    worst = "".join(f"\n  {count} x {reason}" for reason, count in reasons)
+    first = "".join(f"\n  {clip}: {reason}" for clip, reason in list(skipped.items())[:5])
+    return f"Most often:{worst or ' there are no clips'}\nThe first:{first or ' none'}\n"
+
+
+def _advice(skipped: Mapping[str, str]) -> str:
+    lists = "All of them: counterpoint prepare --output FILE, with the same data"
+    fills = "\nTo fill NaN with the mean of the training clips: --data.impute mean"
+    return lists + (fills if any_missing(skipped.values()) else "")
+
+
+def any_missing(reasons: Collection[str]) -> bool:
+    """Whether a clip could be kept by `data.impute`."""
+    return any(reason.endswith(MISSING) for reason in reasons)

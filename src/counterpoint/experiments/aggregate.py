@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -125,6 +125,7 @@ def protocol(config: CompareConfig, clips: Mapping[Fold, Prepared], seconds: flo
         "shared_groups": len(set().union(*(part.table.shared_groups() for part in clips.values()))),
         "notes": list(dict.fromkeys(note for part in clips.values() for note in part.table.notes)),
         "skipped": {clip: reason for part in clips.values() for clip, reason in part.skipped.items()},
+        "alterations": [asdict(row) for row in first.alterations],
         "config": to_dict(config),
         "environment": files.environment(),
         "seconds": round(seconds, 1),

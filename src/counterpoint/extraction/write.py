@@ -15,9 +15,9 @@ from counterpoint.data.cache.cache_keys import keys_of
 from counterpoint.data.cache.decode_pool import decode_all
 from counterpoint.data.clip_table import ClipTable
 from counterpoint.data.features.writer import FeatureWriter
-from counterpoint.data.quality import check_usable
+from counterpoint.data.quality import UnusableError, check_usable
 from counterpoint.data.videos import list_videos
-from counterpoint.errors import ConfigError, CounterpointError
+from counterpoint.errors import ConfigError
 from counterpoint.extraction.config import FeaturesConfig
 from counterpoint.extraction.encode import SegmentEncoder, Stream, TrainedEncoders, make_stream
 from counterpoint.extraction.weights import require_weights
@@ -174,8 +174,7 @@ def _finish(writer: FeatureWriter, max_bad: float) -> None:
     if max_bad < 1:
         try:
             check_usable(writer.table, good, bad, max_bad)
-        except CounterpointError as error:
-            raise type(error)(
-                f"{error}\nThe features of the others are kept: with another --data.max_bad, go on"
-            ) from None
+        except UnusableError as error:
+            writer.write_skipped()
+            raise UnusableError(f"{error}\nThe features of the others are kept, and go on from there") from None
     writer.finish()

@@ -20,10 +20,13 @@ class DecodedClip:
     Attributes:
         audio: int16 ``(num_samples,)``, mono; zeros where the file has no sound. None if it was not asked for.
         visual: uint8 ``(T, H, W, C)``, upright, full range 0 to 255. None if it was not asked for.
+        seconds: length of the whole file, of which this may be a part; None where the file does not say, and for a
+            single picture.
     """
 
     audio: NDArray[np.int16] | None
     visual: NDArray[np.uint8] | None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

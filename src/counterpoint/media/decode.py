@@ -117,7 +117,9 @@ def read_clip(
             break
     if clip is None:
         raise MediaError(path, f"nothing could be decoded from {plan.start:.2f} s on")
-    return with_noise(clip, spec) if heard is None else DecodedClip(heard.audio, clip.visual)
+    if heard is None:
+        return with_noise(clip, spec)
+    return DecodedClip(heard.audio, clip.visual, clip.seconds or heard.seconds)
 
 
 class _Reading:

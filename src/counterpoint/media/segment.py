@@ -13,7 +13,7 @@ from av.stream import Stream
 
 from counterpoint.errors import MediaError
 from counterpoint.media.audio import AudioCollector
-from counterpoint.media.clip import DecodedClip
+from counterpoint.media.clip import STILLS, DecodedClip
 from counterpoint.media.faces import FaceTrack
 from counterpoint.media.read_plan import Plan
 from counterpoint.media.source import MAX_PIXELS, Source, stream_span, stream_start
@@ -106,6 +106,7 @@ class Segment:
         return DecodedClip(
             audio=audio.out if isinstance(audio, AudioCollector) else None,
             visual=visual.upright() if isinstance(visual, VideoCollector) else None,
+            seconds=None if self.source.path.suffix.lower() in STILLS else self.source.seconds,
         )
 
     def reached_start(self) -> bool:

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from counterpoint.errors import ShapeError
 from counterpoint.fusion import create_fusion
+from counterpoint.models.feature_scaler import FeatureScaler, make_scalers
 from counterpoint.models.multimodal import MultimodalModel
 from counterpoint.models.pretrained import BUILDERS
 from counterpoint.models.registry import subset
@@ -21,11 +23,13 @@ class GivenFeatures(nn.Module):
 
     Args:
         out_features: D.
+        scaler: brings them to one scale; None: they stay as they are.
     """
 
-    def __init__(self, out_features: int) -> None:
+    def __init__(self, out_features: int, scaler: nn.Module | None = None) -> None:
         super().__init__()
         self.out_features = out_features
+        self.scaler = scaler
 
     def forward(self, x: Tensor) -> Tensor:
         """The features.
@@ -35,11 +39,22 @@ class GivenFeatures(nn.Module):
         """
         if x.ndim != 2 or x.shape[1] != self.out_features:
             raise ShapeError(f"the features must be (B, {self.out_features}), but have the shape {tuple(x.shape)}")
-        return x
+        scaled: Tensor = x if self.scaler is None else self.scaler(x)
+        return scaled
 
     def extra_repr(self) -> str:
         """D, for ``print(model)``."""
         return str(self.out_features)
+
+
+class FeatureModel(MultimodalModel):
+    """A fusion and its head over features that were made before; see `create_feature_model`."""
+
+    @property
+    @override
+    def scalers(self) -> dict[str, FeatureScaler]:
+        made = {modality: getattr(given, "scaler", None) for modality, given in self.encoders.items()}
+        return {modality: scaler for modality, scaler in made.items() if isinstance(scaler, FeatureScaler)}
 
 
 def create_feature_model(
@@ -51,7 +66,9 @@ def create_feature_model(
     fusion_options: Mapping[str, Any] | None = None,
     head: str = "linear",
     head_options: Mapping[str, Any] | None = None,
-) -> MultimodalModel:
+    standardise: bool = False,
+    impute: bool = False,
+) -> FeatureModel:
     """A model of one feature vector per clip and modality, with fresh weights.
 
     Args:
@@ -62,6 +79,8 @@ def create_feature_model(
         fusion_options: its keyword options.
         head: registered head.
         head_options: its keyword options.
+        standardise: bring each column to mean 0 and spread 1, as `FeatureScaler` does once it is fitted.
+        impute: put a column's mean where a value is NaN.
 
     Raises:
         UnknownNameError: no such fusion or head.
@@ -81,9 +100,12 @@ def create_feature_model(
         "fusion_options": dict(fusion_options or {}),
         "head": head,
         "head_options": dict(head_options or {}),
+        "standardise": standardise,
+        "impute": impute,
     }
-    encoders = {modality: GivenFeatures(width) for modality, width in chosen.items()}
-    return MultimodalModel(encoders, joined, config={"name": NAME, "options": options})
+    scalers = dict(make_scalers(chosen, standardise, impute).items())
+    encoders = {modality: GivenFeatures(width, scalers.get(modality)) for modality, width in chosen.items()}
+    return FeatureModel(encoders, joined, config={"name": NAME, "options": options})
 
 
 BUILDERS[NAME] = create_feature_model

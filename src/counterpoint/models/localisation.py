@@ -15,6 +15,7 @@ from counterpoint.encoders import Encoder
 from counterpoint.errors import ConfigError, ShapeError
 from counterpoint.localise import Localiser, LocaliserOutput, create_localiser
 from counterpoint.localise.base import VISUAL
+from counterpoint.models.feature_scaler import FeatureScaler, make_scalers
 from counterpoint.models.pretrained import BUILDERS, Model
 from counterpoint.models.registry import Options, create_encoders
 
@@ -28,6 +29,7 @@ class LocalisationModel(Model):
         encoders: per modality; none: the inputs are features already.
         localiser: takes what the encoders give: maps of the visual one, features of the other.
         segments: T, into how many equal parts clips are cut along time.
+        scalers: per modality what brings given features to one scale; none: they stay as they are.
         config: how `create_localisation_model` makes this model again; None for one that was put together by
             hand, which cannot be saved by `save_pretrained`.
 
@@ -47,6 +49,7 @@ class LocalisationModel(Model):
         localiser: Localiser,
         segments: int,
         *,
+        scalers: Mapping[str, FeatureScaler] | None = None,
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -60,6 +63,7 @@ class LocalisationModel(Model):
         self.encoders = nn.ModuleDict(encoders)
         self.localiser = localiser
         self.segments = segments
+        self.scaling = nn.ModuleDict(scalers or {})
         self.config: dict[str, Any] = dict(config or {})
 
     if TYPE_CHECKING:
@@ -71,6 +75,11 @@ class LocalisationModel(Model):
     def modalities(self) -> tuple[str, ...]:
         """In declared order."""
         return self.localiser.modalities
+
+    @property
+    @override
+    def scalers(self) -> dict[str, FeatureScaler]:
+        return {modality: part for modality, part in self.scaling.items() if isinstance(part, FeatureScaler)}
 
     @property
     def balanced(self) -> dict[str, nn.Module]:
@@ -90,7 +99,7 @@ class LocalisationModel(Model):
             ShapeError: a clip is shorter than T segments, or has a shape that its encoder does not take.
         """
         if not self.encoders:
-            return dict(inputs)
+            return {m: self.scaling[m](x) if m in self.scaling else x for m, x in inputs.items()}
         features = {}
         for modality, x in inputs.items():
             if modality not in self.encoders:  # the localiser says what it knows
@@ -157,6 +166,8 @@ def create_localisation_model(
     dims: Mapping[str, int] | None = None,
     modalities: Sequence[str] | None = None,
     localiser_options: Options | None = None,
+    standardise: bool = False,
+    impute: bool = False,
     **encoders: Options,
 ) -> LocalisationModel:
     """A localiser with fresh weights, behind the encoders of a registered model or behind features.
@@ -169,6 +180,8 @@ def create_localisation_model(
         dims: widths of features, e.g. ``{"audio": 128, "visual": 512}``; with `model` they follow from it.
         modalities: these alone; None: all.
         localiser_options: its keyword options, e.g. ``{"supervision": "weakly"}``.
+        standardise: of features, bring each column to mean 0 and spread 1, as `FeatureScaler` does once it is fitted.
+        impute: of features, put a column's mean where a value is NaN.
         encoders: per modality changes to its encoder, as for `create_model`.
 
     Raises:
@@ -197,10 +210,12 @@ def create_localisation_model(
         "dims": None if dims is None else dict(dims),
         "modalities": None if modalities is None else list(modalities),
         "localiser_options": dict(localiser_options or {}),
+        **({} if model is not None else {"standardise": standardise, "impute": impute}),
         **{m: dict(changes) for m, changes in encoders.items()},
     }
     part = create_localiser(localiser, widths, num_classes, **(localiser_options or {}))
-    return LocalisationModel(made, part, segments, config={"name": NAME, "options": options})
+    scalers: Any = make_scalers(widths if model is None else {}, standardise, impute)
+    return LocalisationModel(made, part, segments, scalers=scalers, config={"name": NAME, "options": options})
 
 
 def _width(modality: str, encoder: Encoder) -> int:

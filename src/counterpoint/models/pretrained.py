@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from counterpoint.fusion import FusionOutput
     from counterpoint.localise import LocaliserOutput
+    from counterpoint.models.feature_scaler import FeatureScaler
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
@@ -52,6 +53,11 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def balanced(self) -> dict[str, nn.Module]:
         """Per modality what it alone passes through, whose gradients a balancer may change."""
+
+    @property
+    def scalers(self) -> dict[str, FeatureScaler]:
+        """Per modality what brings given features to one scale, once fitted on training clips; none behind encoders."""
+        return {}
 
     @abstractmethod
     def encode(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

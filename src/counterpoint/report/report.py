@@ -15,12 +15,14 @@ from counterpoint.analysis.metrics import score
 from counterpoint.analysis.results import Comparison
 from counterpoint.analysis.traces import Trace, load_trace
 from counterpoint.data import SPLITS
+from counterpoint.data.alterations import Alteration
 from counterpoint.report import figures
 from counterpoint.report.history import History, read_history
 from counterpoint.report.html import write_page
 from counterpoint.report.plotting import Figure
 from counterpoint.report.table import NONE, Column, Table, percent
 from counterpoint.report.tables import (
+    alterations_table,
     dependence_table,
     everything,
     folds_table,
@@ -60,6 +62,7 @@ def write_report(comparison: Comparison) -> Path:
         methods=_methods(comparison),
         search=_search(comparison),
         held_out={name: training_clips(m) for name, m in comparison.methods.items() if m.runs[0].held_out},
+        altered=alterations_table(Alteration(**row) for row in protocol.get("alterations", ())),
         skipped=_skipped(protocol["skipped"]),
         failures=Table.of_words(
             "Their figures are missing above",
@@ -128,6 +131,7 @@ def write_run_report(run: Run) -> Path:
         sizes={split: len(clips.clips(split)) for split in SPLITS},
         trained_on=found.trained_on,
         held_out=found.held_out,
+        altered=alterations_table(clips.alterations),
         skipped=_skipped(clips.skipped),
         skipped_count=len(clips.skipped),
         repeat=_repeat(_environment(run.folder), {key: str(value) for key, value in flatten(run.config).items()}),
@@ -219,7 +223,7 @@ def _search(comparison: Comparison) -> Table | None:
 
 
 def _skipped(clips: Mapping[str, str]) -> Table:
-    return Table.of_words("Clips that could not be read", "Clip|Reason", list(clips.items())[:_MOST_LISTED])
+    return Table.of_words("Clips that were skipped", "Clip|Reason", list(clips.items())[:_MOST_LISTED])
 
 
 def _repeat(environment: Mapping[str, Any], options: Mapping[str, str]) -> dict[str, Any]:

@@ -9,7 +9,11 @@ from counterpoint.analysis.statistics import UNCLEAR, Difference, Estimate, mean
 from counterpoint.report.table import NONE, Column, Table, counted, percent, with_interval
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import RenderableType
+
+    from counterpoint.data.alterations import Alteration
 
 ABILITIES = {
     "decoupled": "of the modality's own share of the joint logits, in percent.",
@@ -163,6 +167,12 @@ def summary(comparison: Comparison) -> list[str]:
         missing = f"{counted(count, 'run')} failed and {'are' if count > 1 else 'is'} missing here"
         sentences.append(missing + (", with the other folds of the same seed." if comparison.folds else "."))
     return sentences
+
+
+def alterations_table(rows: Iterable[Alteration]) -> Table:
+    """What became of clips before they were trained on."""
+    cells = [(row.what, f"{row.clips} of {row.of}", row.share_in_words, row.option) for row in rows]
+    return Table.of_words("What was cut, padded and skipped", "What|Clips|Share|Option that changes it", cells)
 
 
 def _baseline(comparison: Comparison) -> str:

@@ -81,7 +81,8 @@ def build_model(
     Args:
         config: what to create.
         num_classes: C.
-        encoders: per modality changes to its encoder; None: those of the configuration.
+        encoders: per modality changes to its encoder, or how features are brought to scale; None: those of the
+            configuration.
         segments: T, in localisation.
         features: widths of the clips' features, where the clips are features and need no encoders; None: they are
             media.
@@ -103,7 +104,7 @@ def build_model(
                 dims=features,
                 modalities=config.model.modalities,
                 localiser_options=hand_in(part, options, segments=segments, seed=config.seed),
-                **({} if features is not None else encoders),
+                **encoders,
             )
     between, fusion = config.intermediate, config.fusion
     named = {"attention": fusion.attention, "zeta": fusion.zeta}
@@ -120,7 +121,7 @@ def build_model(
         if features is not None:
             if between.name is not None:
                 raise ConfigError(f"intermediate {between.name!r} acts inside encoders, and features have none")
-            return create_feature_model(features, **joined)
+            return create_feature_model(features, **joined, **encoders)
         return create_model(
             config.model.name,
             intermediate=between.name,

@@ -19,6 +19,8 @@ Supervision = Literal["fully", "weakly"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 Accelerator = Literal["auto", "cpu", "gpu", "cuda", "mps"]
 
+Impute = Literal["none", "mean"]
+
 TASKS = get_args(Task)
 # What makes a method: the parts of a run that a recipe composes.
 COMPOSITION = ("intermediate", "fusion", "head", "loss", "balance")
@@ -40,6 +42,10 @@ class DataConfig:
         seed: of the split, and of what ``talkers`` renders; not the run's, so that runs under other seeds are evaluated
             on the same clips.
         max_bad: share of unreadable clips above which the run is refused, 0 to 1.
+        standardise: of clips that are features, bring each column to mean 0 and spread 1 by the training clips; None:
+            as the dataset recommends, which is to do it but where a paper's protocol takes them as they are.
+        impute: what is done with clips of features in which some values are NaN: ``none``, they are skipped; ``mean``,
+            the mean of the column over the training clips is put there.
         batch_size: clips per step.
         workers: processes that read shards; 0 reads in the main process.
     """
@@ -52,6 +58,8 @@ class DataConfig:
     cache: str | None = None
     seed: int = 0
     max_bad: float = field(default=0.05, metadata={"min": 0, "max": 1})
+    standardise: bool | None = None
+    impute: Impute = "none"
     batch_size: int = field(default=32, metadata={"min": 1})
     workers: int = field(default=0, metadata={"min": 0})
 

@@ -49,7 +49,13 @@ def list_clips(config: DataConfig, progress: Progress | None = None, *, events: 
         if task in entry.tasks and task not in entry.event_tasks:
             raise ConfigError(f"{config.name}'s task {task!r} does not say when something happens.{_with_events()}")
     options = hand_in(entry, config.options, progress=progress, events=events, fold=0)
-    return load_table(config.name, config.root, task, config.seed, **options)
+    table = load_table(config.name, config.root, task, config.seed, **options)
+    if table.features is None or not (table.features.standardise or config.standardise):
+        return table
+    done = "each column is brought to mean 0 and spread 1 of the training clips"
+    raw = config.standardise is False
+    note = f"Features: {'taken as they are' if raw else done} (data.standardise)."
+    return dataclasses.replace(table, notes=(*table.notes, note))
 
 
 def _with_events() -> str:
@@ -102,6 +108,7 @@ def prepare_clips(
         return PreparedFeatures(
             table,
             modalities=[m for m in modalities if m in table.features.dims],
+            impute=config.impute,
             max_bad=config.max_bad,
             cache=config.cache,
             progress=progress,

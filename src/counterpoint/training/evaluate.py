@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from counterpoint.data import DATASETS
-from counterpoint.errors import DataError
+from counterpoint.errors import ConfigError, DataError
 from counterpoint.models import LocalisationModel
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import DataConfig
@@ -81,6 +81,8 @@ def _other(run: Run, data: DataConfig) -> ClipData:
     _require_known(run, data.name, DATASETS.get(data.name).classes)
     table = list_clips(data, events=segments is not None)
     _require_known(run, table.name, table.classes)
+    if data.impute != "none" and not any(scaler.impute for scaler in model.scalers.values()):
+        raise ConfigError(f"data.impute is {data.impute!r}, but {run.folder} was trained without; leave it out")
     return ClipData.from_config(
         data, table=table, seed=run.config.seed, spec=run.spec, modalities=model.modalities, segments=segments
     )

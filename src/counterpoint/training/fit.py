@@ -25,6 +25,7 @@ from counterpoint.training.module import CounterpointModule
 from counterpoint.training.precision import pick_device
 from counterpoint.training.resolve import admit_guests, resolve
 from counterpoint.training.resolved import Resolved
+from counterpoint.training.scaling import fit_scalers
 
 
 def fit(
@@ -70,6 +71,7 @@ def fit(
         torch.manual_seed(run.config.seed)
         parts = build(run)
         data = _decode(run, parts, display)
+        fit_scalers(parts.model, data)
         module = _module(run, parts, data, state)
         if main:
             if overwrite:
@@ -158,6 +160,7 @@ def _write(
         "data": data.clips.table.name,
         "clips": {split: len(data.clips.clips(split)) for split in SPLITS},
         "skipped": len(data.clips.skipped),
+        "alterations": [dataclasses.asdict(row) for row in data.clips.alterations],
         **({"held_out": len(data.held_out)} if data.held_out else {}),
         "notes": list(data.clips.table.notes),
         "parameters": sum(p.numel() for p in module.model.parameters()),

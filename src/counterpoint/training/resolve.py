@@ -27,7 +27,7 @@ from counterpoint.models import MODELS
 from counterpoint.models.registry import subset
 from counterpoint.registry import did_you_mean
 from counterpoint.training.build import build_model, create_transforms, on_no_device
-from counterpoint.training.config import TrainConfig
+from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.config_io import to_dict
 from counterpoint.training.datamodule import list_clips, media_spec
 from counterpoint.training.optim import create_optimizer, create_schedule
@@ -116,7 +116,7 @@ def resolve_for(config: TrainConfig, table: ClipTable) -> Resolved:
     features = None if table.features is None else table.features.dims
     modalities = modalities_of(config, features)
     inputs: Inputs = {m: {"name": "features"} for m in modalities}
-    encoders: dict[str, Any] = {}
+    encoders: dict[str, Any] = _scaling(config.data, table)
     if features is None:
         chosen = _chosen_inputs(config)
         inputs = {m: _transform(m, chosen[m], segments) for m in modalities}
@@ -129,6 +129,23 @@ def resolve_for(config: TrainConfig, table: ClipTable) -> Resolved:
             make = functools.partial(build_model, encoders=encoders, segments=segments, features=features)
             precision = resolve_precision("auto", on_no_device(lambda: make(config, len(table.classes))), device)
     return Resolved(config, table.classes, spec, segments, features, modalities, inputs, encoders, device, precision)
+
+
+def _scaling(config: DataConfig, table: ClipTable) -> dict[str, Any]:
+    """Of features, how they are brought to scale.
+
+    Raises:
+        ConfigError: the clips are no features, but are to be treated as such.
+    """
+    if table.features is None:
+        for name, value in (("standardise", config.standardise), ("impute", config.impute != "none")):
+            if value:
+                raise ConfigError(
+                    f"data.{name} is for clips that are features, and {table.name} has media; leave it out"
+                )
+        return {}
+    standardise = table.features.standardise if config.standardise is None else config.standardise
+    return {"standardise": standardise, "impute": config.impute == "mean"}
 
 
 def count_segments(config: TrainConfig, table: ClipTable | None) -> int | None:

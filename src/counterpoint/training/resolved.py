@@ -28,7 +28,8 @@ class Resolved:
         features: widths of the clips' features by modality, where clips are features and need no encoders; else None.
         modalities: that are trained on, in order.
         inputs: per modality the name and options of its transform.
-        encoders: per modality the changes to its encoder, with what it wants to know of the clips.
+        encoders: per modality the changes to its encoder, with what it wants to know of the clips; of features, whether
+            they are brought to one scale (``standardise``) and filled up (``impute``).
         device: where to compute.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
         table: the clips, where they are listed already; it stays behind when a run is sent to another process, which

@@ -14,11 +14,14 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from counterpoint.data.cache.shards import Array, Key, array_shapes
+from counterpoint.data.cache.shards import Array, Facts, Key, array_shapes
 from counterpoint.errors import MediaError
 from counterpoint.media.spec import MediaSpec
+
+if TYPE_CHECKING:
+    from counterpoint.media.clip import DecodedClip
 
 READER = "counterpoint.media.decode:read_clip"
 READY = "ready"
@@ -30,11 +33,13 @@ class Answer:
 
     Attributes:
         arrays: modality -> array; empty if the clip cannot be used.
+        facts: what was seen of it on the way.
         reason: why not.
         lasting: the reason lies in the file, so that there is no use in trying again.
     """
 
     arrays: dict[str, Array] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
     reason: str = ""
     lasting: bool = False
 
@@ -72,7 +77,13 @@ def decode(read: Callable[..., Any], key: Key, spec: MediaSpec, modalities: Sequ
         if array is None or array.shape != shape or array.dtype != dtype:
             got = None if array is None else (array.shape, str(array.dtype))
             return Answer(reason=f"its {modality} was read as {got}, not as {(shape, str(dtype))}")
-    return Answer(arrays)
+    return Answer(arrays, _facts(key, clip))
+
+
+def _facts(key: Key, clip: DecodedClip) -> Facts:
+    ends = [end for end in (key.end, clip.seconds) if end is not None]
+    silent = clip.audio is not None and bool(clip.audio.max() <= 1) and bool(clip.audio.min() >= -1)
+    return Facts(max(0.0, min(ends) - key.start) if ends else None, silent)
 
 
 def main() -> None:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from counterpoint.data.alterations import Alteration, of_media, of_skipped
 from counterpoint.data.cache.cache_keys import keys_of
 from counterpoint.data.cache.decode_pool import decode_all
-from counterpoint.data.cache.shards import SHARD_BYTES, Array, Key, Place, ShardFolder, array_shapes, clip_bytes
+from counterpoint.data.cache.shards import SHARD_BYTES, Array, Facts, Key, Place, ShardFolder, array_shapes, clip_bytes
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.events import segment_classes
 from counterpoint.data.io.paths import cache_root
@@ -50,6 +51,13 @@ class PreparedClips:
     decoded: int
     places: dict[str, Place] = field(repr=False)
     segments: int | None = None
+
+    @property
+    def alterations(self) -> list[Alteration]:
+        """What was cut, padded, skipped or otherwise changed."""
+        facts = [place.facts for place in self.places.values()]
+        total = len({clip.id for clip in self.table.clips} | self.skipped.keys())
+        return [*of_media(facts, self.spec, self.modalities), *of_skipped(self.skipped, total)]
 
     def clips(self, split: str) -> Sequence[Clip]:
         """The usable clips of a split, in table order.
@@ -103,8 +111,8 @@ def prepare(
         timeout: seconds after which a clip is given up.
 
     Raises:
-        DataError: more than `max_bad` of the clips, or all clips of a class in training, cannot be used; all events
-            begin after what is read of the clips; the disk is full.
+        UnusableError: more than `max_bad` of the clips, or all clips of a class in training, cannot be used.
+        DataError: all events begin after what is read of the clips; the disk is full.
         ConfigError: a value outside its range.
     """
     spec = table.media if spec is None else spec
@@ -163,7 +171,7 @@ def _decode(
     store.require_writable()
     _check_room(store, len(pending) * clip_bytes(store.spec, modalities))
     rows_per_shard = max(1, SHARD_BYTES // clip_bytes(store.spec, modalities))
-    rows: list[tuple[Key, Mapping[str, Array]]] = []
+    rows: list[tuple[Key, Mapping[str, Array], Facts]] = []
     lasting: dict[Key, str] = {}
 
     def flush() -> None:
@@ -177,7 +185,7 @@ def _decode(
         with contextlib.closing(decode_all(pending, store.spec, modalities, jobs=jobs, timeout=timeout)) as answers:
             for done, (key, answer) in enumerate(answers, start=1):
                 if answer.arrays:
-                    rows.append((key, answer.arrays))
+                    rows.append((key, answer.arrays, answer.facts))
                 else:
                     bad[key] = answer.reason
                     if answer.lasting:

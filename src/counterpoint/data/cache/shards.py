@@ -89,11 +89,28 @@ class Key(NamedTuple):
         )
 
 
+class Facts(NamedTuple):
+    """What was seen of a clip while it was decoded.
+
+    Attributes:
+        seconds: length of its stretch of the file, of which the shard may hold less, or a padded more; None where the
+            file does not say.
+        silent: it has a sound, in which nothing is louder than one step of 16 bits.
+    """
+
+    seconds: float | None = None
+    silent: bool = False
+
+
 class Place(NamedTuple):
-    """Where a decoded clip is: the shard (its path without ``.MODALITY.npy``) and the row."""
+    """Where a decoded clip is: the shard (its path without ``.MODALITY.npy``) and the row.
+
+    The facts are None in shards that were written before they were kept.
+    """
 
     shard: str
     row: int
+    facts: Facts | None = None
 
 
 def array_shapes(spec: MediaSpec) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
@@ -165,7 +182,9 @@ class ShardFolder:
                 bad.update((key, reason) for key, reason in index.bad.items() if key in wanted)
             if set(modalities) <= set(index.modalities):
                 shard = str(path.with_suffix(""))
-                rows = {key: Place(shard, row) for row, key in enumerate(index.clips) if key in wanted}
+                rows = {
+                    key: Place(shard, row, index.facts[row]) for row, key in enumerate(index.clips) if key in wanted
+                }
                 try:
                     if rows:
                         self._check(path, index)
@@ -175,7 +194,7 @@ class ShardFolder:
         return places, {key: reason for key, reason in bad.items() if key not in places}
 
     def write(
-        self, clips: Sequence[tuple[Key, Mapping[str, Array]]], bad: Mapping[Key, str], modalities: Sequence[str]
+        self, clips: Sequence[tuple[Key, Mapping[str, Array], Facts]], bad: Mapping[Key, str], modalities: Sequence[str]
     ) -> dict[Key, Place]:
         """Add a shard with these clips, and remember these unreadable ones.
 
@@ -195,7 +214,7 @@ class ShardFolder:
                     into = _Summed(file)
                     header = {"descr": dtype.str, "fortran_order": False, "shape": (len(clips), *shape)}
                     np.lib.format.write_array_header_1_0(into, header)
-                    for _, arrays in clips:  # row by row: no second copy of the shard in memory
+                    for _, arrays, _ in clips:  # row by row: no second copy of the shard in memory
                         into.write(np.ascontiguousarray(arrays[modality], dtype).data)
                     fsync(file.fileno())
                 sums[modality] = into.sum
@@ -204,7 +223,8 @@ class ShardFolder:
                 "spec": _described(self.spec),
                 "decoder": decoder_version(),
                 "modalities": list(modalities),
-                "clips": [key.as_row() for key, _ in clips],
+                "clips": [key.as_row() for key, _, _ in clips],
+                "facts": [list(facts) for _, _, facts in clips],
                 "bad": [[*key.as_row(), reason] for key, reason in bad.items()],
             }
             _write_index(shard.with_suffix(".json"), content, sums)
@@ -213,7 +233,7 @@ class ShardFolder:
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
             raise self._unwritable(error) from None
-        return {key: Place(str(shard), row) for row, (key, _) in enumerate(clips)}
+        return {key: Place(str(shard), row, facts) for row, (key, _, facts) in enumerate(clips)}
 
     def require_writable(self) -> None:
         """Make the folder, before hours of decoding are found to have nowhere to go.
@@ -305,6 +325,7 @@ class _Index(NamedTuple):
     modalities: tuple[str, ...]
     decoder: str
     clips: list[Key]
+    facts: list[Facts | None]
     bad: dict[Key, str]
     sums: dict[str, int] | None  # modality -> CRC-32 of its file; None in those of version 0.1
     content: dict[str, Any]
@@ -377,6 +398,7 @@ def _read_index(path: Path) -> _Index | None:
             tuple(content["modalities"]),
             content["decoder"],
             [Key.of_row(row) for row in content["clips"]],
+            [Facts(*row) for row in content["facts"]] if "facts" in content else [None] * len(content["clips"]),
             {Key.of_row(row[:-1]): str(row[-1]) for row in content["bad"]},
             sums,
             content,

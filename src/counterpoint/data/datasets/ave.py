@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -173,7 +174,10 @@ def _features(where: Root, ids: Sequence[str], required: bool) -> Features | Non
 
 
 def _rows(files: Mapping[str, Path], ids: Sequence[str]) -> Features:
-    return Features({m: {name: FeatureRow(path, KEY, k) for k, name in enumerate(ids)} for m, path in files.items()})
+    return Features(
+        {m: {name: FeatureRow(path, KEY, k) for k, name in enumerate(ids)} for m, path in files.items()},
+        standardise=False,
+    )
 
 
 def _check_rows(features: Features, clips: int, of: str) -> None:
@@ -196,7 +200,9 @@ def _with_noisy(where: Root, features: Features) -> tuple[Features, list[Clip]]:
         check_background(labels, clips)
     ids = [f"noisy/{k:03d}" for k in range(clips)]
     more = _rows(found, ids)
-    joined = Features({modality: {**rows, **more.rows[modality]} for modality, rows in features.rows.items()})
+    joined = replace(
+        features, rows={modality: {**rows, **more.rows[modality]} for modality, rows in features.rows.items()}
+    )
     return joined, [Clip(name, found["visual"], BACKGROUND, "train") for name in ids]
 
 

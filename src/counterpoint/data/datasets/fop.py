@@ -100,7 +100,10 @@ def pair_tables(pairs: str, root: str | Path | None = None) -> PairTables:
 
 
 def _features(path: Path, names: Mapping[str, Sequence[str]]) -> Features:
-    return Features({m: {name: FeatureRow(path, m, row) for row, name in enumerate(ids)} for m, ids in names.items()})
+    return Features(
+        {m: {name: FeatureRow(path, m, row) for row, name in enumerate(ids)} for m, ids in names.items()},
+        standardise=False,
+    )
 
 
 def _converted(files: Mapping[str, Path], read: Callable[[], FopFeatures]) -> Path:

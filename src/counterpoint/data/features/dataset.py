@@ -31,6 +31,7 @@ class FeatureDataset(RowDataset):
         clips: the clips, in order.
         features: where their rows are.
         targets: of each clip the class of each of its segments, ``(len(clips), T)``, or its own, ``(len(clips),)``.
+        missing: values may be NaN, which the model fills in.
 
     Attributes:
         clips: as given.
@@ -38,10 +39,16 @@ class FeatureDataset(RowDataset):
     """
 
     def __init__(
-        self, clips: Sequence[Clip], features: Features, targets: Sequence[Sequence[int]] | Sequence[int]
+        self,
+        clips: Sequence[Clip],
+        features: Features,
+        targets: Sequence[Sequence[int]] | Sequence[int],
+        *,
+        missing: bool = False,
     ) -> None:
         self.clips = tuple(clips)
         self.modalities = features.modalities
+        self._missing = missing
         self.targets = torch.tensor(targets, dtype=torch.int64)
         self._shapes = features.shapes
         self._sources = sorted({source for sources in features.sources.values() for source in sources})
@@ -66,9 +73,10 @@ class FeatureDataset(RowDataset):
                 self._read(modality, int(chosen[k]), into, k)
             # A sum is NaN or infinite where one of its terms is, and quicker than a look at each.
             if not bool(out.sum().isfinite()):
-                for k, fine in enumerate(out.isfinite().flatten(1).all(1).tolist()):
-                    if not fine:
-                        raise self._refusal(modality, int(chosen[k]), "has NaN or infinite values")
+                bad, what = (out.isinf(), "infinite") if self._missing else (~out.isfinite(), "NaN or infinite")
+                for k, found in enumerate(bad.flatten(1).any(1).tolist()):
+                    if found:
+                        raise self._refusal(modality, int(chosen[k]), f"has {what} values")
             items[modality] = out
         return items
 

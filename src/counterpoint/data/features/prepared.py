@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from counterpoint.data.alterations import Alteration, of_skipped
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.events import segment_classes
 from counterpoint.data.feature_rows import Features
-from counterpoint.data.features.validate import Source, bad_rows
+from counterpoint.data.features.validate import BadRow, Source, bad_rows
 from counterpoint.data.io.paths import cache_root
 from counterpoint.data.quality import check_max_bad, check_usable, usable_clips
 from counterpoint.errors import ConfigError, DataError
-from counterpoint.registry import did_you_mean
+from counterpoint.registry import check_choice, did_you_mean
 
 if TYPE_CHECKING:
     from counterpoint.data.features.dataset import FeatureDataset
     from counterpoint.media.spec import MediaSpec
+
+Impute = Literal["none", "mean"]
 
 
 class PreparedFeatures:
     """A table of features, checked; what `PreparedClips` is for media.
 
     A clip without a row in some modality, or with a row that holds NaN or infinite values, is set aside with its
-    reason. For the latter each dataset has to be read through once: those of at most
-    `SMALL_BYTES` are, a larger one (AVE's visual features) only with
-    ``check=True``, which ``counterpoint prepare`` sets. What was found is remembered in the cache until the file
-    changes. Unchecked rows are looked at when a batch is read, and a bad one is then an error that names the clip.
+    reason; with ``impute="mean"`` NaN is left for the model to fill in. For that each dataset has to be read through
+    once: those of at most `SMALL_BYTES` are, a larger one (AVE's visual features) only with ``check=True``, which
+    ``counterpoint prepare`` sets. What was found is remembered in the cache until the file changes. Unchecked rows are
+    looked at when a batch is read, and a bad one is then an error that names the clip.
 
     Args:
         table: with features and events.
         modalities: these alone; None: all that the table has.
+        impute: ``"mean"``: rows in which some values are NaN are used, see `FeatureScaler`.
         max_bad: share of unusable clips, 0 to 1, above which the table is rejected; includes ``table.rejected``.
         check: read every row once, whatever the size of the files; False: none; None: small files.
         cache: folder where it is remembered; None: ``$COUNTERPOINT_CACHE`` or ``~/.cache/counterpoint``.
@@ -42,6 +48,7 @@ class PreparedFeatures:
         spec: the table's; of it only the length of a clip counts.
         modalities: what the clips have.
         skipped: clip id -> why it is not used.
+        imputed: clip id -> how many of its values are NaN, of the clips that are used.
         decoded: 0: nothing is.
         segments: T, and clips have a class for each; None: one vector and one class for a whole clip.
 
@@ -57,12 +64,14 @@ class PreparedFeatures:
         table: ClipTable,
         *,
         modalities: Sequence[str] | None = None,
+        impute: Impute = "none",
         max_bad: float = 0.05,
         check: bool | None = None,
         cache: str | Path | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         check_max_bad(max_bad)
+        check_choice("impute", impute, Impute)
         if table.features is None or (table.events is None and table.features.segments is not None):
             raise DataError(f"{table.name} is not a table of features with events")
         self.table = table
@@ -71,12 +80,34 @@ class PreparedFeatures:
         self.segments = self.features.segments
         folder = cache_root() if cache is None else Path(cache).expanduser()
         bad = bad_rows(self.features.sources, folder / "features", check, progress)
+        self.impute = impute
         self.skipped = dict(table.rejected)
+        self.imputed: dict[str, int] = {}
         for clip in table.clips:
-            if clip.id not in self.skipped and (reason := self._why_not(clip.id, bad)):
-                self.skipped[clip.id] = reason
+            if clip.id in self.skipped:
+                continue
+            found = self._flaws(clip.id, bad)
+            if why := [row.reason for row in found if not row.missing or impute == "none"]:
+                self.skipped[clip.id] = why[0]
+            elif found:
+                self.imputed[clip.id] = sum(row.missing for row in found)
         self._usable = {clip.id for clip in table.clips} - self.skipped.keys()
         check_usable(table, self._usable, self.skipped, max_bad)
+
+    @property
+    def alterations(self) -> list[Alteration]:
+        """What was filled in and skipped."""
+        numbers = sum(math.prod(shape) for shape in self.features.shapes.values()) * len(self._usable)
+        filled = Alteration(
+            "with NaN, filled with the mean of the training clips",
+            len(self.imputed),
+            len(self._usable),
+            sum(self.imputed.values()) / numbers,
+            "data.impute",
+            unit="numbers",
+        )
+        total = len({clip.id for clip in self.table.clips} | self.skipped.keys())
+        return [*([filled] if self.imputed else []), *of_skipped(self.skipped, total)]
 
     @property
     def spec(self) -> MediaSpec:
@@ -99,26 +130,30 @@ class PreparedFeatures:
         """
         from counterpoint.data.features.dataset import FeatureDataset
 
-        clips = self.clips(split)
+        clips, missing = self.clips(split), self.impute != "none"
         if self.segments is None:
-            return FeatureDataset(clips, self.features, [clip.label for clip in clips])
+            return FeatureDataset(clips, self.features, [clip.label for clip in clips], missing=missing)
         assert self.table.events is not None
         events = self.table.events
         each = [(events.get(clip.id, ()), _seconds(clip, self.spec.seconds)) for clip in clips]
         targets = [segment_classes(found, length, self.segments, self.table.background) for found, length in each]
-        return FeatureDataset(clips, self.features, targets)
+        return FeatureDataset(clips, self.features, targets, missing=missing)
 
-    def _why_not(self, clip: str, bad: Mapping[Source, Mapping[int, str]]) -> str:
+    def _flaws(self, clip: str, bad: Mapping[Source, Mapping[int, BadRow]]) -> list[BadRow]:
+        """What is wrong with a clip, one for each modality in which something is."""
+        found = []
         for modality, rows in self.features.rows.items():
             row = rows.get(clip)
             if row is None:
-                return f"it has no {modality} features"
+                found.append(BadRow(f"it has no {modality} features"))
+                continue
             source = (row.path, row.dataset)
-            if not 0 <= row.row < self.features.sources[modality][source]:
-                return f"{row.path.name} has {self.features.sources[modality][source]} rows, so none for this clip"
-            if reason := bad.get(source, {}).get(row.row):
-                return f"its {modality} features ({row.path.name}, row {row.row}): {reason}"
-        return ""
+            if not 0 <= row.row < (count := self.features.sources[modality][source]):
+                found.append(BadRow(f"{row.path.name} has {count} rows, so none for this clip"))
+            elif (flaw := bad.get(source, {}).get(row.row)) is not None:
+                where = f"its {modality} features ({row.path.name}, row {row.row})"
+                found.append(BadRow(f"{where}: {flaw.reason}", flaw.missing))
+        return found
 
 
 def _only(features: Features, modalities: Sequence[str] | None) -> Features:
@@ -127,7 +162,7 @@ def _only(features: Features, modalities: Sequence[str] | None) -> Features:
     for modality in modalities:
         if modality not in features.rows:
             raise ConfigError(f"There are no features {modality!r}.{did_you_mean(modality, features.rows)}")
-    return Features({name: rows for name, rows in features.rows.items() if name in modalities})
+    return replace(features, rows={name: rows for name, rows in features.rows.items() if name in modalities})
 
 
 def _seconds(clip: Clip, usual: float) -> float:

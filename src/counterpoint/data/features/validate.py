@@ -7,9 +7,10 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterpoint._atomic import write_text
 from counterpoint.data.io.hdf5 import opened
@@ -22,13 +23,27 @@ Progress = Callable[[int, int], None]
 
 SMALL_BYTES = 1 << 30
 """Datasets of at most this many bytes are checked unasked: about a second where the disk is quick."""
+MISSING = "values are NaN"
+"""The end of what is said of a row that could be filled in."""
 _BLOCK_BYTES = 32 << 20
+
+
+class BadRow(NamedTuple):
+    """A row that cannot be used as it is.
+
+    Attributes:
+        reason: why not.
+        missing: how many of its values are NaN, where the others are fine; 0 where there is nothing to go by.
+    """
+
+    reason: str
+    missing: int = 0
 
 
 def bad_rows(
     sources: Mapping[str, Mapping[Source, int]], memory: Path, check: bool | None, progress: Progress | None = None
-) -> dict[Source, dict[int, str]]:
-    """Of each dataset, the rows that cannot be used.
+) -> dict[Source, dict[int, BadRow]]:
+    """Of each dataset, the rows that cannot be used as they are.
 
     Args:
         sources: modality -> dataset -> number of its rows.
@@ -37,12 +52,12 @@ def bad_rows(
         progress: called with (rows read, rows to read).
 
     Returns:
-        Dataset -> row -> reason; a dataset that was not checked is absent.
+        Dataset -> row -> what is wrong with it; a dataset that was not checked is absent.
 
     Raises:
         DataError: a file is missing or damaged as a whole.
     """
-    found: dict[Source, dict[int, str]] = {}
+    found: dict[Source, dict[int, BadRow]] = {}
     unknown: dict[Source, int] = {}
     for source, rows in dict(pair for datasets in sources.values() for pair in datasets.items()).items():
         known = _recall(_place(memory, source))
@@ -53,9 +68,9 @@ def bad_rows(
     done, total = 0, sum(unknown.values())
     for source in unknown:
         place, bad = _place(memory, source), {}
-        for first, reasons in _read_through(source):
-            bad.update({first + k: reason for k, reason in enumerate(reasons) if reason})
-            done += len(reasons)
+        for first, rows_read in _read_through(source):
+            bad.update({first + k: row for k, row in enumerate(rows_read) if row is not None})
+            done += len(rows_read)
             if progress:
                 progress(done, total)
         found[source] = bad
@@ -68,7 +83,7 @@ def _bytes(source: Source) -> int:
         return int(data.size) * int(data.dtype.itemsize)
 
 
-def _read_through(source: Source) -> Iterator[tuple[int, list[str]]]:
+def _read_through(source: Source) -> Iterator[tuple[int, list[BadRow | None]]]:
     """First row of each block of rows, and of each of its rows what is wrong with it, if anything."""
     with opened(*source) as data:
         rows, shape = int(data.shape[0]), tuple(data.shape[1:])
@@ -81,19 +96,25 @@ def _read_through(source: Source) -> Iterator[tuple[int, list[str]]]:
                 yield first, [_check_row(data, row) for row in range(first, last)]
 
 
-def _check_rows(data: Any, first: int, last: int) -> list[str]:
+def _check_rows(data: Any, first: int, last: int) -> list[BadRow | None]:
     block = np.empty((last - first, *data.shape[1:]), np.float32)  # as it will be read: a float64 may overflow
     with np.errstate(over="ignore"):
         data.read_direct(block, np.s_[first:last])
-    rows = np.isfinite(block).reshape(len(block), -1)
-    return ["" if row.all() else "NaN or infinite values" for row in rows]
+    return [None if np.isfinite(row).all() else _look_at(row) for row in block.reshape(len(block), -1)]
 
 
-def _check_row(data: Any, row: int) -> str:
+def _look_at(row: NDArray[np.float32]) -> BadRow:
+    missing = int(np.isnan(row).sum())
+    if np.isinf(row).any():
+        return BadRow("infinite values")
+    return BadRow(f"{missing} of {row.size} {MISSING}", missing) if missing < row.size else BadRow("nothing but NaN")
+
+
+def _check_row(data: Any, row: int) -> BadRow | None:
     try:
         return _check_rows(data, row, row + 1)[0]
     except OSError as error:
-        return f"damaged ({error})"
+        return BadRow(f"damaged ({error})")
 
 
 def _place(memory: Path, source: Source) -> Path:
@@ -106,16 +127,16 @@ def _place(memory: Path, source: Source) -> Path:
     return memory / f"{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.json"
 
 
-def _recall(place: Path) -> dict[int, str] | None:
+def _recall(place: Path) -> dict[int, BadRow] | None:
     try:
         said = json.loads(place.read_text(encoding="utf-8"))
-        return {int(row): str(reason) for row, reason in said["bad"].items()}
+        return {int(row): BadRow(str(reason), int(missing)) for row, (reason, missing) in said["rows"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None  # not there, or damaged: it is found out anew
 
 
-def _remember(place: Path, source: Source, bad: Mapping[int, str]) -> None:
-    said = {"file": str(source[0]), "dataset": source[1], "bad": {str(row): reason for row, reason in bad.items()}}
+def _remember(place: Path, source: Source, bad: Mapping[int, BadRow]) -> None:
+    said = {"file": str(source[0]), "dataset": source[1], "rows": {str(row): found for row, found in bad.items()}}
     try:
         write_text(place, json.dumps(said), shared=True)
     except (RunError, ValueError) as error:  # ValueError: a file name that is no UTF-8

@@ -148,6 +148,11 @@ class FeatureWriter:
         """Go without a clip."""
         self._note(clip, " ".join(reason.split()))
 
+    def write_skipped(self) -> None:
+        """Write which clips have no features, and why."""
+        reasons = {**self.table.rejected, **{clip: reason for clip, reason in self.done.items() if reason}}
+        write_csv(self.folder / SKIPPED, map(_reason, reasons.items()), _REASON)
+
     def finish(self) -> None:
         """Write the tables, and make the features a dataset; there must be no pending clip.
 
@@ -158,8 +163,7 @@ class FeatureWriter:
         if not written:
             first = next(iter(self.done.items()), ("", "there are none"))
             raise DataError(f"{self.table.name}: no clip can be used, e.g. {first[0]} {first[1]}")
-        reasons = {**self.table.rejected, **{clip: reason for clip, reason in self.done.items() if reason}}
-        write_csv(self.folder / SKIPPED, map(_reason, reasons.items()), _REASON)
+        self.write_skipped()
         write_csv(self.folder / CLIPS, [self._described(clip) for clip in written])
         if self.table.events is not None:
             write_csv(self.folder / EVENTS, _events(self.table, written), ("clip", "start", "end", "class"))
