@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback
 
 from counterpoint._progress import ProgressDisplay
 from counterpoint.training.callbacks.balancer_review import Review
+from counterpoint.training.callbacks.batch_statistics import FitStatistics
 from counterpoint.training.callbacks.checkpoint import Recorder
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.datamodule import ClipData
@@ -67,6 +68,7 @@ def train_epochs(
         return
     callbacks: list[Callback] = [  # in this order: an epoch is on disk before anything of it is displayed
         BeginEpoch(data, first),
+        FitStatistics(),
         Review(data, first),
         Recorder(folder, config.metric, None if state is None else state["best"]),
     ]

@@ -92,6 +92,8 @@ class CounterpointModule(pl.LightningModule):
         self.steps: list[StepRecord] = []
         self.train_scores = EpochMetrics(self.task)
         self.val_scores = EpochMetrics(self.task)
+        self.running_statistics: dict[str, Tensor] = {}
+        """Those of training, while statistics that fit the weights stand in the model; see `FitStatistics`."""
         self.train_metrics: dict[str, float] = {}
         self.val_metrics: dict[str, float] = {}
         self.optimizer = create_optimizer(self.optim, self.trained)
@@ -149,8 +151,10 @@ class CounterpointModule(pl.LightningModule):
         return self._scaler
 
     def begin_epoch(self, epoch: int) -> None:
-        """Make everything random that follows a function of seed, epoch and process."""
+        """Make everything random that follows a function of seed, epoch and process, and go on with running statistics."""
         self.epoch = epoch
+        self.model.load_state_dict(self.running_statistics, strict=False)
+        self.running_statistics = {}
         self.lr_at_start = self.optimizer.param_groups[0]["lr"]
         torch.manual_seed(zlib.crc32(f"{self.seed}/{epoch}/{self.global_rank}".encode()))
         if self.balancer is not None:
@@ -198,6 +202,7 @@ class CounterpointModule(pl.LightningModule):
         """All that a resumed run needs beside the number of finished epochs; plain containers and tensors."""
         return {
             "state_dict": self.model.state_dict(),
+            "running_statistics": self.running_statistics,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -207,6 +212,7 @@ class CounterpointModule(pl.LightningModule):
     def load_training_state(self, state: Mapping[str, Any]) -> None:
         """Bring back what `training_state` gave; to be called before the module is moved to its device."""
         self.model.load_state_dict(state["state_dict"])
+        self.running_statistics = state.get("running_statistics", {})  # there are none from before 0.2
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self._scaler_state = state["scaler"]
