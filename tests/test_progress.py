@@ -49,3 +49,35 @@ def test_nothing_is_shown_where_it_is_switched_off(capsys, clock):
         display.say("done")
         assert display.callback("train") is None and not display.draws
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_all_lines_go_to_the_log(tmp_path, capsys, clock, enabled):
+    log = tmp_path / "train.log"
+    with ProgressDisplay(enabled) as display:
+        display.say("before there is a log")
+        display.log = log
+        for epoch in (1, 2):
+            display.update("train", epoch, 2, f"epoch {epoch}/2")
+            assert f"train {epoch}/2, epoch {epoch}/2" in log.read_text().splitlines()[-1]  # not held back
+        display.callback("decode")(1, 2)
+        display.say("done")
+    assert [line.split("  ")[1] for line in log.read_text().splitlines()] == [
+        "train 1/2, epoch 1/2",
+        "train 2/2, epoch 2/2",
+        "done",
+    ]
+    assert bool(capsys.readouterr().err) is enabled
+
+
+def test_a_log_that_cannot_be_written_ends_nothing(tmp_path, clock):
+    with ProgressDisplay(enabled=False) as display:
+        display.log = tmp_path / "gone" / "train.log"
+        display.say("done")
+
+
+def test_no_escape_codes_off_a_terminal(capsys, clock, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with ProgressDisplay() as display:
+        display.update("train", 1, 2, "epoch 1/2")
+    assert capsys.readouterr().err == "train 1/2, epoch 1/2\n"

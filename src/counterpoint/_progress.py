@@ -1,12 +1,14 @@
-"""Progress on standard error: bars at a terminal, lines where it is none."""
+"""Progress on standard error: bars at a terminal, lines where it is none; and the lines in a file of the run."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -29,19 +31,25 @@ class _Task:
 class ProgressDisplay:
     """A bar for every task, with how much is done and the time left; where standard error is no terminal, lines.
 
-    A line is written when a task's note changes, and of a task that takes long every half a minute.
+    A line is written, and flushed, when a task's note changes, and of a task that takes long every half a minute.
 
     Args:
         enabled: False shows nothing.
         sizes: counts are bytes.
         transient: bars are taken away at the end.
+
+    Attributes:
+        log: a file to which all lines go as well, each with the time, at a terminal and where nothing is shown too;
+            None: to none. Its folder must be there.
     """
 
     def __init__(self, enabled: bool = True, *, sizes: bool = False, transient: bool = False) -> None:
         self.enabled = enabled
+        self.log: Path | None = None
         self._count: Callable[[int], str] = decimal if sizes else str
         self._console = Console(stderr=True, markup=False, highlight=False)
-        self.draws = enabled and self._console.is_terminal
+        # FORCE_COLOR makes rich take a file for a terminal.
+        self.draws = enabled and self._console.is_terminal and self._console.file.isatty()
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
@@ -74,7 +82,7 @@ class ProgressDisplay:
             total: how much there is to do.
             note: what else is to be said of it.
         """
-        if not self.enabled:
+        if not self.enabled and self.log is None:
             return
         now = time.monotonic()
         task = self._tasks.setdefault(name, _Task(now, done, now, ""))
@@ -84,10 +92,11 @@ class ProgressDisplay:
             if task.bar is None:
                 task.bar = self._bars.add_task(name, **state)
             self._bars.update(task.bar, **state)
-        elif note != task.note or now - task.told >= _EVERY:
+        if note != task.note or now - task.told >= _EVERY:
             left = (now - task.began) * (total - done) / max(1, done - task.first)
             ahead = f", {timedelta(seconds=round(left))} left" if task.first < done < total else ""
-            self.say(f"{name} {count}{f', {note}' if note else ''}{ahead}")
+            line = f"{name} {count}{f', {note}' if note else ''}{ahead}".lstrip()
+            self._write(line) if self.draws else self.say(line)
             task.told, task.note = now, note
 
     def remove(self, name: str) -> None:
@@ -100,7 +109,14 @@ class ProgressDisplay:
         """Print a line, above the bars if there are any."""
         if self.enabled:
             self._console.print(line, soft_wrap=not self.draws)
+        self._write(line)
+
+    def _write(self, line: str) -> None:
+        """Into the log, opened anew each time: whoever removes or fills its folder ends no work by it."""
+        if self.log is not None:
+            with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8") as file:
+                file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {line}\n")
 
     def callback(self, name: str) -> Callable[[int, int], None] | None:
         """A function of (done, total) that updates the task of that name; None where nothing is shown."""
-        return functools.partial(self.update, name) if self.enabled else None
+        return functools.partial(self.update, name) if self.enabled or self.log is not None else None

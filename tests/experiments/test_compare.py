@@ -57,7 +57,7 @@ def done(clips, tmp_path_factory):
 def test_everything_promised_is_written(done):
     names = {path.name for path in done.folder.iterdir()}
     assert names == {
-        *("compare.yaml", "results.json", "results.csv", "results_per_seed.csv", "report.html"),
+        *("compare.yaml", "compare.log", "results.json", "results.csv", "results_per_seed.csv", "report.html"),
         *("concat", "sum-df-simam2", "alone"),
     }
     assert (done.folder / "alone" / "visual" / "seed1" / "model.safetensors").is_file()
@@ -67,6 +67,16 @@ def test_everything_promised_is_written(done):
         assert words in page
     with (done.folder / "results_per_seed.csv").open() as file:
         assert len(list(csv.DictReader(file))) == 4 * 2
+
+
+def test_every_run_and_epoch_is_in_a_log(done):
+    lines = (done.folder / "compare.log").read_text().splitlines()
+    ended = [line.partition("all runs ")[2] for line in lines if "all runs" in line]
+    assert [line.split(",")[0] for line in ended] == [f"{k}/8" for k in range(1, 9)]
+    assert all(": test accuracy " in line for line in ended) and all(" left" in line for line in ended[1:-1])
+    for method in (*done.methods.values(), *done.alone.values()):
+        for run in method.runs:
+            assert "epoch 2/2  val Top-1 " in (done.folder / run.folder / "train.log").read_text()
 
 
 def test_figures_agree_with_the_runs(done):

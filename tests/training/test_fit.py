@@ -59,6 +59,7 @@ def test_the_run_folder_has_all_that_was_promised(finished, clips):
         "environment.json",
         "metrics.csv",
         "steps.csv",
+        "train.log",
         "skipped.csv",
         "last.ckpt",
         "best.ckpt",
@@ -85,6 +86,16 @@ def test_metrics_and_steps(finished):
     for row in steps:
         assert float(row["ratio_audio"]) * float(row["ratio_visual"]) == pytest.approx(1, rel=1e-4)
         assert min(float(row["coefficient_audio"]), float(row["coefficient_visual"])) < 1
+
+
+def test_every_epoch_is_in_the_log_and_few_steps_are_told(finished):
+    lines = (finished.folder / "train.log").read_text().splitlines()
+    metrics = rows(finished.folder / "metrics.csv")
+    few = "16 training clips in batches of 8 make 2 steps an epoch, 6 in all: few."
+    assert few in lines[0] and any(note.startswith(few) for note in finished.result["notes"])
+    for k, (line, row) in enumerate(zip(lines[1:], metrics, strict=True)):
+        assert f"train {2 * k + 2}/6, epoch {k + 1}/3  val Top-1 {float(row['val_accuracy']):.3f}" in line
+        assert f"train Top-1 {float(row['train_accuracy']):.3f}  loss {float(row['train_loss']):.3f}" in line
 
 
 def test_the_epoch_is_the_best_on_validation(finished):

@@ -19,6 +19,7 @@ from counterpoint.experiments.plan import Plan
 from counterpoint.training import run_dir as files
 from counterpoint.training.config_io import to_dict
 from counterpoint.training.datamodule import Prepared
+from counterpoint.training.few_steps import few_steps
 
 
 def collect(
@@ -114,6 +115,7 @@ def protocol(config: CompareConfig, clips: Mapping[Fold, Prepared], seconds: flo
     """
     first, *others = clips.values()
     counts = [{split: len(part.clips(split)) for split in SPLITS} for part in clips.values()]
+    few = few_steps(config.base, len(first.clips("train")))
     tested_elsewhere = {clip.id for other in others for clip in other.clips("test")}
     return {
         "dataset": first.table.name,
@@ -123,7 +125,10 @@ def protocol(config: CompareConfig, clips: Mapping[Fold, Prepared], seconds: flo
         "classes": len(first.table.classes),
         **({"background": _background(clips.values())} if config.base.task == "localise" else {}),
         "shared_groups": len(set().union(*(part.table.shared_groups() for part in clips.values()))),
-        "notes": list(dict.fromkeys(note for part in clips.values() for note in part.table.notes)),
+        "notes": [
+            *dict.fromkeys(note for part in clips.values() for note in part.table.notes),
+            *([few] if few is not None else []),
+        ],
         "skipped": {clip: reason for part in clips.values() for clip, reason in part.skipped.items()},
         "alterations": [asdict(row) for row in first.alterations],
         "config": to_dict(config),

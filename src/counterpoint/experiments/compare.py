@@ -29,7 +29,7 @@ from counterpoint.training.datamodule import Prepared, list_clips, media_spec, p
 from counterpoint.training.resolve import count_segments
 from counterpoint.training.resolved import Resolved
 
-CONFIG, RESULTS = files.COMPARISON, "results.json"
+CONFIG, RESULTS, LOG = files.COMPARISON, "results.json", "compare.log"
 
 _FREE_TO_CHANGE = {"methods", "seeds", "folds", "baseline", "probe", ALONE, "jobs"}
 _FREE_TO_CHANGE |= {f"base.{name}" for name in (*files.FREE_TO_CHANGE, "seed")}
@@ -46,10 +46,10 @@ def compare(
 ) -> Comparison:
     """Train every method with every seed under one protocol, and find what each does with each modality.
 
-    Writes ``compare.yaml``, ``results.json``, ``results.csv``, ``results_per_seed.csv`` and ``report.html`` into
-    `folder`, and every run into ``<method>/seed<k>`` below it (``alone/<modality>/seed<k>`` for single modalities,
-    ``<method>/search/trial<k>`` for the search; with folds, into ``fold<k>`` below the seed). Validation data choose
-    epochs and settings; test data are used for the chosen runs alone, after that.
+    Writes ``compare.yaml``, ``compare.log``, ``results.json``, ``results.csv``, ``results_per_seed.csv`` and
+    ``report.html`` into `folder`, and every run into ``<method>/seed<k>`` below it (``alone/<modality>/seed<k>`` for
+    single modalities, ``<method>/search/trial<k>`` for the search; with folds, into ``fold<k>`` below the seed).
+    Validation data choose epochs and settings; test data are used for the chosen runs alone, after that.
 
     Args:
         config: what to compare.
@@ -183,7 +183,8 @@ def _train(
     finals = len(config.seeds) * len(folds)  # runs per entry
     total = len(entries) * (config.search_trials + finals)
     at_once = len(entries) * max(config.search_trials, finals)  # more jobs would only take threads away
-    with RunProgress(total, progress) as shown, Pool(run_task, jobs=min(config.jobs, at_once)) as pool:
+    progressing = RunProgress(total, plan.folder / LOG, progress)
+    with progressing as shown, Pool(run_task, jobs=min(config.jobs, at_once)) as pool:
         if config.search_trials:
             search_settings(plan, found, pool, shown, failures)
         tasks = []

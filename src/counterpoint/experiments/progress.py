@@ -1,10 +1,11 @@
-"""What is shown while a comparison runs: one bar for all runs, and one for each that is under way."""
+"""What is shown while a comparison runs, and in its log: how far all runs are, and each that is under way."""
 
 from __future__ import annotations
 
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 from counterpoint._progress import ProgressDisplay
@@ -21,17 +22,20 @@ class _Begun:
 
 
 class RunProgress:
-    """Progress on standard error; where that is no terminal, a line for each run that ends.
+    """Progress on standard error; where that is no terminal, a line for each run that begins or ends, and every half a
+    minute one for each that is under way.
 
     The epochs of runs under way are read off their ``metrics.csv``, which works alike for this process and for workers.
 
     Args:
         total: how many runs there will be.
+        log: a file to which the lines go too.
         enabled: False shows nothing.
     """
 
-    def __init__(self, total: int, enabled: bool = True) -> None:
+    def __init__(self, total: int, log: Path, enabled: bool = True) -> None:
         self._display = ProgressDisplay(enabled, transient=True)
+        self._display.log = log
         self._total = total
         self._ended = 0
         self._begun: dict[str, _Begun] = {}
@@ -41,17 +45,15 @@ class RunProgress:
 
     def __enter__(self) -> RunProgress:
         self._display.__enter__()
-        self._show_all()
-        if self._display.draws:
-            self._thread.start()
+        self._show_all("runs" if self._display.draws else "")
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._thread.join()
         self._display.__exit__(kind, error, trace)
 
     def started(self, task: RunTask) -> None:
@@ -66,13 +68,14 @@ class RunProgress:
             begun = self._begun.pop(task.label, None)
             self._display.remove(f"  {task.label}")
             self._ended += 1
-        self._show_all()
-        took = "" if begun is None else f" ({time.perf_counter() - begun.at:.0f} s)"
-        self._display.say(f"{task.label}: {found}{took}")
+            took = "" if begun is None else f" ({time.perf_counter() - begun.at:.0f} s)"
+            said = f"{task.label}: {found}{took}"
+            if self._display.draws:
+                self._display.say(said)
+            self._show_all("runs" if self._display.draws else said)
 
-    def _show_all(self) -> None:
-        if self._display.draws:
-            self._display.update("all runs", self._ended, self._total, "runs")
+    def _show_all(self, note: str) -> None:
+        self._display.update("all runs", self._ended, self._total, note)
 
     def _look(self) -> None:
         while not self._stop.wait(_INTERVAL):
@@ -80,9 +83,8 @@ class RunProgress:
                 self._show_begun()
 
     def _show_begun(self) -> None:
-        if self._display.draws:
-            for label, begun in self._begun.items():
-                self._display.update(f"  {label}", _epochs(begun.task), begun.task.config.epochs, "epochs")
+        for label, begun in self._begun.items():
+            self._display.update(f"  {label}", _epochs(begun.task), begun.task.config.epochs, "epochs")
 
 
 def _epochs(task: RunTask) -> int:

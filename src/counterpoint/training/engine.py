@@ -71,9 +71,8 @@ def train_epochs(
         FitStatistics(),
         Review(data, first),
         Recorder(folder, config.metric, None if state is None else state["best"]),
+        ShowTraining(display, config.metric, first, config.epochs),
     ]
-    if display.enabled:
-        callbacks.append(ShowTraining(display, config.metric, first, config.epochs))
     with quiet():
         trainer = pl.Trainer(
             max_epochs=config.epochs - first,

@@ -20,6 +20,7 @@ from counterpoint.training.config import TrainConfig
 from counterpoint.training.datamodule import ClipData
 from counterpoint.training.engine import train_epochs
 from counterpoint.training.evaluate import evaluate_split
+from counterpoint.training.few_steps import few_steps, gap
 from counterpoint.training.load import Run, load_run
 from counterpoint.training.module import CounterpointModule
 from counterpoint.training.precision import pick_device
@@ -77,6 +78,10 @@ def fit(
             if overwrite:
                 files.remove_run(folder)
             _begin(folder, run, data, module, 0 if state is None else state["finished_epochs"])
+            display.log = folder / files.LOG
+        few = few_steps(run.config, len(data.clips.clips("train")) - len(data.held_out))
+        if few is not None:
+            display.say(f"Note: {few}")
         train_epochs(run.config, folder, module, data, state, display)
     best = read_checkpoint(folder / files.BEST)
     module.model.load_state_dict(best["state_dict"])
@@ -84,7 +89,8 @@ def fit(
     scores = {split: evaluate_split(module, data, split, run.device) for split in ("val", *(["test"] if test else []))}
     module.eval()
     if main:
-        _write(folder, run, data, module, {"epoch": epoch, **scores}, time.perf_counter() - began)
+        notes = [*data.clips.table.notes, *([few, *_gap(folder, run, epoch)] if few is not None else [])]
+        _write(folder, run, data, module, {"epoch": epoch, **scores}, notes, time.perf_counter() - began)
     return Run(folder, run.config, module, run.classes, run.spec, epoch, data)
 
 
@@ -143,8 +149,22 @@ def _begin(folder: Path, run: Resolved, data: ClipData, module: CounterpointModu
         files.keep_epochs_before(folder / name, first_epoch)
 
 
+def _gap(folder: Path, run: Resolved, epoch: int) -> list[str]:
+    """How far training is ahead of validation in the chosen epoch, where that is far."""
+    row = next(row for row in _atomic.read_csv(folder / files.METRICS) if int(row["epoch"]) == epoch)
+    metric = run.config.metric
+    told = gap(run.config, *(float(row[f"{split}_{metric}"]) for split in ("train", "val")))
+    return [] if told is None else [told]
+
+
 def _write(
-    folder: Path, run: Resolved, data: ClipData, module: CounterpointModule, found: dict[str, Any], seconds: float
+    folder: Path,
+    run: Resolved,
+    data: ClipData,
+    module: CounterpointModule,
+    found: dict[str, Any],
+    notes: list[str],
+    seconds: float,
 ) -> None:
     """Write the trained model and what it came to; `found` has the epoch and its scores."""
     media = dataclasses.asdict(run.spec)
@@ -162,7 +182,7 @@ def _write(
         "skipped": len(data.clips.skipped),
         "alterations": [dataclasses.asdict(row) for row in data.clips.alterations],
         **({"held_out": len(data.held_out)} if data.held_out else {}),
-        "notes": list(data.clips.table.notes),
+        "notes": notes,
         "parameters": sum(p.numel() for p in module.model.parameters()),
         "precision": module.precision,
         "seconds": round(seconds, 2),

@@ -151,7 +151,7 @@ class CounterpointModule(pl.LightningModule):
         return self._scaler
 
     def begin_epoch(self, epoch: int) -> None:
-        """Make everything random that follows a function of seed, epoch and process, and go on with running statistics."""
+        """Make everything random that follows a function of seed, epoch and process; statistics run on."""
         self.epoch = epoch
         self.model.load_state_dict(self.running_statistics, strict=False)
         self.running_statistics = {}

@@ -11,8 +11,8 @@ from counterpoint._progress import ProgressDisplay
 
 
 class ShowTraining(Callback):
-    """One bar over all steps of the run, with the last epoch's validation figure beside it; without a terminal, a line
-    per epoch.
+    """One bar over all steps of the run, with the last epoch's figures beside it; without a terminal, and in the run's
+    log, a line per epoch.
 
     Args:
         display: where it is shown.
@@ -35,11 +35,15 @@ class ShowTraining(Callback):
         self._show(trainer, batch_idx + 1)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        """Show what validation gave."""
-        value = pl_module.val_metrics[f"val_{self.metric}"]
+        """Show what the epoch gave."""
+        trained, validated = pl_module.train_metrics, pl_module.val_metrics
         epoch = self.first_epoch + trainer.current_epoch + 1
         heading = pl_module.task.metrics[self.metric].heading
-        self._note = f"epoch {epoch}/{self.epochs}  val {heading} {value:.3f}"
+        ours, theirs = trained[f"train_{self.metric}"], validated[f"val_{self.metric}"]
+        self._note = (
+            f"epoch {epoch}/{self.epochs}  val {heading} {theirs:.3f}  train {heading} {ours:.3f}  "
+            f"loss {trained['train_loss']:.3f}"
+        )
         self._show(trainer, int(trainer.num_training_batches))
 
     def _show(self, trainer: pl.Trainer, done: int) -> None:

@@ -1,8 +1,9 @@
 """Running statistics of batch normalisations that fit the weights: measured anew while a run has few steps behind it.
 
-A running statistic is an exponential average over steps. After t of them, ``(1 - momentum)^t`` of it are still the value
-it began with (mean 0 and variance 1, or those of published weights), and the rest is of weights that have moved on. Where
-an epoch is a single step, networks that fit their training clips perfectly are evaluated at chance for many epochs.
+A running statistic is an exponential average over steps. After t of them, ``(1 - momentum)^t`` of it are still the
+value that it began with (mean 0 and variance 1, or those of published weights), and the rest is of weights that have
+moved on. Where an epoch is a single step, networks that fit their training clips perfectly are evaluated at chance for
+many epochs.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from counterpoint.distributed import all_reduce_sum
 from counterpoint.training.module import CounterpointModule
 
 BEGINNING = 1e-4
-"""Largest share of its first value that a running statistic may hold when it is evaluated: the variance of a layer whose
-true one is a hundredth of the first, 1, is then off by a hundredth."""
+"""Largest share of its first value that a running statistic may hold when it is evaluated: the variance of a layer
+whose true one is a hundredth of the first, 1, is then off by a hundredth."""
 
 FEW_STEPS = math.ceil(math.log(BEGINNING) / math.log(1 - 0.1))
 """Steps after which that is so under torch's default momentum of 0.1: 88."""
@@ -73,9 +74,7 @@ def recompute(module: CounterpointModule, batches: Iterable[Mapping[str, Tensor]
         What stood there before, by its name in the model's ``state_dict``.
     """
     norms = _moving(module.model)
-    before = {
-        f"{name}.{key}": getattr(norm, key).clone() for name, norm in norms.items() for key in _STATISTICS
-    }
+    before = {f"{name}.{key}": getattr(norm, key).clone() for name, norm in norms.items() for key in _STATISTICS}
     momenta = {name: norm.momentum for name, norm in norms.items()}
     with evaluating(module), torch.no_grad():
         for norm in norms.values():
