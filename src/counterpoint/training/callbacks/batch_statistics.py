@@ -45,7 +45,7 @@ class FitStatistics(Callback):
         assert isinstance(pl_module, CounterpointModule)
         steps = (pl_module.epoch + 1) * int(trainer.num_training_batches)
         if trainer.is_last_batch and remember_their_beginning(pl_module.model, steps):
-            pl_module.running_statistics = recompute(pl_module, trainer.train_dataloader)
+            pl_module.running_statistics = recompute(pl_module, trainer.train_dataloader or ())
 
 
 def remember_their_beginning(model: nn.Module, steps: int) -> bool:
