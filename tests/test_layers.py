@@ -11,7 +11,7 @@ import counterpoint
 
 SOURCE = Path(counterpoint.__file__).parent
 GROUND = {"errors", "_version", "_moved", "_typecheck", "_eval_mode", "_atomic", "_cpu", "_features"}
-GROUND |= {"_progress", "guests", "registry", "wants", "distributed", "allocator"}
+GROUND |= {"_limits", "_progress", "guests", "registry", "wants", "distributed", "allocator"}
 PARTS = GROUND | {
     "functional",
     "heads",
@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "_features": {"errors", "registry", "_typecheck"},
     "_progress": set(),
     "_atomic": {"errors"},
+    "_limits": {"errors"},
     "allocator": {"errors"},
     "distributed": set(),
     "guests": {"errors"},

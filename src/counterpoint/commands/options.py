@@ -19,7 +19,7 @@ from counterpoint._typecheck import in_words
 from counterpoint.commands.code import HELP
 from counterpoint.errors import ConfigError, quoted
 from counterpoint.registry import nearest, wrong_type
-from counterpoint.training.config_io import checked, from_dict, line_of, read_yaml, types_of
+from counterpoint.training.config_io import checked, from_dict, line_of, parse_yaml, read_yaml, types_of
 
 T = TypeVar("T")
 NAMED_FILES = ("recipe", "table")
@@ -185,11 +185,9 @@ class Parser:
         """The values in a YAML file, or in the text itself where it is a mapping; each is checked."""
         file = None if text.lstrip().startswith("{") else Path(text)
         if file is None:
-            import yaml
-
             try:
-                values = yaml.safe_load(text)
-            except yaml.YAMLError:
+                values = parse_yaml(text, option)
+            except ConfigError:
                 raise ConfigError(f"{option} is {quoted(text)}; it must be a YAML file or a mapping") from None
         elif file.is_file():
             values = read_yaml(file) or {}
@@ -275,11 +273,9 @@ def _refuse_class_path(name: str, value: Any) -> None:
 def _has_class_path(value: Any) -> bool:
     """Whether a mapping in it has such a key; texts are looked into as YAML, as jsonargparse does."""
     if isinstance(value, str):
-        import yaml
-
         try:
-            inside = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError):  # a ValueError: of a day such as 2026-02-30
+            inside = parse_yaml(value, "a text")
+        except ConfigError:
             return False
         return inside != value and _has_class_path(inside)
     if isinstance(value, Mapping):

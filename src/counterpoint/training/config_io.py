@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
+from counterpoint._limits import YAML_BYTES, YAML_VALUES, read_bytes
 from counterpoint._typecheck import fits
 from counterpoint.errors import ConfigError, quoted
 from counterpoint.registry import did_you_mean, nearest, wrong_type
@@ -38,31 +39,65 @@ def read_yaml(path: Path) -> Any:
         ConfigError: it is not text, or not YAML, or holds what no configuration can.
         OSError: it cannot be read.
     """
+    try:
+        return parse_yaml(read_bytes(path, YAML_BYTES, ConfigError).decode(), str(path))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text; is it a YAML file?") from None
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """What a YAML text says.
+
+    Args:
+        text: some lines of YAML.
+        source: where it comes from, for messages.
+
+    Raises:
+        ConfigError: it is not YAML, or holds what no configuration can.
+    """
     import yaml
 
+    loader = _loader()(text)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _loader())
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _count_values(node, {})
+        values = loader.construct_document(node)
         json.dumps(values, default=str)
         return values
     except RecursionError:
-        raise ConfigError(f"{path}: values are nested too deep") from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: byte {error.start} is not UTF-8 text; is it a YAML file?") from None
+        raise ConfigError(f"{source}: values are nested too deep") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = "" if mark is None else f", line {mark.line + 1}"
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
-        raise ConfigError(f"{path}{where}: this is not YAML: {what}") from None
+        raise ConfigError(f"{source}{where}: this is not YAML: {what}") from None
     except (TypeError, ValueError) as error:  # of json: a key such as 2026-11-30; of yaml: a day such as 2026-02-30
-        what = "a value contains itself" if "Circular" in str(error) else str(error)
-        raise ConfigError(f"{path}: this is no configuration: {what}") from None
+        raise ConfigError(f"{source}: this is no configuration: {error}") from None
+    finally:
+        loader.dispose()
+
+
+def _count_values(node: Any, counts: dict[int, int]) -> int:
+    """How many values a node of YAML stands for, aliases written out: ten lines can mean billions."""
+    if id(node) not in counts:
+        counts[id(node)] = -1  # while its own are counted
+        pairs = node.value if isinstance(node.value, list) else ()
+        below = [child for pair in pairs for child in (pair if isinstance(pair, tuple) else (pair,))]
+        counts[id(node)] = 1 + sum(_count_values(child, counts) for child in below)
+    if counts[id(node)] < 0:
+        raise ValueError("a value contains itself")
+    if counts[id(node)] > YAML_VALUES:
+        raise ValueError(f"it has more than {YAML_VALUES:,} values, aliases written out")
+    return counts[id(node)]
 
 
 def line_of(path: Path, key: str) -> int | None:
     """The line of a YAML file, from 1, on which a dotted key is; None where it is not there."""
     import yaml
 
-    node, line = yaml.compose(path.read_text(encoding="utf-8"), _loader()), None
+    node, line = yaml.compose(read_bytes(path, YAML_BYTES, ConfigError), _loader()), None
     while key and isinstance(node, yaml.MappingNode):
         for name, value in node.value:
             if key == name.value or key.startswith(f"{name.value}."):

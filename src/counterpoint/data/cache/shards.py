@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint._atomic import fsync, replacing
+from counterpoint._limits import read_json
 from counterpoint.errors import DataError
 from counterpoint.media.spec import FORMER_FIELDS, MediaSpec
 
@@ -385,7 +386,7 @@ def _read_index(path: Path) -> _Index | None:
         DataError: it is damaged.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         stated = content.pop("checksum", None)
         if stated is None and content["format"] == _FORMAT and set(content) != _KEYS:
             raise ValueError("it lacks its checksum")
@@ -403,7 +404,9 @@ def _read_index(path: Path) -> _Index | None:
             sums,
             content,
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
 
 

@@ -1,10 +1,13 @@
-"""Fetch one file over HTTP: resumable, verified, patient with bad connections. Standard library only."""
+"""Fetch one file over HTTP: resumable, verified, patient with bad connections. Standard library only.
+
+A server may be slow, but not without end: see `counterpoint._limits`. What it says is shown as `quoted` text.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import http.client
-import json
+import io
 import shutil
 import time
 import urllib.error
@@ -14,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from counterpoint.errors import DownloadError
+from counterpoint._limits import ANSWER_BYTES, PATIENCE, SLOWEST, parse_json
+from counterpoint.errors import DownloadError, quoted
 
 Progress = Callable[[str, int, int], None]
 """Called with (file name, bytes there, bytes in all) as they arrive."""
@@ -64,10 +68,7 @@ def fetch_json(url: str, what: str) -> Any:
             _pause(tries, failure.wait if failure else None)
     else:
         raise DownloadError(f"{what}: {failure} ({url}, {TRIES} tries); try again later")
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise DownloadError(f"{what}: the server at {url} answered with something that is not JSON") from error
+    return parse_json(body, f"{what}: what the server at {url} answered", DownloadError)
 
 
 def fetch_file(url: str, path: Path, *, size: int, md5: str, progress: Progress | None = None) -> bool:
@@ -112,12 +113,14 @@ def _read(url: str, what: str) -> tuple[bytes | None, _Passing | None]:
     """The whole answer, or why there is none yet."""
     try:
         with _open(url, {"Accept": "application/json"}, what) as answer:
-            body: bytes = answer.read()
-            return body, None
+            body: bytes = answer.read(ANSWER_BYTES + 1)
     except _Passing as failure:
         return None, failure
     except _CUT as error:
-        return None, _Passing(f"the connection was cut ({error})")
+        return None, _Passing(f"the connection was cut ({_words(error)})")
+    if len(body) > ANSWER_BYTES:
+        raise DownloadError(f"{what}: {url} answered with more than {ANSWER_BYTES / 2**20:g} MiB, which is no listing")
+    return body, None
 
 
 def check_room(folder: Path, needed: int, what: str) -> None:
@@ -151,7 +154,7 @@ def _fill(url: str, part: Path, size: int, progress: Progress | None) -> None:
             reason, wait = str(failure), failure.wait
         if _size(part) >= size:
             break
-        barren = 0 if _size(part) > before else barren + 1
+        barren = 0 if _size(part) >= before + _CHUNK else barren + 1  # one that brings a byte each time ends as well
         if barren >= TRIES:
             raise DownloadError(
                 f"{name}: {reason} ({url}), {barren} times in a row. {_size(part)} of {size} bytes have arrived and "
@@ -163,7 +166,7 @@ def _fill(url: str, part: Path, size: int, progress: Progress | None) -> None:
 
 
 def _receive(url: str, part: Path, size: int, progress: Progress | None) -> None:
-    """One connection: append what it brings to `part`, never more than `size` bytes in all."""
+    """One connection: append what it brings to `part` as it comes, never more than `size` bytes in all."""
     name = part.name.removesuffix(".part")
     start = _size(part)
     with _open(url, {"Range": f"bytes={start}-"} if start else {}, name) as answer:
@@ -174,9 +177,9 @@ def _receive(url: str, part: Path, size: int, progress: Progress | None) -> None
         with part.open("ab" if continues else "wb") as file:
             while there < size:
                 try:
-                    chunk = answer.read(min(_CHUNK, size - there))
+                    chunk = answer.read1(min(_CHUNK, size - there))
                 except _CUT as error:
-                    raise _Passing(f"the connection was cut ({error})") from error
+                    raise _Passing(f"the connection was cut ({_words(error)})") from error
                 if not chunk:
                     return
                 file.write(chunk)
@@ -189,21 +192,84 @@ def _open(url: str, headers: dict[str, str], what: str) -> Any:
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise DownloadError(f"{what}: {url!r} is not an http or https address")
     try:
-        return urllib.request.urlopen(urllib.request.Request(url, headers={**_HEADERS, **headers}), timeout=TIMEOUT)
+        opener = urllib.request.build_opener(_Http, _Https, _Redirect)
+        return opener.open(urllib.request.Request(url, headers={**_HEADERS, **headers}), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         with error:
+            said = f"the server answered {error.code} {_words(error.reason)}"
             if error.code in _PASSING:
                 wait = error.headers.get("Retry-After") or ""
-                raise _Passing(f"the server answered {error.code} {error.reason}", _seconds(wait)) from error
+                raise _Passing(said, _seconds(wait)) from error
+            if 300 <= error.code < 400:
+                raise DownloadError(f"{what}: {url} leads in a circle, or to where nothing is fetched") from error
             if error.code == 416:  # nothing is left from there on: what is kept belongs to another file
                 raise DownloadError(
                     f"{what}: the server has no more bytes at {url} than are kept from an earlier try, but the listing "
                     "says it should; remove the .part file and try again"
                 ) from error
             hint = "; it may have been renamed or withdrawn" if error.code in (404, 410) else ""
-            raise DownloadError(f"{what}: the server answered {error.code} {error.reason} for {url}{hint}") from error
-    except _CUT as error:
-        raise _Passing(f"no connection ({getattr(error, 'reason', None) or error})") from error
+            raise DownloadError(f"{what}: {said} for {url}{hint}") from error
+    except (*_CUT, ValueError) as error:  # a ValueError: of an address that a server leads on to
+        raise _Passing(f"no connection ({_words(getattr(error, 'reason', None) or error)})") from error
+
+
+def _words(error: object) -> str:
+    """An error whose text may be bytes of a server, or several lines."""
+    text = str(error)
+    return text if text.isprintable() and len(text) < 200 else quoted(text)
+
+
+class _Paced(io.RawIOBase):
+    """What a connection brings; one that brings too little for too long counts as cut, headers included."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        self._raw, self._began, self._bytes = raw, time.monotonic(), 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        got = self._raw.readinto(buffer)  # within TIMEOUT
+        self._bytes += got or 0
+        spent = time.monotonic() - self._began
+        if spent > PATIENCE and self._bytes < SLOWEST * (spent - PATIENCE):
+            raise TimeoutError(f"{self._bytes} bytes in {spent:.0f} s")
+        return got
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fp = io.BufferedReader(_Paced(self.fp.detach()))
+
+
+class _Connection(http.client.HTTPConnection):
+    response_class = _Answer
+
+
+class _SafeConnection(http.client.HTTPSConnection):
+    response_class = _Answer
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Connection, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_SafeConnection, req)
+
+
+class _Redirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if urllib.parse.urlsplit(newurl).scheme not in ("http", "https"):
+            return None
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _pause(tries: int, wait: float | None) -> None:
@@ -211,7 +277,7 @@ def _pause(tries: int, wait: float | None) -> None:
 
 
 def _seconds(text: str) -> float | None:
-    return float(text) if text.isdigit() else None
+    return float(text) if text.isdecimal() else None
 
 
 def _size(path: Path) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint._atomic import write_text
+from counterpoint._limits import read_json
 from counterpoint.data.download.http import Progress, fetch_file, fetch_json
 from counterpoint.data.download.zenodo_records import ZENODO_RECORDS, Part, ZenodoRecord
 from counterpoint.data.io.paths import default_root
@@ -172,7 +173,7 @@ def _is_done(note: Any, file: _Listed, root: Path) -> bool:
 
 def _read_done(archives: Path) -> dict[str, Any]:
     try:
-        content = json.loads((archives / _DONE).read_text(encoding="utf-8"))
+        content = read_json(archives / _DONE)
     except (FileNotFoundError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint._atomic import write_text
+from counterpoint._limits import read_json
 from counterpoint.data.io.hdf5 import opened
 from counterpoint.errors import DataError, RunError
 
@@ -129,7 +130,7 @@ def _place(memory: Path, source: Source) -> Path:
 
 def _recall(place: Path) -> dict[int, BadRow] | None:
     try:
-        said = json.loads(place.read_text(encoding="utf-8"))
+        said = read_json(place)
         return {int(row): BadRow(str(reason), int(missing)) for row, (reason, missing) in said["rows"].items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None  # not there, or damaged: it is found out anew

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from counterpoint._limits import TABLE_BYTES, read_bytes
 from counterpoint.errors import DataError
 from counterpoint.media.files import LFS_POINTER, cells_of, is_lfs_pointer
 from counterpoint.registry import did_you_mean
@@ -16,10 +17,10 @@ def read_text(path: Path) -> str:
     """A whole UTF-8 text file, with or without a byte-order mark.
 
     Raises:
-        DataError: it cannot be read, is not text, or is a Git LFS pointer.
+        DataError: it cannot be read, is too large, is not text, or is a Git LFS pointer.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path, TABLE_BYTES)
         pointer = is_lfs_pointer(path)
     except OSError as error:
         raise DataError(f"{path}: {error.strerror or error}") from None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from counterpoint._limits import FILES
+from counterpoint.errors import DataError
 from counterpoint.media.clip import STILLS
 
 VIDEOS = frozenset({".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
@@ -19,13 +21,25 @@ def files_by_name(root: Path, suffixes: Collection[str]) -> dict[str, Path]:
     Hidden folders are passed over. Of several with one name, that whose path sorts first counts.
     """
     found: dict[str, Path] = {}
+    for path in files_below(root):
+        if path.suffix.lower() in suffixes:
+            found.setdefault(path.stem, path)
+    return found
+
+
+def files_below(root: Path) -> Iterator[Path]:
+    """Every file in a folder and the folders in it, in order of name; nothing hidden, and no folder behind a link.
+
+    Raises:
+        DataError: there are more than any dataset has.
+    """
+    count = 0
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(folder, name)
-            if path.suffix.lower() in suffixes and not name.startswith("."):
-                found.setdefault(path.stem, path)
-    return found
+        count += len(names) + len(folders)
+        if count > FILES:
+            raise DataError(f"{root} has more than {FILES:,} files, which no dataset has; is it another folder?")
+        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
 
 
 def first_spelling(names: Iterable[str], files: Mapping[str, Path]) -> Path | None:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from counterpoint._atomic import write_text
 from counterpoint._cpu import cores
+from counterpoint._limits import read_json
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.events import Event, runs
 from counterpoint.data.io.paths import default_root
@@ -149,7 +150,7 @@ def clip_facts(table: ClipTable) -> dict[str, ClipFacts]:
     path = table.clips[0].path.parent / _FACTS
     if not table.name.startswith("talkers/") or not path.exists():
         raise DataError(f"{table.name}: no {_FACTS} lies beside the clips; only talkers has it")
-    content = json.loads(path.read_text(encoding="utf-8"))["clips"]
+    content = read_json(path)["clips"]
     return {
         key: ClipFacts(
             values["label"],

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from counterpoint._atomic import write_text
+from counterpoint._limits import read_json
 from counterpoint.data import children
 from counterpoint.data.talkers.articulation import Movement, articulate, draw_slots
 from counterpoint.data.talkers.face import FPS, draw_frames
@@ -88,7 +89,7 @@ def _names(labels: Sequence[int | None]) -> list[str | None]:
 
 def read_settings(folder: Path) -> Settings:
     """What the clips in a folder are rendered with, as `render` says beside them."""
-    values = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    values = read_json(folder / "settings.json")
     values.pop("version")
     return Settings(**values)
 
