@@ -7,8 +7,8 @@ from pathlib import Path
 
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.datasets.folder import SUFFIXES
-from counterpoint.errors import CounterpointError, DatasetNotFoundError
-from counterpoint.media.decode import probe
+from counterpoint.errors import DatasetNotFoundError, MediaError
+from counterpoint.media.measure import measure
 from counterpoint.media.spec import MediaSpec
 
 
@@ -25,19 +25,18 @@ def list_videos(root: Path, media: MediaSpec) -> ClipTable:
     files = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
         raise DatasetNotFoundError(f"There is no video in {root}; known are {', '.join(sorted(SUFFIXES))}")
-    clips, seconds = [], media.seconds
+    clips, notes, seconds = [], [], media.seconds
     for path in files:
-        name, length = path.relative_to(root).as_posix(), _length(path)
-        count = max(1, math.ceil(length / seconds - 0.01))  # a few frames too long is no further clip
+        name = path.relative_to(root).as_posix()
+        try:
+            measured = measure(path)
+        except MediaError:  # told when it is its turn
+            clips.append(Clip(name, path, 0, "test", name))
+            continue
+        notes += [f"{name}: {remark}" for remark in measured.remarks]
+        count = max(1, math.ceil(measured.seconds / seconds - 0.01))  # a few frames too long is no further clip
         for k in range(count):
             title = name if count == 1 else f"{name}@{k * seconds:g}"
-            clips.append(Clip(title, path, 0, "test", name, k * seconds, min((k + 1) * seconds, length) or None))
-    return ClipTable(f"videos/{root.resolve().name}", (), tuple(clips), media)
-
-
-def _length(path: Path) -> float:
-    """Seconds; 0 where nobody knows, or where it cannot be read, which is told when it is its turn."""
-    try:
-        return probe(path).seconds or 0.0
-    except CounterpointError:
-        return 0.0
+            end = min((k + 1) * seconds, measured.seconds) or None
+            clips.append(Clip(title, path, 0, "test", name, k * seconds, end))
+    return ClipTable(f"videos/{root.resolve().name}", (), tuple(clips), media, tuple(notes))

@@ -38,7 +38,7 @@ class AudioCollector:
 
     def add(self, frame: AudioFrame) -> None:
         """Take the next decoded frame."""
-        time = self._next if frame.pts is None else frame.pts * self.time_base
+        time = (frame.pts or 0) * self.time_base
         length = frame.samples / frame.sample_rate if frame.sample_rate else 0.0
         if self.first is None:
             self.first = time

@@ -22,21 +22,23 @@ class DecodedClip:
         visual: uint8 ``(T, H, W, C)``, upright, full range 0 to 255. None if it was not asked for.
         seconds: length of the whole file, of which this may be a part; None where the file does not say, and for a
             single picture.
+        notes: what is out of the ordinary with it, in words.
     """
 
     audio: NDArray[np.int16] | None
     visual: NDArray[np.uint8] | None
     seconds: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What a file says about itself, without decoding it.
+    """What a file says, without decoding it.
 
     Attributes:
         path: the file.
         container: FFmpeg's names of the file format, e.g. ``"matroska,webm"``.
-        seconds: duration; None where the file does not say.
+        seconds: from its first to the end of its last packet; None where it has none.
         audio_codec: codec of the sound that would be read; None: no sound.
         sample_rate: samples per second of that sound, Hz.
         channels: of that sound.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -15,10 +16,12 @@ from counterpoint.errors import ConfigError, MediaError
 from counterpoint.media.audio import AudioCollector
 from counterpoint.media.clip import MODALITIES, STILLS, DecodedClip, MediaInfo
 from counterpoint.media.faces import FaceTrack, read_landmarks
+from counterpoint.media.measure import Measured, measure
 from counterpoint.media.noise import with_noise
+from counterpoint.media.packets import Decoder, JoinedError, Packets
 from counterpoint.media.read_plan import Plan
-from counterpoint.media.segment import Segment, decoded, streams_of
-from counterpoint.media.source import CLOCKLESS, Source, opened
+from counterpoint.media.segment import Segment, streams_of
+from counterpoint.media.source import Source, opened
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.video import VideoCollector
 from counterpoint.registry import did_you_mean
@@ -34,18 +37,19 @@ _MAX_SECONDS = 120.0
 
 
 def probe(path: str | Path) -> MediaInfo:
-    """What a file says about itself: streams, rates, sizes, duration. Nothing is decoded.
+    """What a file says: streams, rates and sizes by its header, duration by its packets. Nothing is decoded.
 
     Raises:
         MediaError: it is not a readable media file.
     """
-    with opened(Path(path)) as source:
+    path = Path(path)
+    with opened(path) as source:
         audio, video = source.audio, source.video
         rate = video.average_rate if video is not None else None
         return MediaInfo(
             path=source.path,
             container=source.container.format.name,
-            seconds=source.seconds,
+            seconds=measure(path).seconds or None,
             audio_codec=audio.codec_context.name if audio is not None else None,
             sample_rate=audio.codec_context.sample_rate if audio is not None else None,
             channels=audio.codec_context.channels if audio is not None else None,
@@ -109,88 +113,91 @@ def read_clip(
     plan = Plan.of(path, spec, start, end, wanted)
 
     leads: list[float | None] = [None] if plan.start < _SEEK_FROM else [*_SEEK_LEADS, None]
-    clip = None
-    for lead in leads:
-        with opened(path) as source:
-            clip = _Reading(source, plan, faces).run(lead)
-        if clip is not None:
-            break
+    clip = next((clip for lead in leads if (clip := _read(path, plan, faces, lead)) is not None), None)
     if clip is None:
         raise MediaError(path, f"nothing could be decoded from {plan.start:.2f} s on")
     if heard is None:
         return with_noise(clip, spec)
-    return DecodedClip(heard.audio, clip.visual, clip.seconds or heard.seconds)
+    return DecodedClip(heard.audio, clip.visual, clip.seconds or heard.seconds, (*heard.notes, *clip.notes))
+
+
+def _read(
+    path: Path, plan: Plan, faces: FaceTrack | None, lead: float | None, measured: Measured | None = None
+) -> DecodedClip | None:
+    with opened(path) as source:
+        try:
+            return _Reading(source, plan, faces, measured).run(lead)
+        except JoinedError:
+            if measured is not None:
+                raise
+    return _read(path, plan, faces, None, measure(path))
 
 
 class _Reading:
     """One pass over a file."""
 
-    def __init__(self, source: Source, plan: Plan, faces: FaceTrack | None) -> None:
-        self.source, self.plan = source, plan
+    def __init__(self, source: Source, plan: Plan, faces: FaceTrack | None, measured: Measured | None) -> None:
+        self.source, self.plan, self.measured = source, plan, measured
         self.streams = streams_of(source, plan.spans)
-        if source.seconds is not None and plan.start >= source.seconds:
-            raise MediaError(source.path, f"lasts {source.seconds:.2f} s, the clip would begin at {plan.start:.2f} s")
+        if source.seconds is None or plan.start >= source.seconds:
+            self.measured = measured = measure(source.path)
+            if plan.start >= measured.seconds > 0:
+                raise MediaError(
+                    source.path, f"lasts {measured.seconds:.2f} s, the clip would begin at {plan.start:.2f} s"
+                )
         self.segment = Segment(source, plan, faces)
         self.damaged = 0  # packets that could not be decoded
 
     def run(self, lead: float | None) -> DecodedClip | None:
         """Decode; with `lead`, seek to so many seconds before the segment first; None if that landed elsewhere."""
-        source = self.source
+        source, segment = self.source, self.segment
         if lead is not None:
-            if source.container.format.name in CLOCKLESS:
+            if not source.seekable or (self.measured is not None and self.measured.joined):
                 return None
             try:
                 source.container.seek(round((source.origin + self.plan.start - lead) * av.time_base), backward=True)
             except (av.error.FFmpegError, OverflowError):
                 return None
         self._decode()
-        if lead is not None and not self.segment.reached_start():
+        if lead is not None and not segment.reached_start():
             return None
-        clip = self.segment.clip()
-        if reason := self.segment.undecodable(self.damaged):
-            raise MediaError(source.path, reason)
-        return clip
+        clip = segment.clip()
+        if not segment.complete():
+            self.measured = measure(source.path)
+            if reason := segment.undecodable(self.measured, self.damaged):
+                raise MediaError(source.path, reason)
+        seconds = source.seconds if self.measured is None else self.measured.seconds
+        still = source.path.suffix.lower() in STILLS
+        return replace(clip, seconds=None if still else seconds, notes=segment.notes(self.measured))
 
     def _decode(self) -> None:
         """Decode packet by packet until every collector has what it needs, or the file ends or cannot be read on."""
-        collectors = {
-            stream.index: (stream, self.segment.collectors[modality]) for modality, stream in self.streams.items()
-        }
-        unfinished = set(collectors)
-        packets = self.source.container.demux(*self.streams.values())
+        collectors = dict(self.segment.collectors)
+        decoders = {modality: Decoder(self.source, stream) for modality, stream in self.streams.items()}
+        shifts = (0.0,) if self.measured is None else self.measured.shifts
+        packets = Packets(self.source, self.streams, shifts)
         behind, limit = 0, self.source.origin + self.plan.stop + _BEHIND
         deadline = time.monotonic() + _MAX_SECONDS
-        while behind < _MANY_BEHIND:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                break
-            except av.error.FFmpegError:
-                self.damaged += 1
-                break
+        for modality, packet, begin, _ in packets:
             if time.monotonic() > deadline:
                 raise MediaError(self.source.path, f"reading it was given up after {_MAX_SECONDS:.0f} s")
-            if packet.size == 0:  # comes at the end, to empty the decoders; that is done below
-                continue
-            index = packet.stream_index
-            stream, collector = collectors[index]
-            if packet.dts is not None and packet.dts * collector.time_base > limit:
-                behind += 1
-            if index not in unfinished:
-                continue
-            self._feed(collector, stream, packet)
-            if collector.done:
-                unfinished.remove(index)
-                if not unfinished:
-                    return
-        for index in unfinished:
-            stream, collector = collectors[index]
-            self._feed(collector, stream, None)
+            behind += begin > limit
+            if modality in collectors:
+                self._feed(collectors[modality], decoders[modality], packet)
+                if collectors[modality].done:
+                    del collectors[modality]
+            if not collectors or behind >= _MANY_BEHIND:
+                break
+        self.damaged += packets.damaged
+        for modality, collector in collectors.items():
+            self._feed(collector, decoders[modality], None)
 
-    def _feed(self, collector: AudioCollector | VideoCollector, stream: Stream, packet: Packet[Stream] | None) -> None:
+    def _feed(
+        self, collector: AudioCollector | VideoCollector, decoder: Decoder, packet: Packet[Stream] | None
+    ) -> None:
         """Decode a packet, or with None what the stream's decoder still holds."""
         try:
-            for frame in decoded(stream, packet):
+            for frame in decoder(packet):
                 collector.add(frame)  # type: ignore[arg-type]
                 if collector.done:
                     break

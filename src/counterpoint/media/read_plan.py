@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from counterpoint.errors import MediaError
-from counterpoint.media.source import picture_span
+from counterpoint.media.measure import measure
 from counterpoint.media.spec import MediaSpec
 
 
@@ -33,7 +33,6 @@ class Plan:
         start: float,
         end: float | None,
         wanted: tuple[str, ...],
-        picture: tuple[float, float] | None = None,
     ) -> Plan:
         """The plan for the segment ``[start, end)`` of a file.
 
@@ -43,7 +42,6 @@ class Plan:
             start: seconds from the beginning of the file.
             end: seconds; None: as long as the shape has it.
             wanted: modalities.
-            picture: first and last moment of the picture, to spread frames over; None: the file is asked.
 
         Raises:
             MediaError: the segment is none, or too short for the sound that is asked for; the file cannot be read.
@@ -62,7 +60,7 @@ class Plan:
             spans["audio"] = low, min(high, stop)
         if "visual" in wanted:
             spans["visual"] = start, stop
-            due = _times(path, spec, start, stop, picture)
+            due = _times(path, spec, start, stop)
         return cls(spec, spans, tuple(due))
 
     @property
@@ -76,10 +74,12 @@ class Plan:
         return max((high for _, high in self.spans.values()), default=0.0)
 
 
-def _times(path: Path, spec: MediaSpec, start: float, stop: float, picture: tuple[float, float] | None) -> list[float]:
+def _times(path: Path, spec: MediaSpec, start: float, stop: float) -> list[float]:
     if spec.frames is None:
         return [start + k / spec.fps for k in range(spec.num_frames)]
-    first, last = picture or picture_span(path, stop) or (start, stop)
-    if max(first, start) < min(last, stop):  # else there is no picture, and reading says so
-        start, stop = max(first, start), min(last, stop)
+    measured = measure(path)
+    if (track := measured.tracks.get("visual")) is not None:
+        first, last = track.first - measured.origin, track.end - measured.origin
+        if max(first, start) < min(last, stop):  # else there is no picture, and reading says so
+            start, stop = max(first, start), min(last, stop)
     return [start + (k + 0.5) * (stop - start) / spec.frames for k in range(spec.frames)]

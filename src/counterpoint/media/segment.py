@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from fractions import Fraction
 
-import av
-from av.frame import Frame
-from av.packet import Packet
 from av.stream import Stream
 
 from counterpoint.errors import MediaError
 from counterpoint.media.audio import AudioCollector
-from counterpoint.media.clip import STILLS, DecodedClip
+from counterpoint.media.clip import DecodedClip
 from counterpoint.media.faces import FaceTrack
+from counterpoint.media.measure import Measured
+from counterpoint.media.packets import time_base
 from counterpoint.media.read_plan import Plan
-from counterpoint.media.source import MAX_PIXELS, Source, stream_span, stream_start
+from counterpoint.media.source import MAX_PIXELS, Source, stream_start
 from counterpoint.media.spec import Crop
 from counterpoint.media.video import Scaler, VideoCollector
+
+# Of the sound of a clip this may be missing at its ends, as encoders round, seconds.
+_LITTLE = 0.05
+
+SILENT = "its sound is silent throughout"
+"""A note."""
 
 
 def streams_of(source: Source, modalities: Iterable[str]) -> dict[str, Stream]:
@@ -38,23 +42,6 @@ def streams_of(source: Source, modalities: Iterable[str]) -> dict[str, Stream]:
         if width * height > MAX_PIXELS:
             raise MediaError(source.path, f"pictures of {width} x {height} pixels are too large")
     return streams
-
-
-def time_base(stream: Stream) -> float:
-    """Seconds per unit of a stream's time stamps."""
-    return float(stream.time_base or Fraction(1, av.time_base))
-
-
-def decoded(stream: Stream, packet: Packet[Stream] | None) -> list[Frame]:
-    """The frames that a packet completes, or with None those that the stream's decoder still holds.
-
-    Raises:
-        FFmpegError: the packet is damaged.
-    """
-    try:
-        return list(stream.codec_context.decode(packet))  # type: ignore[attr-defined]
-    except av.error.EOFError:
-        return []
 
 
 class Segment:
@@ -106,49 +93,73 @@ class Segment:
         return DecodedClip(
             audio=audio.out if isinstance(audio, AudioCollector) else None,
             visual=visual.upright() if isinstance(visual, VideoCollector) else None,
-            seconds=None if self.source.path.suffix.lower() in STILLS else self.source.seconds,
         )
 
     def reached_start(self) -> bool:
         """Whether decoding began early enough: at the segment's first moment, or at the stream's."""
         for modality, collector in self.collectors.items():
-            begin = self._expected(modality)[0] + self.source.origin
+            stream = self.source.audio if modality == "audio" else self.source.video
+            start = 0.0 if stream is None else stream_start(self.source, stream)
+            begin = max(self.plan.spans[modality][0], start) + self.source.origin
             if collector.first is None or collector.first > begin + 0.01:
                 return False
         return True
 
-    def undecodable(self, damaged: int = 0, until: float = math.inf) -> str | None:
+    def complete(self) -> bool:
+        """Whether nothing is missing, as far as the file's header can tell; most often it is so, and known at once."""
+        until = math.inf if self.source.declared is None else self.source.origin + self.source.declared
+        for collector in self.collectors.values():
+            if isinstance(collector, AudioCollector):
+                if collector.covered < min(collector.end, until) - collector.start - _LITTLE:
+                    return False
+            else:
+                fresh, due = collector.fresh(collector.start, min(collector.end, until))
+                if fresh < max(1, due):
+                    return False
+        return True
+
+    def notes(self, measured: Measured | None) -> tuple[str, ...]:
+        """What is out of the ordinary with what was collected; gaps are told of a file that was measured."""
+        audio = self.collectors.get("audio")
+        if not isinstance(audio, AudioCollector):
+            return ()
+        gaps = () if measured is None else measured.gaps(audio.start, audio.end)
+        return gaps if audio.out.any() else (*gaps, SILENT)
+
+    def undecodable(self, measured: Measured, damaged: int = 0) -> str | None:
         """Why it is not fit for use: most of it is missing, and silence and a frozen picture would be learnt from.
 
         Args:
+            measured: what the file has by its packets. Between packets of sound there is silence; a picture is on until
+                the next one or the end of the file.
             damaged: packets that could not be decoded, for the message.
-            until: where the file ends, if that is known better than its header does, seconds.
 
         Returns:
-            None where at least half of each modality is there.
+            None where at least half of what each modality has is there.
         """
         damage = f"; {damaged} damaged packets" if damaged else ""
+        holes = measured.holes()
         for modality, collector in self.collectors.items():
+            low, high = collector.start, collector.end
             start, stop = self.plan.spans[modality]
-            low, high = self._expected(modality)
-            high = min(high, until)
             where = f"between {start:.2f} and {stop:.2f} s{damage}"
+            what = "sound" if isinstance(collector, AudioCollector) else "picture"
+            track = measured.tracks.get(modality)
+            lost = [(max(low, begin), min(high, end)) for begin, end in holes if begin < high and end > low]
+            missing = sum(end - begin for begin, end in lost)
+            if track is None or track.first >= high or low >= max(measured.end, measured.declared):
+                return f"no {what} could be decoded {where}"
             if isinstance(collector, AudioCollector):
-                if collector.covered <= 0:
+                expected = track.seconds_in(low, high) + missing
+                if collector.covered <= 0 and (expected > 0 or low >= track.end):
                     return f"no sound could be decoded {where}"
-                if collector.covered < (high - low) / 2:
-                    return f"only {collector.covered:.2f} of {high - low:.2f} s of sound could be decoded {where}"
+                if collector.covered < expected / 2:
+                    return f"only {collector.covered:.2f} of {expected:.2f} s of sound could be decoded {where}"
             else:
-                due = collector.due_between(low + self.source.origin, high + self.source.origin)
-                if collector.last is None or collector.fresh == 0:
+                fresh, due = collector.fresh(low, min(high, measured.declared), track.shown_at)
+                fresh -= sum(collector.fresh(begin, end, track.shown_at)[0] for begin, end in lost)
+                if fresh <= 0:
                     return f"no picture could be decoded {where}"
-                if collector.fresh < due / 2:
-                    return f"only {collector.fresh} of {due} frames could be decoded {where}"
+                if fresh < due / 2:
+                    return f"only {fresh} of {due} frames could be decoded {where}"
         return None
-
-    def _expected(self, modality: str) -> tuple[float, float]:
-        """The part of its segment that a modality's stream says it has, seconds from the beginning of the file."""
-        stream = self.source.audio if modality == "audio" else self.source.video
-        span = None if stream is None else stream_span(self.source, stream)
-        start, stop = self.plan.spans[modality]
-        return (start, start) if span is None else (max(start, span[0]), min(stop, span[1]))

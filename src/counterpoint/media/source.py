@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +21,10 @@ MAX_PIXELS = 2**26
 # A local file that FFmpeg cannot read on within this time is damaged, seconds.
 MAX_SECONDS_OF_IO = 30.0
 # These have no time stamps: their length is guessed from their bytes, and seeking loses the clock.
-CLOCKLESS = frozenset({"mp3", "aac", "ac3", "eac3", "amr", "loas"})
-# Packets stand in the order of decoding, which may show one this much later than the next, seconds.
+_CLOCKLESS = frozenset({"mp3", "aac", "ac3", "eac3", "amr", "loas"})
+# AVFMT_NOTIMESTAMPS and AVFMT_TS_DISCONT of FFmpeg's avformat.h: formats without stamps, and with clocks that may jump.
+_STAMPLESS, _RESTARTING = 0x80, 0x200
+# Beginning later than this, a header may declare when the file ends instead of how long it is, seconds.
 _LATE = 1.0
 
 
@@ -55,7 +55,8 @@ class Source:
         audio: best stream of sound, None where there is none.
         video: best stream of pictures, None where there is none.
         origin: container time at which the file begins, seconds; every time given to users counts from here.
-        seconds: duration of the whole file, None where it does not say.
+        declared: duration of the whole file as its header, or FFmpeg, guesses; None where neither does.
+        seconds: the same, where it may be relied on until packets tell otherwise.
     """
 
     path: Path
@@ -63,7 +64,29 @@ class Source:
     audio: AudioStream | None
     video: VideoStream | None
     origin: float
+    declared: float | None
     seconds: float | None
+
+    @property
+    def seekable(self) -> bool:
+        """Whether time stamps are right after a jump into the middle of the file."""
+        if self.video is not None and self.container.format.name == "avi" and self.video.codec_context.has_b_frames:
+            return False
+        return not _is_clockless(self.container)
+
+    @property
+    def stampless(self) -> bool:
+        """Whether the format has no time stamps at all."""
+        return bool(self.container.format.flags & _STAMPLESS)
+
+    @property
+    def restarts(self) -> bool:
+        """Whether clocks may jump within a file of this format."""
+        return bool(self.container.format.flags & _RESTARTING)
+
+
+def _is_clockless(container: InputContainer) -> bool:
+    return container.format.name in _CLOCKLESS or bool(container.format.flags & _STAMPLESS)
 
 
 def _is_picture_of_time(stream: VideoStream) -> bool:
@@ -87,58 +110,6 @@ def _start(stream: Stream | None) -> float | None:
 def stream_start(source: Source, stream: Stream) -> float:
     """First moment of a stream as its header declares it, seconds from the file's beginning."""
     return (_start(stream) or source.origin) - source.origin
-
-
-def stream_span(source: Source, stream: Stream) -> tuple[float, float] | None:
-    """First and last moment of a stream as its header declares them, seconds from the file's beginning."""
-    span = _own_span(source, stream)
-    if span is None and source.seconds is not None:
-        span = stream_start(source, stream), source.seconds
-    return span
-
-
-def picture_span(path: Path, until: float) -> tuple[float, float] | None:
-    """First and last moment of the picture, seconds from the file's beginning.
-
-    Where the stream's header is silent (FLV; the file's is no help, it counts the sound too) its packets are looked
-    at, undecoded, as far as `until`.
-
-    Raises:
-        MediaError: the file cannot be read.
-    """
-    with opened(path) as source:
-        video = source.video
-        if video is None:
-            return None
-        span = _own_span(source, video)
-        if span is not None or video.time_base is None:
-            return span
-        start = end = stream_start(source, video)
-        period = float(1 / video.average_rate) if video.average_rate else 0.0
-        with suppress(av.error.FFmpegError):  # what comes before the damage counts
-            for packet in source.container.demux(video):
-                stamp = packet.dts if packet.pts is None else packet.pts
-                if stamp is None or packet.size == 0:
-                    continue
-                time = float(stamp * video.time_base) - source.origin
-                end = max(end, time + (float((packet.duration or 0) * video.time_base) or period))
-                if time > until + _LATE:
-                    break
-        return start, end
-
-
-def _own_span(source: Source, stream: Stream) -> tuple[float, float] | None:
-    start = stream_start(source, stream)
-    if stream.duration is not None and stream.time_base is not None and stream.duration > 0:
-        return start, start + float(stream.duration * stream.time_base)
-    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))  # as Matroska has it
-    if tag:
-        hours, minutes, seconds = (float(part) for part in tag.groups())
-        moment = 3600 * hours + 60 * minutes + seconds
-        # MKVToolNix, which marks its tags so, writes the length; FFmpeg writes the time of the end.
-        end = start + moment if "_STATISTICS_TAGS" in stream.metadata else moment - source.origin
-        return (start, end) if end > start else None
-    return None
 
 
 @contextmanager
@@ -168,9 +139,9 @@ def opened(path: Path) -> Iterator[Source]:
         )
         if audio is None and video is None:
             raise MediaError(path, "holds neither sound nor a moving picture")
-        starts = [start for start in (_start(audio), _start(video)) if start is not None]
-        duration = container.duration
-        seconds = None if duration is None or duration <= 0 else duration / av.time_base
+        origin = min((start for start in (_start(audio), _start(video)) if start is not None), default=0.0)
+        declared = None if container.duration is None or container.duration <= 0 else container.duration / av.time_base
+        guessed = _is_clockless(container) or bool(container.format.flags & _RESTARTING) or abs(origin) > _LATE
         for stream in (audio, video):
             if stream is not None:
                 stream.codec_context.thread_count = 1
@@ -180,6 +151,7 @@ def opened(path: Path) -> Iterator[Source]:
             container,
             audio if isinstance(audio, AudioStream) else None,
             video if isinstance(video, VideoStream) else None,
-            min(starts, default=0.0),
-            seconds if seconds is None or math.isfinite(seconds) else None,
+            origin,
+            declared,
+            None if guessed else declared,
         )

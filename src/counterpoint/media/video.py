@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 import numpy as np
 from av.filter import Graph
+from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
@@ -25,6 +28,10 @@ _EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FUL
 _TO_FULL = bytes(min(255, max(0, round((level - 16) * 255 / 219))) for level in range(256))
 
 
+# FFmpeg numbers kinds of side data from 0; it has 33 so far.
+_KINDS = range(64)
+
+
 class Orientation(NamedTuple):
     """How the stored picture is turned upright: transposed first, then turned over."""
 
@@ -38,7 +45,10 @@ class Orientation(NamedTuple):
 
         Angles between the quarter turns go to the nearest one.
         """
-        side_data: Mapping[str, object] = frame.side_data
+        try:
+            side_data: Mapping[str, object] = frame.side_data
+        except ValueError:  # PyAV takes no frame with side data that it does not know
+            side_data = _with_known_side_data(frame).side_data
         matrix = side_data.get("DISPLAYMATRIX")
         if matrix is None:
             return cls()
@@ -66,6 +76,17 @@ class Orientation(NamedTuple):
         rows = slice(None, None, -1 if self.flip_rows else 1)
         columns = slice(None, None, -1 if self.flip_columns else 1)
         return np.ascontiguousarray(pictures[:, rows, columns])
+
+
+def _with_known_side_data(frame: VideoFrame) -> VideoFrame:
+    """A frame as it is, but for side data that PyAV has no name for (EXIF, the views of spatial video)."""
+    graph = Graph()
+    nodes = [graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1000))]
+    unknown = (kind for kind in _KINDS if kind not in Type._value2member_map_)
+    nodes += [graph.add("sidedata", f"mode=delete:type={kind}") for kind in unknown]
+    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 class _Cropper:
@@ -169,7 +190,7 @@ class VideoCollector:
         due: times of the frames, rising, on the same clock.
         spec: which size.
         time_base: seconds per unit of the time stamps (flushed frames do not know it themselves).
-        period: seconds between two frames of the file, where a frame does not say how long it lasts.
+        period: seconds between two frames of the file.
         max_pixels: larger pictures are rejected.
         crop_at: what is kept of the upright picture shown at a time and of a width and height, instead of `spec.crop`.
         scaler: of the same shape, that others use as well; None: one of its own.
@@ -190,7 +211,7 @@ class VideoCollector:
         self.start, self.end, self.spec = start, end, spec
         self.time_base, self.period, self.max_pixels = time_base, period, max_pixels
         self.out: NDArray[np.uint8] = np.empty((len(due), spec.size, spec.size, spec.channels), np.uint8)
-        self.fresh = 0  # grid times for which a sound frame was found that was due then
+        self.shown: list[float] = []  # for each time that was served: when its frame came on; NaN of a damaged one
         self.first: float | None = None  # time of the first decoded frame
         self.last: float | None = None  # time of the last decoded frame before `end`
         self.done = False
@@ -198,7 +219,6 @@ class VideoCollector:
         self._crop_at = crop_at
         self._filled = 0
         self._held: VideoFrame | None = None
-        self._held_until = 0.0
         self._orientation: Orientation | None = None
         self._scale = scaler or Scaler(spec)
 
@@ -206,10 +226,7 @@ class VideoCollector:
         """Take the next decoded frame in order of presentation."""
         if frame.width * frame.height > self.max_pixels:
             raise ValueError(f"picture of {frame.width} x {frame.height} pixels is too large")
-        if frame.pts is not None:
-            time = frame.pts * self.time_base
-        else:
-            time = self.start if self.last is None else self.last + self.period
+        time = (frame.pts or 0) * self.time_base
         if self.last is not None and time < self.last:
             return  # stamped before what was already shown: damaged
         if self.first is None:
@@ -219,8 +236,6 @@ class VideoCollector:
             return
         self._put_down(until=time)
         self._held, self.last = frame, time
-        lasts = (frame.duration or 0) * self.time_base
-        self._held_until = time if frame.is_corrupt else time + 1.5 * max(lasts, self.period)
         self.done = self._filled == len(self._due)
 
     def flush(self) -> None:
@@ -229,9 +244,18 @@ class VideoCollector:
             self._put_down(until=float("inf"))
             self._held = None
 
-    def due_between(self, low: float, high: float) -> int:
-        """How many frames are due in ``[low, high)``."""
-        return sum(low <= due < high for due in self._due)
+    def fresh(self, low: float, high: float, came_on: Callable[[float], float] | None = None) -> tuple[int, int]:
+        """For how many of the times in ``[low, high)`` the frame was found that is on then, and how many they are.
+
+        Args:
+            low: seconds, on the clock of the time stamps.
+            high: seconds, on the same clock.
+            came_on: when the picture came on that is on at a time; None: just before it.
+        """
+        both = zip_longest(self._due, self.shown, fillvalue=math.nan)
+        times = [(due, seen) for due, seen in both if low <= due < high]
+        late = 1.5 * self.period + _ROUNDING
+        return sum((due if came_on is None else came_on(due)) - seen <= late for due, seen in times), len(times)
 
     def upright(self) -> NDArray[np.uint8]:
         """The frames collected, ``(T, H, W, C)``."""
@@ -243,8 +267,9 @@ class VideoCollector:
             return
         begin = self._filled
         while self._filled < len(self._due) and self._due[self._filled] < until:
-            self.fresh += self._due[self._filled] < min(self._held_until, self.end) + _ROUNDING
             self._filled += 1
+        shown = math.nan if self._held.is_corrupt or self.last is None else self.last
+        self.shown += [shown] * (self._filled - begin)
         if begin < self._filled:
             self._write(self._held, self.last or 0.0, self.out[begin])
             self.out[begin + 1 : self._filled] = self.out[begin]

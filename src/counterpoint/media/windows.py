@@ -6,7 +6,8 @@ import math
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -16,9 +17,11 @@ from av.video.frame import VideoFrame
 from counterpoint._moved import former_keywords
 from counterpoint.errors import ConfigError, MediaError
 from counterpoint.media.clip import MODALITIES, DecodedClip
+from counterpoint.media.measure import Measured, measure
+from counterpoint.media.packets import Decoder, Packets
 from counterpoint.media.read_plan import Plan
-from counterpoint.media.segment import Segment, decoded, streams_of, time_base
-from counterpoint.media.source import CLOCKLESS, Source, opened, picture_span
+from counterpoint.media.segment import SILENT, Segment, streams_of
+from counterpoint.media.source import Source, opened
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.video import Scaler
 
@@ -26,12 +29,10 @@ from counterpoint.media.video import Scaler
 _AHEAD = 0.2
 # A window waits this long for the stream that lags behind the other in the file, or has ended, seconds.
 _PATIENCE = 5.0
+# And longer where pictures are rare, since a decoder may hold some back: so many, seconds at most.
+_DELAYED, _SPARSE = 4, 60.0
 # What encoders fill up the last packet with, or less than any event lasts, makes no window of its own, seconds.
 _LEAST = 0.1
-# A frame stamped this long after both all others and the declared end of the file is stamped wrong, seconds.
-_JUMP = 30.0
-# A file that declares to be longer than a day may be so, but is not believed, seconds.
-_LONGEST = 86400.0
 
 
 @former_keywords(lost="undecodable")
@@ -66,8 +67,8 @@ class Windows:
         modalities: ``"audio"``, ``"visual"`` or both; the other one may be missing in the file.
 
     Attributes:
-        seconds: after an iteration: how long the file is, as far as it could be decoded.
-        notes: after an iteration: what was damaged, in words.
+        seconds: after an iteration: how long the file is, by its packets.
+        notes: after an iteration: what is damaged or out of the ordinary, in words.
 
     Raises:
         ConfigError: `hop` is not greater than 0, or longer than a window.
@@ -89,110 +90,82 @@ class Windows:
 
     def __iter__(self) -> Iterator[Window]:
         """One pass over the file."""
-        picture = None
-        if self.spec.frames is not None and "visual" in self.modalities:
-            picture = picture_span(self.path, math.inf)
+        measured = measure(self.path)
         with opened(self.path) as source:
-            reading = _Pass(self, source, picture)
+            reading = _Pass(self, source, measured)
             # Closed here, and not by a garbage collector, the file is free as soon as the reader stops.
             with closing(reading.windows()) as windows:
                 yield from windows
-            self.seconds, self.notes = reading.end, reading.notes()
+            self.seconds, self.notes = measured.seconds, reading.notes()
 
 
 class _Pass:
-    def __init__(self, asked: Windows, source: Source, picture: tuple[float, float] | None) -> None:
-        self.asked, self.source, self.picture = asked, source, picture
+    def __init__(self, asked: Windows, source: Source, measured: Measured) -> None:
+        self.asked, self.source, self.measured = asked, source, measured
         self.streams = streams_of(source, asked.modalities)
-        self.end = 0.0  # last moment that was decoded, seconds from the beginning of the file
+        self.packets = Packets(source, self.streams, measured.shifts)
         self.damaged = 0
+        self.silent = "audio" in asked.modalities
         self._open: deque[Segment] = deque()
         self._count = 0  # windows opened so far
+        self._needed = 1 + max(0, math.ceil((measured.seconds - _LEAST - asked.spec.seconds) / asked.hop))
         self._shown: VideoFrame | None = None
         self._scaler = Scaler(asked.spec)
-        declared = source.seconds or 0.0
-        self._declared = declared if declared < _LONGEST else 0.0
+        pictures = measured.tracks.get("visual")
+        self._patience = _PATIENCE + (0.0 if pictures is None else min(_SPARSE, _DELAYED * pictures.longest))
 
     def windows(self) -> Generator[Window, None, None]:
-        for modality, frame, begin, end in self._frames():
-            if begin > max(self.end, self._declared) + _JUMP:
-                self.damaged += 1
-                continue
-            self.end = max(self.end, end)
-            yield from self._open_until(end + _AHEAD)
+        decoded = False
+        for modality, frame, until in self._frames():
+            decoded = True
+            yield from self._open_until(until + _AHEAD)
             self._add(modality, frame)
-            while self._open and self._open[0].done and self.end >= self._start + self.asked.spec.seconds:
+            while self._open and self._open[0].done:
                 yield self._close()
-        if self.end <= 0:
-            raise MediaError(self.source.path, f"nothing could be decoded{self._damage()}")
-        # The last windows were opened before it was known that the one before them holds the end.
-        needed = 1 + max(0, math.ceil((self.end - _LEAST - self.asked.spec.seconds) / self.asked.hop))
-        for _ in range(self._count - len(self._open), needed):
+        if not decoded:
+            damage = f"; {self.damaged} damaged packets" if self.damaged else ""
+            raise MediaError(self.source.path, f"nothing could be decoded{damage}")
+        yield from self._open_until(math.inf)
+        while self._open:
             yield self._close()
 
     def notes(self) -> tuple[str, ...]:
-        """What was damaged, once all is read."""
-        found = []
-        missing = self._declared - self.end
-        if missing > 1 and self.source.container.format.name not in CLOCKLESS:
-            found.append(f"should last {self._declared:.1f} s, but nothing could be decoded after {self.end:.1f} s")
+        """What was out of the ordinary, once all is read."""
+        measured = self.measured
+        found = [*measured.remarks, *measured.gaps()]
+        if measured.declared > measured.end:
+            declared = measured.declared - measured.origin
+            found.append(f"should last {declared:.1f} s, but nothing is stored after {measured.seconds:.1f} s")
         if self.damaged:
             found.append(f"{self.damaged} damaged packets were left out")
+        if self.silent:
+            found.append(SILENT)
         return tuple(found)
 
-    def _damage(self) -> str:
-        return f"; {self.damaged} damaged packets" if self.damaged else ""
-
-    def _frames(self) -> Iterator[tuple[str, AudioFrame | VideoFrame, float, float]]:
-        """Decoded frames in the order of the file: modality, frame, and when it begins and ends."""
-        names = {stream.index: modality for modality, stream in self.streams.items()}
-        ends = dict.fromkeys(self.streams, 0.0)
-        packets = self.source.container.demux(*self.streams.values())
-        flushed = [(stream, None) for stream in self.streams.values()]
-        while True:
+    def _frames(self) -> Iterator[tuple[str, AudioFrame | VideoFrame, float]]:
+        """Decoded frames in the order of the file: modality, frame, and a moment by which it is on, or sound ends."""
+        decoders = {modality: Decoder(self.source, stream) for modality, stream in self.streams.items()}
+        flushed = ((modality, None, 0.0, 0.0) for modality in self.streams)
+        for modality, packet, begin, end in chain(self.packets, flushed):
             try:
-                packet = next(packets, None)
-            except av.error.FFmpegError:
+                frames = decoders[modality](packet)
+                if self.packets.counts[modality] == self.measured.counts[modality]:  # what comes late has a window yet
+                    frames += decoders[modality](None)
+            except (av.error.FFmpegError, ValueError):
                 self.damaged += 1
-                packet = None
-            if packet is not None and packet.size == 0:  # comes at the end, to empty the decoders; done below
                 continue
-            for stream, part in flushed if packet is None else [(packet.stream, packet)]:
-                modality = names[stream.index]
-                try:
-                    frames = decoded(stream, part)
-                except (av.error.FFmpegError, ValueError):
-                    self.damaged += 1
-                    continue
-                for frame in frames:
-                    if isinstance(frame, AudioFrame | VideoFrame):
-                        begin, end = self._times(frame, modality, ends[modality])
-                        ends[modality] = end
-                        yield modality, frame, begin, end
-            if packet is None:
-                return
-
-    def _times(self, frame: AudioFrame | VideoFrame, modality: str, after: float) -> tuple[float, float]:
-        """When a frame begins and ends, seconds from the file's beginning; one without a stamp follows the last."""
-        unit, origin = time_base(self.streams[modality]), self.source.origin
-        if frame.pts is None:
-            frame.pts = round((origin + after) / unit)
-        begin = frame.pts * unit - origin
-        if isinstance(frame, AudioFrame):
-            return begin, begin + (frame.samples / frame.sample_rate if frame.sample_rate else 0.0)
-        rate = self.source.video.average_rate if self.source.video is not None else None
-        period = float(1 / rate) if rate else 1 / self.asked.spec.fps  # unknown for a single frame
-        # A last frame may stand for long, but not beyond the end that the file declares.
-        lasts = min((frame.duration or 0) * unit, self._declared - begin)
-        return begin, begin + max(period, lasts)
+            for frame in frames:
+                if isinstance(frame, AudioFrame | VideoFrame):
+                    yield modality, frame, (end if modality == "audio" else begin) - self.source.origin
+        self.damaged += self.packets.damaged
 
     def _open_until(self, moment: float) -> Iterator[Window]:
         """Open the windows that begin by then; those that would wait too long are closed as they are."""
         asked = self.asked
-        while (start := self._count * asked.hop) <= moment:
-            while self._open and self._start + asked.spec.seconds <= start - _PATIENCE:
+        while self._count < self._needed and (start := self._count * asked.hop) <= moment:
+            while self._open and self._start + asked.spec.seconds <= start - self._patience:
                 yield self._close()
-            plan = Plan.of(self.source.path, asked.spec, start, None, asked.modalities, self.picture)
+            plan = Plan.of(self.source.path, asked.spec, start, None, asked.modalities)
             segment = Segment(self.source, plan, scaler=self._scaler)
             self._open.append(segment)
             self._count += 1
@@ -223,6 +196,8 @@ class _Pass:
     def _close(self) -> Window:
         """The first open window, whole or as it is."""
         start, segment = self._start, self._open.popleft()
-        seconds = min(self.asked.spec.seconds, self.end - start)
+        seconds = min(self.asked.spec.seconds, self.measured.seconds - start)
         clip = segment.clip()
-        return Window(start, seconds, clip, segment.undecodable(until=self.end))
+        self.silent = self.silent and clip.audio is not None and not clip.audio.any()
+        undecodable = None if segment.complete() else segment.undecodable(self.measured)
+        return Window(start, seconds, replace(clip, notes=segment.notes(self.measured)), undecodable)

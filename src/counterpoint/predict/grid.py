@@ -106,6 +106,8 @@ class Mean:
     def result(self, seconds: float) -> NDArray[np.float64]:
         """``(S, K)``, NaN where there was no window; without segments that lie mostly beyond the end of the file."""
         length = max(1, round(seconds / self.grid.segment))
-        counts = np.array(self._counts[:length], dtype=np.float64)
-        with np.errstate(invalid="ignore"):
-            return np.stack(self._sums[:length]) / counts[:, None]
+        values = np.full((length, len(self._sums[0])), np.nan)
+        for k, count in enumerate(self._counts[:length]):
+            if count:
+                values[k] = self._sums[k] / count
+        return values

@@ -83,7 +83,7 @@ def predict(
                 mean.add(number, values)
         if progress is not None:
             done = round(batch[-1][1].start + batch[-1][1].seconds)
-            progress(done, max(done, total))
+            progress(min(done, total), total)
     if mean.empty:
         raise MediaError(path, next(iter(damaged.values())))
     return _timeline(run, path, grid, mean.result(reader.seconds), damaged, reader)

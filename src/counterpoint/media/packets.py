@@ -1,0 +1,250 @@
+"""Which moment each packet of a file belongs to: one clock for all containers, docs/data.md has the rule.
+
+FFmpeg stamps the packets of AVI in the order of decoding, those of raw streams perhaps not at all, and passes on clocks
+that start anew where recordings were joined.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from itertools import pairwise
+
+import av
+from av.audio.frame import AudioFrame
+from av.frame import Frame
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from counterpoint.media.source import Source
+
+# A clock that goes back this far has started anew, as FFmpeg has it; or, where a container has no such clocks, one that
+# is back at the beginning to within this, seconds.
+_BACK, _ANEW = 0.1, 1.0
+# Ahead of all other packets and of the end that the header declares: joined where a container has such clocks, else the
+# stamp is damaged, seconds.
+_AHEAD, _STRAY = 10.0, 30.0
+# Packets this far apart touch: time stamps may be rounded, seconds.
+_TOUCH = 0.1
+# How long a picture is on where nothing says so, seconds.
+_PERIOD = 0.04
+# A file that declares to be longer than a day may be so, but is not believed, seconds.
+_LONGEST = 86400.0
+
+
+Spans = list[tuple[float, float]]
+"""When something begins and ends, seconds."""
+
+
+class JoinedError(Exception):
+    """The clock of a file starts anew, which its reader did not know."""
+
+
+def time_base(stream: Stream) -> float:
+    """Seconds per unit of a stream's time stamps."""
+    return float(stream.time_base or Fraction(1, av.time_base))
+
+
+def _in_slots(source: Source, stream: Stream) -> bool:
+    """Whether the stamps of a stream's packets only count pictures, in the order of decoding."""
+    return isinstance(stream, VideoStream) and (source.stampless or source.container.format.name == "avi")
+
+
+class Packets:
+    """The packets of an opened file, in its order, each with the time at which it is on.
+
+    Args:
+        source: the opened file.
+        streams: modality -> the stream that is read.
+        shifts: of each part of a file whose clock starts anew, what is added to its time stamps, seconds; None: its
+            packets are stray, and left out. `measure` finds them.
+
+    Attributes:
+        damaged: packets that were left out, or at which reading broke off.
+        counts: modality -> packets seen so far.
+    """
+
+    def __init__(self, source: Source, streams: Mapping[str, Stream], shifts: Sequence[float | None] = (0.0,)) -> None:
+        self.source, self.streams, self.shifts = source, streams, shifts
+        self.damaged = 0
+        self.counts = dict.fromkeys(streams, 0)
+        self._after = dict.fromkeys(streams, 0)
+        rate = source.video.average_rate if source.video is not None else None
+        self._period = float(1 / rate) if rate else _PERIOD
+        declared = source.declared or 0.0
+        self._declared = source.origin + (declared if declared < _LONGEST else 0.0)
+
+    def __iter__(self) -> Iterator[tuple[str, Packet[Stream], float, float]]:
+        """Modality, packet, and when it begins and ends on the container's clock, seconds.
+
+        The packets' own stamps are changed likewise. One of no bytes says that the picture before it is still on.
+
+        Raises:
+            JoinedError: the clock starts anew more often than there are shifts.
+        """
+        for modality, packet, part in self.numbered():
+            if part >= len(self.shifts):
+                raise JoinedError
+            shift = self.shifts[part]
+            if shift is None:
+                self.damaged += 1
+                continue
+            if shift:
+                units = round(shift / time_base(self.streams[modality]))
+                packet.pts = None if packet.pts is None else packet.pts + units
+                packet.dts = None if packet.dts is None else packet.dts + units
+            yield modality, packet, *self.span(modality, packet)
+
+    def span(self, modality: str, packet: Packet[Stream]) -> tuple[float, float]:
+        """When a packet begins and ends by its own stamps, seconds."""
+        unit = time_base(self.streams[modality])
+        stamp = packet.dts if packet.pts is None else packet.pts
+        begin = (stamp or 0) * unit
+        lasts = (packet.duration or 0) * unit
+        if modality == "visual":  # a last picture may be on for long, but not beyond the end that the file declares
+            lasts = min(lasts, self._declared - begin)
+            lasts = lasts if lasts > 0 else self._period
+        return begin, begin + lasts
+
+    def numbered(self) -> Iterator[tuple[str, Packet[Stream], int]]:
+        """Modality, packet, and in which part of the file it is: a new one begins where the clock starts anew."""
+        names = {stream.index: modality for modality, stream in self.streams.items()}
+        part = dict.fromkeys(self.streams, 0)
+        last: dict[str, float] = {}
+        latest = [-math.inf]  # of each part
+        start, source = math.inf, self.source
+        demuxed = source.container.demux(*self.streams.values())
+        while True:
+            try:
+                packet = next(demuxed, None)
+            except av.error.FFmpegError:
+                self.damaged += 1
+                return
+            if packet is None:
+                return
+            if packet.size == 0 and packet.pts is None and packet.dts is None:
+                continue  # comes at the end, to empty the decoders
+            modality = names[packet.stream_index]
+            self.counts[modality] += 1
+            self._stamp(modality, packet)
+            if packet.dts is not None:
+                time, here = packet.dts * time_base(packet.stream), part[modality]
+                back = time < last.get(modality, -math.inf) - _BACK and (source.restarts or time < start + _ANEW)
+                if back or (source.restarts and modality in last and time > latest[here] + _AHEAD):
+                    if here == len(latest) - 1:
+                        latest.append(time)
+                    part[modality] = len(latest) - 1
+                elif not source.restarts and last and time > max(max(latest), self._declared) + _STRAY:
+                    self.damaged += 1
+                    continue
+                last[modality] = time
+                start = min(start, time)
+                latest[part[modality]] = max(latest[part[modality]], time)
+            yield modality, packet, part[modality]
+
+    def _stamp(self, modality: str, packet: Packet[Stream]) -> None:
+        """A packet without a stamp follows the one before it; a stamp that is of no use to its picture is removed."""
+        stamp = packet.dts if packet.dts is not None else packet.pts
+        if stamp is None:
+            stamp = packet.dts = self._after[modality]
+        lasts = packet.duration or (round(self._period / time_base(packet.stream)) if modality == "visual" else 0)
+        self._after[modality] = stamp + lasts
+        if _in_slots(self.source, packet.stream):
+            packet.dts, packet.pts = stamp, None
+
+
+class Decoder:
+    """Packets of one stream in, frames with time stamps out.
+
+    Args:
+        source: the opened file.
+        stream: one of its.
+    """
+
+    def __init__(self, source: Source, stream: Stream) -> None:
+        self._stream, self._next = stream, stream.start_time or 0
+        rate = source.video.average_rate if source.video is not None else None
+        self._period = float(1 / rate) if rate else _PERIOD
+        self._slots: list[int] | None = [] if _in_slots(source, stream) else None
+
+    def __call__(self, packet: Packet[Stream] | None) -> list[Frame]:
+        """The frames that a packet completes, or with None those that the decoder still holds.
+
+        Raises:
+            FFmpegError: the packet is damaged.
+        """
+        if packet is not None and packet.size == 0:
+            return []
+        slots = self._slots
+        if slots is not None and packet is not None and packet.dts is not None:
+            heapq.heappush(slots, packet.dts)
+        try:
+            frames: list[Frame] = list(self._stream.codec_context.decode(packet))  # type: ignore[attr-defined]
+        except av.error.EOFError:
+            return []
+        except av.error.FFmpegError:
+            if slots and packet is not None and packet.dts in slots:
+                slots.remove(packet.dts)
+                heapq.heapify(slots)
+            raise
+        for frame in frames:
+            if slots is not None:  # pictures come in the order in which they are shown, and so take the earliest slot
+                frame.pts = heapq.heappop(slots) if slots else None
+            if frame.pts is None:
+                frame.pts = self._next
+            self._next = frame.pts + round(self._lasts(frame) / time_base(self._stream))
+        return frames
+
+    def _lasts(self, frame: Frame) -> float:
+        if isinstance(frame, AudioFrame):
+            return frame.samples / frame.sample_rate if frame.sample_rate else 0.0
+        return self._period
+
+
+class Track:
+    """When there is something in a stream, by its packets, seconds on the container's clock.
+
+    Args:
+        spans: when each packet begins and ends, in any order; not empty.
+
+    Attributes:
+        first: when the first one begins.
+        end: when the last one ends.
+        longest: from the beginning of one to that of the next, at most.
+    """
+
+    def __init__(self, spans: Spans) -> None:
+        spans = sorted(spans)
+        self._begins = array("d", (begin for begin, _ in spans))
+        self._runs: Spans = []
+        for begin, end in spans:
+            if self._runs and begin <= self._runs[-1][1] + _TOUCH:
+                self._runs[-1] = self._runs[-1][0], max(self._runs[-1][1], end)
+            else:
+                self._runs.append((begin, end))
+        self.first, self.end = spans[0][0], max(end for _, end in spans)
+        self.longest = max((after - before for before, after in pairwise(self._begins)), default=0.0)
+
+    def shown_at(self, time: float) -> float:
+        """When the picture that is on at a time came on; of times before the first one, when that does."""
+        return self._begins[max(0, bisect_right(self._begins, time) - 1)]
+
+    def seconds_in(self, low: float, high: float) -> float:
+        """How much of ``[low, high)`` has packets."""
+        return sum(max(0.0, min(end, high) - max(begin, low)) for begin, end in self._runs_near(low, high))
+
+    def gaps(self, low: float = -math.inf, high: float = math.inf) -> Spans:
+        """What of ``[low, high)`` lies between packets, and has none."""
+        runs = self._runs_near(low, high)
+        gaps = ((max(low, before), min(high, after)) for (_, before), (after, _) in pairwise(runs))
+        return [(begin, end) for begin, end in gaps if end - begin > _TOUCH]
+
+    def _runs_near(self, low: float, high: float) -> Spans:
+        """The runs within a time, and one more to each side."""
+        first = bisect_right(self._runs, (low, math.inf)) - 1
+        return self._runs[max(0, first) : bisect_right(self._runs, (high, math.inf)) + 1]
