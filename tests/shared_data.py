@@ -8,6 +8,7 @@ import pytest
 ROOT = Path(os.environ.get("COUNTERPOINT_SHARED", Path(__file__).parents[2] / "shared" / "data"))
 GRID = ROOT / "grid_s1"
 HARD_CLIPS = ROOT / "hard_clips"
+FAULTY = ROOT / "faulty_media"
 
 needs_shared_data = pytest.mark.skipif(
     not ROOT.is_dir(), reason=f"real clips are not at {ROOT}; set COUNTERPOINT_SHARED to where they are"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from counterpoint.errors import ConfigError, MediaError, RunError
 from counterpoint.media.decode import read_clip
+from counterpoint.media.encode import write_clip
 from counterpoint.media.transforms import create_transform
 from counterpoint.predict import predict
 from counterpoint.predict.grid import Grid, Mean
@@ -117,9 +118,19 @@ def test_a_stretch_that_is_lost_holds_no_event_and_is_told(run, film_of):
     json.dumps(timeline.to_dict(), allow_nan=False)
 
 
-def test_a_file_without_what_the_model_takes_is_refused(run, tmp_path):
-    from counterpoint.media.encode import write_clip
+def test_an_end_that_is_lost_is_told_and_holds_no_event(run, tmp_path):
+    """Sound for two seconds of six, loud: what comes after them is not known, least of all that it is an event."""
+    sound = 0.3 * np.random.default_rng(0).standard_normal(2 * 8000)
+    pictures = np.full((60, 16, 16, 3), 200, np.uint8)
+    write_clip(tmp_path / "a.mp4", sound.astype(np.float32), pictures, fps=10, sample_rate=8000)
+    timeline = predict(run, tmp_path / "a.mp4", hop=2.0)
+    assert timeline.seconds == pytest.approx(6.0) and len(timeline.labels) == 15
+    (part,) = timeline.undecodable
+    assert (part.start, part.end) == pytest.approx((2.0, 6.0)) and "no sound" in part.reason
+    assert spans(timeline) == [(0.0, 2.0, 1)]
 
+
+def test_a_file_without_what_the_model_takes_is_refused(run, tmp_path):
     write_clip(tmp_path / "mute.mp4", None, np.zeros((5, 16, 16, 3), np.uint8), fps=10, sample_rate=8000)
     with pytest.raises(MediaError, match="has no sound"):
         predict(run, tmp_path / "mute.mp4")
