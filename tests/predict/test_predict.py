@@ -119,8 +119,8 @@ def test_a_stretch_that_is_lost_holds_no_event_and_is_told(run, film_of):
 
 
 def test_an_end_that_is_lost_is_told_and_holds_no_event(run, tmp_path):
-    """Sound for two seconds of six, loud: what comes after them is not known, least of all that it is an event."""
-    sound = 0.3 * np.random.default_rng(0).standard_normal(2 * 8000)
+    """Sound for 1.8 s of six, loud: what comes after them is not known, least of all that it is an event."""
+    sound = 0.3 * np.random.default_rng(0).standard_normal(9 * 1600)
     pictures = np.full((60, 16, 16, 3), 200, np.uint8)
     write_clip(tmp_path / "a.mp4", sound.astype(np.float32), pictures, fps=10, sample_rate=8000)
     timeline = predict(run, tmp_path / "a.mp4", hop=2.0)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import mmap
+from array import array
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from av.stream import Stream
 
 from counterpoint.media.packets import Packets, Spans, Track
@@ -58,7 +60,8 @@ class Measured:
         """Its clock starts anew."""
         return len(self.shifts) > 1
 
-    def holes(self) -> Spans:
+    @cached_property
+    def holes(self) -> list[tuple[float, float]]:
         """Where nothing is stored in any of several streams, and the end that is missing, on the container's clock."""
         found = [(self.end, self.declared)] if self.declared > self.end else []
         if len(self.tracks) > 1:
@@ -94,65 +97,58 @@ def _measured(path: Path, size: int, changed: int) -> Measured:
         both: dict[str, Stream | None] = {"audio": source.audio, "visual": source.video}
         streams = {modality: stream for modality, stream in both.items() if stream is not None}
         packets = Packets(source, streams)
-        parts: list[dict[str, Spans]] = [{}]
+        found: list[dict[str, array[float]]] = [{}]  # of each part, when packets begin and end in turn
         behind = 0
         for modality, packet, part in packets.numbered():
             behind = max(behind, (packet.pos or 0) + packet.size)
             if not packet.is_discard:
-                parts += [{} for _ in range(part - len(parts) + 1)]
-                these = parts[part].setdefault(modality, [])
+                found += [{} for _ in range(part - len(found) + 1)]
+                these = found[part].setdefault(modality, array("d"))
                 begin, end = packets.span(modality, packet)
                 if packet.size == 0 and these:  # what was there before is still on
-                    begin = these.pop()[0]
-                these.append((begin, end))
+                    these[-1] = max(these[-1], end)
+                else:
+                    these.extend((begin, end))
         remarks = [*_unnumbered(source), *_unread(source, behind)]
+    parts = [{name: np.array(these).reshape(-1, 2) for name, these in part_of.items()} for part_of in found]
     shifts = _shifts(parts)
     kept = [(shift, part_of) for shift, part_of in zip(shifts, parts, strict=True) if shift is not None]
-    spans: dict[str, Spans] = {}
-    for shift, part_of in kept:
-        for modality, these in part_of.items():
-            spans.setdefault(modality, []).extend((begin + shift, end + shift) for begin, end in these)
     for (before, _), (shift, part_of) in pairwise(kept):
         if shift != before:
             remarks.append(f"two recordings are joined at {_first(part_of) + shift - source.origin:.2f} s")
-    tracks = {modality: Track(spans[modality]) for modality in streams if modality in spans}
+    tracks = {}
+    for modality in streams:
+        if spans := [part_of[modality] + shift for shift, part_of in kept if modality in part_of]:
+            tracks[modality] = Track(np.concatenate(spans))
     end = max((track.end for track in tracks.values()), default=source.origin)
     declared = source.origin + (source.seconds or 0.0)
     declared = declared if declared > end + _MISSING else end
-    return Measured(
-        source.origin,
-        end,
-        declared if declared > end + _MISSING else end,
-        tracks,
-        shifts,
-        packets.counts,
-        tuple(remarks),
-    )
+    return Measured(source.origin, end, declared, tracks, shifts, packets.counts, tuple(remarks))
 
 
 def _shifts(parts: list[dict[str, Spans]]) -> tuple[float | None, ...]:
     """What is to be added to the stamps of each part, so that it follows those before it; None: it is stray."""
     shifts: list[float | None] = []
-    end, shift, before = 0.0, 0.0, None
+    end, shift, before = -math.inf, 0.0, None
     for number, part in enumerate(parts):
-        if len(parts) > 1 and all(len(these) <= _STRAY for these in part.values()):
+        if len(parts) > 1 and all(len(spans) <= _STRAY for spans in part.values()):
             shifts.append(None)
             continue
         if before is not None and not (before < number - 1 and _goes_on(parts[before], part)):
             shift = end - _first(part)
         shifts.append(shift)
-        end = max([end, *(shift + last for these in part.values() for _, last in these)])
+        end = max([end, *(shift + spans[:, 1].max() for spans in part.values())])
         before = number
     return tuple(shifts) if before is not None else (0.0,) * len(parts)
 
 
 def _first(part: dict[str, Spans]) -> float:
-    return min(begin for these in part.values() for begin, _ in these)
+    return float(min(spans[:, 0].min() for spans in part.values()))
 
 
 def _goes_on(before: dict[str, Spans], part: dict[str, Spans]) -> bool:
     """Whether a part, in one of its streams, is where an earlier one was left."""
-    return any(abs(these[0][0] - before[name][-1][1]) < _GOES_ON for name, these in part.items() if name in before)
+    return any(abs(spans[0, 0] - before[name][-1, 1]) < _GOES_ON for name, spans in part.items() if name in before)
 
 
 def _unnumbered(source: Source) -> list[str]:
@@ -166,7 +162,9 @@ def _unnumbered(source: Source) -> list[str]:
 def _unread(source: Source, behind: int) -> list[str]:
     """What is to be said of the rest of a file, from a byte on, behind its last packet."""
     mark = _BEGINS.get(source.container.format.name.split(",")[0])
+    if mark is None:
+        return []
     with source.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if mark is None or content.find(content[mark], behind) < 0:
+        if content.find(content[mark], behind) < 0:
             return []
     return ["another file is joined to its end, and was not read; join them with a tool for that, not byte by byte"]

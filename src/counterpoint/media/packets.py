@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import heapq
 import math
-from array import array
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from itertools import pairwise
 
 import av
+import numpy as np
 from av.audio.frame import AudioFrame
 from av.frame import Frame
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from counterpoint.media.source import Source
 
@@ -37,8 +36,8 @@ _PERIOD = 0.04
 _LONGEST = 86400.0
 
 
-Spans = list[tuple[float, float]]
-"""When something begins and ends, seconds."""
+Spans = NDArray[np.float64]
+"""``(N, 2)``: when something begins and ends, seconds."""
 
 
 class JoinedError(Exception):
@@ -210,7 +209,7 @@ class Track:
     """When there is something in a stream, by its packets, seconds on the container's clock.
 
     Args:
-        spans: when each packet begins and ends, in any order; not empty.
+        spans: ``(N, 2)``, when each packet begins and ends, in any order; N >= 1.
 
     Attributes:
         first: when the first one begins.
@@ -219,32 +218,23 @@ class Track:
     """
 
     def __init__(self, spans: Spans) -> None:
-        spans = sorted(spans)
-        self._begins = array("d", (begin for begin, _ in spans))
-        self._runs: Spans = []
-        for begin, end in spans:
-            if self._runs and begin <= self._runs[-1][1] + _TOUCH:
-                self._runs[-1] = self._runs[-1][0], max(self._runs[-1][1], end)
-            else:
-                self._runs.append((begin, end))
-        self.first, self.end = spans[0][0], max(end for _, end in spans)
-        self.longest = max((after - before for before, after in pairwise(self._begins)), default=0.0)
+        begins, ends = spans[np.argsort(spans[:, 0], kind="stable")].T
+        ends = np.maximum.accumulate(ends)
+        breaks = np.flatnonzero(begins[1:] > ends[:-1] + _TOUCH)
+        self._begins = begins
+        self._runs = np.stack([begins[np.append(0, breaks + 1)], ends[np.append(breaks, -1)]], 1)
+        self.first, self.end = float(begins[0]), float(ends[-1])
+        self.longest = float(np.diff(begins).max(initial=0.0))
 
     def shown_at(self, time: float) -> float:
         """When the picture that is on at a time came on; of times before the first one, when that does."""
-        return self._begins[max(0, bisect_right(self._begins, time) - 1)]
+        return float(self._begins[max(0, np.searchsorted(self._begins, time, "right") - 1)])
 
     def seconds_in(self, low: float, high: float) -> float:
         """How much of ``[low, high)`` has packets."""
-        return sum(max(0.0, min(end, high) - max(begin, low)) for begin, end in self._runs_near(low, high))
+        return float(np.diff(self._runs.clip(low, high)).sum())
 
-    def gaps(self, low: float = -math.inf, high: float = math.inf) -> Spans:
+    def gaps(self, low: float = -math.inf, high: float = math.inf) -> list[tuple[float, float]]:
         """What of ``[low, high)`` lies between packets, and has none."""
-        runs = self._runs_near(low, high)
-        gaps = ((max(low, before), min(high, after)) for (_, before), (after, _) in pairwise(runs))
-        return [(begin, end) for begin, end in gaps if end - begin > _TOUCH]
-
-    def _runs_near(self, low: float, high: float) -> Spans:
-        """The runs within a time, and one more to each side."""
-        first = bisect_right(self._runs, (low, math.inf)) - 1
-        return self._runs[max(0, first) : bisect_right(self._runs, (high, math.inf)) + 1]
+        between = np.stack([self._runs[:-1, 1], self._runs[1:, 0]], 1).clip(low, high)
+        return [(begin, end) for begin, end in between.tolist() if end - begin > _TOUCH]

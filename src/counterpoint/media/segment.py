@@ -138,14 +138,13 @@ class Segment:
             None where at least half of what each modality has is there.
         """
         damage = f"; {damaged} damaged packets" if damaged else ""
-        holes = measured.holes()
         for modality, collector in self.collectors.items():
             low, high = collector.start, collector.end
             start, stop = self.plan.spans[modality]
             where = f"between {start:.2f} and {stop:.2f} s{damage}"
             what = "sound" if isinstance(collector, AudioCollector) else "picture"
             track = measured.tracks.get(modality)
-            lost = [(max(low, begin), min(high, end)) for begin, end in holes if begin < high and end > low]
+            lost = [(max(low, begin), min(high, end)) for begin, end in measured.holes if begin < high and end > low]
             missing = sum(end - begin for begin, end in lost)
             if track is None or track.first >= high or low >= max(measured.end, measured.declared):
                 return f"no {what} could be decoded {where}"
