@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "errors": set(),
     "_version": set(),
     "_moved": set(),
-    "_typecheck": set(),
+    "_typecheck": {"errors"},
     "_eval_mode": set(),
     "_cpu": set(),
     "_features": {"errors", "registry", "_typecheck"},

@@ -38,7 +38,7 @@ MOVED = {
     "analysis.plan": "experiments.plan",
     "analysis.plotting": "report.plotting",
     "analysis.pool": "experiments.process_pool",
-    "analysis.rehearse": "experiments.dry_run",
+    "analysis.rehearse": "experiments.plan",
     "analysis.report": "report.report",
     "analysis.reproduce": "experiments.reproduce",
     "analysis.results_csv": "report.results_csv",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 _QUOTED = 100  # characters of a value that a message shows
@@ -14,6 +16,18 @@ def quoted(value: object) -> str:
         return text
     half = _QUOTED // 2
     return f"{text[:half]} ... {text[-half // 2 :]} ({len(text):,} characters)"
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """`" Did you mean 'concat'?"` where something near enough is known, else the list of what is known."""
+    known = list(known)
+    return nearest(name, known) or f" Known: {', '.join(sorted(known)) or 'none'}."
+
+
+def nearest(name: object, known: Iterable[str], end: str = "") -> str:
+    """`" Did you mean 'concat'?"`, with the `end` of a sentence before, where something near is known; else nothing."""
+    near = difflib.get_close_matches(str(name)[:_QUOTED], list(known), n=1)
+    return f"{end} Did you mean {near[0]!r}?" if near else ""
 
 
 class CounterpointError(Exception):

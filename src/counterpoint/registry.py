@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints, is_typeddict
 
-from counterpoint import _typecheck, guests
+from counterpoint import guests
+from counterpoint._typecheck import checked, fits
+from counterpoint._typecheck import wrong_type as wrong_type
 from counterpoint.errors import ConfigError, UnknownNameError, quoted
+from counterpoint.errors import did_you_mean as did_you_mean
+from counterpoint.errors import nearest as nearest
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 ROW = "__counterpoint_row__"
 """Attribute of a function that a decorator has registered: what the registry holds for it."""
-
-
-def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """`" Did you mean 'concat'?"` where something near enough is known, else the list of what is known."""
-    known = list(known)
-    return nearest(name, known) or f" Known: {', '.join(sorted(known)) or 'none'}."
-
-
-def nearest(name: object, known: Iterable[str]) -> str:
-    """`" Did you mean 'concat'?"` where something near enough is known, else nothing."""
-    near = difflib.get_close_matches(str(name)[:100], list(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def check_options(what: str, part: Callable[..., Any], options: Mapping[str, Any], *, given: int = 0) -> None:
@@ -47,21 +38,7 @@ def check_options(what: str, part: Callable[..., Any], options: Mapping[str, Any
     for option, value in options.items():
         if option not in known:
             raise ConfigError(f"{what} has no option {quoted(option)}.{did_you_mean(option, known)}")
-        if not _typecheck.fits(value, known[option]):
-            raise wrong_type(f"{what}: {option}", value, known[option])
-
-
-def wrong_type(option: str, value: object, wanted: Any) -> ConfigError:
-    """The error that says what an option must be, with the nearest of the words that it can be chosen from.
-
-    Args:
-        option: its name, for the message.
-        value: what it is.
-        wanted: the annotation that the value does not fit.
-    """
-    near = nearest(value, _typecheck.choices(wanted))
-    end = f".{near}" if near else ""
-    return ConfigError(f"{option} is {quoted(value)}; it must be {_typecheck.in_words(wanted)}{end}")
+        checked(known[option], value, f"{what}: {option}")
 
 
 def parameters_of(part: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -97,13 +74,13 @@ def check_choices(function: F) -> F:
         return function
 
     @functools.wraps(function)
-    def checked(*args: Any, **options: Any) -> Any:
+    def checking(*args: Any, **options: Any) -> Any:
         for name, (annotation, listed) in restricted.items():
-            if name in options and options[name] not in listed and not _typecheck.fits(options[name], annotation):
+            if name in options and options[name] not in listed and not fits(options[name], annotation):
                 raise wrong_type(name, options[name], annotation)
         return function(*args, **options)
 
-    return checked  # type: ignore[return-value]
+    return checking  # type: ignore[return-value]
 
 
 class Part:
@@ -191,11 +168,11 @@ class Registry(Generic[T]):
             part = getattr(part, attribute)
         part = getattr(part, ROW, part)
         if self._classes_of is not None:
-            wanted, fits = f"a subclass of {_name(self._classes_of)}", isinstance(part, type)
-            fits = fits and issubclass(part, self._classes_of)
+            wanted, is_one = f"a subclass of {_name(self._classes_of)}", isinstance(part, type)
+            is_one = is_one and issubclass(part, self._classes_of)
         else:
-            wanted, fits = f"a {_name(self._values_of)}", isinstance(part, self._values_of or ())
-        if not fits:
+            wanted, is_one = f"a {_name(self._values_of)}", isinstance(part, self._values_of or ())
+        if not is_one:
             raise ConfigError(f"{reference} is no {self.kind}: it must be {wanted}, but is {_said(part)}")
         if inspect.isabstract(part):
             missing = ", ".join(sorted(part.__abstractmethods__))

@@ -76,11 +76,11 @@ def test_a_table_over_two_datasets_runs_whole_and_goes_on(run, folder, tmp_path)
 def test_options_of_the_comparison_win_over_the_table(run, folder, tmp_path, monkeypatch):
     seen = {}
 
-    def stop(table, config, place, **_):
-        seen[table.name] = config, place
-        return SimpleNamespace(failures=("one",), folder=place)
+    def stop(table, plan, **_):
+        seen[table.name] = plan.config, plan.folder
+        return SimpleNamespace(failures=("one",), folder=plan.folder)
 
-    monkeypatch.setattr("counterpoint.experiments.reproduce.reproduce", stop)
+    monkeypatch.setattr("counterpoint.experiments.reproduce.run_reproduction", stop)
     monkeypatch.setattr("counterpoint.experiments.reproduction_tables.to_rich", lambda made: "")
     code, _, err = run(
         *("003:table2", "--data-root", folder / "cremad", "--runs", tmp_path, "--seeds", "3,4"),

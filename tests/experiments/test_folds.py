@@ -16,9 +16,10 @@ from counterpoint.data import DATASETS, ClipTable, load_table
 from counterpoint.data.registry import dataset
 from counterpoint.errors import ConfigError, CounterpointError, DataError, RunError
 from counterpoint.experiments import compare as compare_module
+from counterpoint.experiments.aggregate import complete_seeds
 from counterpoint.experiments.compare import compare
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.folds import check_folds, check_tables, complete_seeds
+from counterpoint.experiments.folds import check_folds, check_tables
 from counterpoint.training.config_io import from_dict
 from tiny_clips import tiny_data, write_tiny_clips
 

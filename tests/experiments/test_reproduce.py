@@ -18,7 +18,7 @@ from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError, Ru
 from counterpoint.experiments import smoke as smoke_module
 from counterpoint.experiments import worker
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.plan import plan_methods
+from counterpoint.experiments.plan import resolve_plan
 from counterpoint.experiments.reproduce import metrics_of, reproduce
 from counterpoint.experiments.reproduction_tables import Row, tables_of, to_markdown
 from counterpoint.recipes import load_recipe, load_table
@@ -326,7 +326,7 @@ def test_changes_name_options(cremad, tmp_path):
 
 def test_vggsound_has_its_own_alpha(tmp_path):
     config = from_dict(CompareConfig, load_table("simam2-table1-vggsound").compare)
-    alphas = {entry.name: entry.config.balance.options.get("alpha") for entry in plan_methods(config, tmp_path)}
+    alphas = {entry.name: entry.config.balance.options.get("alpha") for entry in resolve_plan(config, tmp_path).entries}
     assert {alphas[name] for name in alphas if "ogm" in name or "df" in name} == {0.1}
     assert {alphas["sum"], alphas["film-simam2"]} == {None}
     assert load_recipe("sum-ogm-ge").balance.options["alpha"] == 0.8

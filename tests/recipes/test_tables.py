@@ -7,7 +7,7 @@ import torch
 
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.plan import check, plan_methods
+from counterpoint.experiments.plan import resolve_plan
 from counterpoint.recipes import (
     find_tables,
     list_recipes,
@@ -25,8 +25,8 @@ from counterpoint.training.optim import create_optimizer, create_schedule
 class TestEveryTable:
     def test_it_is_a_comparison_that_can_be_planned(self, name, tmp_path):
         config = from_dict(CompareConfig, load_table(name).compare)
-        check(config)
-        assert [entry.name for entry in plan_methods(config, tmp_path)] == config.methods
+        plan = resolve_plan(config, tmp_path)
+        assert [entry.name for entry in plan.entries if entry.kind == "method"] == config.methods
 
     def test_its_title_is_for_lists_and_not_part_of_the_comparison(self, name):
         table = load_table(name)

@@ -80,17 +80,23 @@ def test_a_long_value_is_cut_in_messages():
     ("text", "message"),
     [
         ("data: {options: {x: &a [*a]}}", "contains itself"),
-        ("data: {options: {2026-11-30: 3}}", "keys must be str"),
-        ("data: {options: {x: 2026-02-30}}", "day is out of range"),
+        ("data: {options: {x: !!binary aGk=}}", "type bytes is not JSON"),
+        ("data: {options: {[1, 2]: 3}}", "keys must be str|unhashable key"),
         (f"data: {'[' * 3000}{']' * 3000}", "nested too deep"),
     ],
-    ids=["itself", "key", "day", "deep"],
+    ids=["itself", "bytes", "key", "deep"],
 )
 def test_yaml_that_is_no_configuration_is_an_error_of_one_line(tmp_path, text, message):
     path = tmp_path / "odd.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=f"odd.yaml: .*{message}"):
         read_yaml(path)
+
+
+def test_a_date_of_yaml_is_a_text(tmp_path):
+    path = tmp_path / "days.yaml"
+    path.write_text("2026-11-30: 2026-02-30\nx: [2026-11-30]\n")
+    assert read_yaml(path) == {"2026-11-30": "2026-02-30", "x": ["2026-11-30"]}
 
 
 def test_yaml_reads_powers_of_ten_and_knows_lines(tmp_path):

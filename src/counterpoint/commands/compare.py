@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from counterpoint import guests
 from counterpoint.commands.code import remembered
-from counterpoint.commands.options import Parser, config_of
+from counterpoint.commands.options import PRINT, Parser, config_of
 from counterpoint.commands.runs import COMPARISON, allocate_largely, config_to_resume, folder_of
 from counterpoint.commands.terminal import print_alterations, terminal
 from counterpoint.errors import RunError
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.training.config_io import to_dict
 
 
 def main(words: list[str]) -> None:
@@ -19,8 +17,8 @@ def main(words: list[str]) -> None:
     parser.add_argument("--table", type=str, help="a paper's table, all of its rows: counterpoint list tables")
     parser.add_place("comparison", "the table's, or compare")
     parser.add_class_arguments(CompareConfig, None)
-    if any(word.startswith("--print_config") for word in words):  # prints what would be run, the task's methods too
-        asked = parser.parse([word for word in words if not word.startswith("--print_config")])
+    if PRINT in words:  # what would be run, the task's methods too
+        asked = parser.parse([word for word in words if word != PRINT])
         parser.set_defaults(methods=config_of(CompareConfig, asked).methods)
     options = parser.parse(words)
     table = options["table"]
@@ -29,8 +27,6 @@ def main(words: list[str]) -> None:
     if begun is not None:
         options = parser.parse(["--config", str(begun), *words])
     config = config_of(CompareConfig, options)
-    if begun is not None:
-        guests.require_trust(begun, to_dict(config))  # a text may have been parsed into more
     config.base = remembered(config.base)
     allocate_largely()
 

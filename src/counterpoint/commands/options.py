@@ -1,29 +1,37 @@
-"""The parser of a verb: jsonargparse's, in front of which words are sorted and held against the types of the options.
+"""The parser of a verb: words and files become values, each held against the type of its option.
 
-jsonargparse makes ``--help`` from docstrings and annotations, reads values, nests and merges them, and prints
-configurations. What it cannot do is done before: files come first wherever they stand, ``key=value`` is
-``--key=value``, lists are words, and each mistake is an error that names the option or the line of the file.
+jsonargparse makes ``--help`` from docstrings and annotations. What is given is read here: files come first wherever
+they stand, ``key=value`` is ``--key=value``, lists are words, what a file has is taken as it stands there, and each
+mistake is an error that names the option, or the line of the file.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import copy
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
-from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser  # type: ignore[attr-defined]
-
-from counterpoint._typecheck import in_words
+from counterpoint._typecheck import checked, fits, in_words, wrong_type
 from counterpoint.commands.code import HELP
-from counterpoint.errors import ConfigError, quoted
-from counterpoint.registry import nearest, wrong_type
-from counterpoint.training.config_io import checked, from_dict, line_of, parse_yaml, read_yaml, types_of
+from counterpoint.errors import ConfigError, nearest, quoted
+from counterpoint.training.config_io import (
+    defaults_of,
+    from_dict,
+    line_of,
+    nested,
+    parse_yaml,
+    read_yaml,
+    to_yaml,
+    types_of,
+    with_setting,
+)
 
 T = TypeVar("T")
 NAMED_FILES = ("recipe", "table")
 """Options that name files of the package's own; a configuration cannot have them."""
+CONFIG, PRINT = "--config", "--print_config"
 
 
 class Parser:
@@ -39,41 +47,51 @@ class Parser:
     """
 
     def __init__(self, verb: str, description: str | None) -> None:
-        prog = f"counterpoint {verb}"
         self.types: dict[str, Any] = {}
         self.given: set[str] = set()
-        self._required: set[str] = set()
+        self._verb, self._description = verb, description
+        self._declared: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []  # for --help alone
+        self._names: dict[str, str] = {}  # of options as they are written -> dotted
+        self._defaults: dict[str, Any] = {}
+        self._flags: set[str] = set()
+        self._places: dict[str, bool] = {}  # positional argument -> whether it takes all that come
+        self._required: dict[str, str] = {}  # -> as messages call it
         self._writes_file = False
-        self._parser = ArgumentParser(
-            prog=prog,
-            usage=f"{prog} [options]",
-            description=description,
-            epilog=HELP,
-            allow_abbrev=False,
-            exit_on_error=False,
-        )
 
     def add_argument(self, *names: str, **options: Any) -> None:
-        """As jsonargparse's `add_argument`."""
-        required = options.pop("required", False)
-        action = self._parser.add_argument(*names, **options)
-        if required or not (action.option_strings or action.nargs == "?"):
-            self._required.add(action.dest)
-        if options.get("action") == "store_true" or "type" in options:
-            self.types[action.dest] = options.get("type", bool)
+        """As argparse's `add_argument`, with a `type`, or ``action="store_true"``."""
+        self._declared.append(("add_argument", names, options))
+        name, place, flag = names[0].lstrip("-").replace("-", "_"), names[0][0] != "-", "action" in options
+        if place:
+            self._places[name] = options.get("nargs") == "+"
+        else:
+            self._names.update(dict.fromkeys(names, name))
+        if flag:
+            self._flags.add(name)
+        if options.get("required") or (place and options.get("nargs") != "?"):
+            self._required[name] = name.upper() if place else names[0]
+        if names[0] not in (CONFIG, PRINT):  # which no file can have
+            self.types[name] = options.get("type", bool)
+            self._defaults[name] = options.get("default", False if flag else None)
 
     def add_class_arguments(self, cls: type, prefix: str | None = None) -> None:
         """An option for each value of a config dataclass, with the help of its docstring."""
-        self.types.update(types_of(cls, f"{prefix}." if prefix else ""))
-        self._parser.add_class_arguments(cls, prefix)
+        self._declared.append(("add_class_arguments", (cls, prefix), {}))
+        before = f"{prefix}." if prefix else ""
+        types = types_of(cls, before)
+        parts = {name.rpartition(".")[0] for name in types} - {""}
+        self._names.update({f"--{name}": name for name in (*types, *parts)})
+        self._defaults.update({f"{before}{name}": value for name, value in defaults_of(cls).items()})
+        self.types.update(types)
 
     def set_defaults(self, **values: Any) -> None:
         """Other values for options that nobody gives."""
-        self._parser.set_defaults(**values)
+        self._defaults.update(values)
 
     def add_config(self) -> None:
         """``--config FILE``, repeatable; comes with ``--print_config``."""
-        self.add_argument("--config", action=ActionConfigFile, help="YAML file of options; later ones win over earlier")
+        self.add_argument(CONFIG, metavar="FILE", help="YAML file of options; later ones win over earlier")
+        self.add_argument("--print_config", action="store_true", help="print what all options come to, and exit")
 
     def add_place(self, what: str, name: str) -> None:
         """Where the results go, and what happens if something is there; `name` says what they are called by default."""
@@ -92,97 +110,117 @@ class Parser:
 
         Raises:
             ConfigError: words or files that do not fit.
+            SystemExit: help or the configuration was asked for, and is printed.
         """
         if "-h" in words or "--help" in words:
-            self._parser.parse_args(["--help"])
-        files: list[str] = []
-        rest: list[str] = []
-        named: dict[str, str] = {}
+            self._print_help()
+        values = copy.deepcopy(self._defaults)
         self.given = set()
-        for option, value in self._sorted(words):
-            if option == "--config" and value is not None:
-                files.append(f"--config={json.dumps(self._configuration(option, value), default=str)}")
-            elif option[2:] in NAMED_FILES and option[2:] in self.types and value is not None:
-                named[option[2:]] = value
-                files.append(f"--config={json.dumps(_named(option[2:], value))}")
+        explicit: dict[str, Any] = {}
+        free: list[str] = []
+        for option, name, given in self._sorted(words, free):
+            self.given.add(name)
+            if option == CONFIG:
+                values |= self._configuration(option, given[0])
+            elif name in NAMED_FILES and name in self.types:
+                values |= self._leaves(_changes_of(name, given[0]))
+                explicit[name] = given[0]
+            elif name in self._flags:
+                explicit[name] = True
+            elif any(known.startswith(f"{name}.") for known in self.types):
+                explicit |= self._configuration(option, given[0], f"{name}.")
             else:
-                rest.append(option if value is None else f"{option}={value}" if option else value)
-        if "--print_config" not in words:
-            self._require_all(rest)
-        try:
-            options: dict[str, Any] = self._parser.parse_args(files + rest).as_dict() | named
-        except ArgumentError as error:  # what the checks have let through; its own words help nobody
-            raise ConfigError("these options do not fit together; --help says what each of them must be") from error
-        if self._writes_file and options["output"] is not None:
+                explicit[name] = self._value(option, name, given)
+        explicit |= self._placed(free, PRINT in words)
+        for name, value in explicit.items():
+            leaf = self._leaf(name)
+            values[leaf] = value if name == leaf else with_setting(values[leaf], name[len(leaf) + 1 :], value)
+        if values.pop(PRINT[2:], False):
+            values |= {name: None for name in NAMED_FILES if name in values}  # spelt out
+            print(to_yaml(nested(values)), end="")
+            raise SystemExit
+        if self._writes_file and values["output"] is not None:
             from counterpoint.training.run_dir import require_place_for_file
 
-            require_place_for_file(Path(options["output"]))
-        return options
+            require_place_for_file(Path(values["output"]))
+        return nested(values)
 
-    def _sorted(self, words: Sequence[str]) -> Iterable[tuple[str, str | None]]:
-        """Each option with its value, None for flags; a positional argument has an empty option."""
+    def _print_help(self) -> NoReturn:
+        from jsonargparse import ArgumentParser
+
+        prog = f"counterpoint {self._verb}"
+        parser = ArgumentParser(prog=prog, usage=f"{prog} [options]", description=self._description, epilog=HELP)
+        for method, arguments, options in self._declared:
+            getattr(parser, method)(*arguments, **options)
+        parser.print_help()
+        raise SystemExit
+
+    def _sorted(self, words: Sequence[str], free: list[str]) -> Iterator[tuple[str, str, list[str]]]:
+        """Each option with its dotted name and the words that are its value; what is positional goes to `free`."""
         todo = list(words)
         while todo:
             word = todo.pop(0)
             option, equals, value = word.partition("=")
-            if equals and self._find(f"--{option}"):
+            if equals and self._leaf(option):
                 option = f"--{option}"
             if not option.startswith("-"):
-                yield "", word
+                free.append(word)
                 continue
-            if not (found := self._find(option)):
+            name = self._names.get(option) or option[2:]
+            if not self._leaf(name) and option not in self._names:
                 raise ConfigError(f"unknown option {quoted(option)}.{self._nearest(option)}")
-            dest, wanted = found
-            self.given.add(dest)
-            if self._is_flag(option):
-                if equals and option != "--print_config":
+            if name in self._flags:
+                if equals:
                     raise ConfigError(f"{option} takes no value; leave {quoted('=' + value)} out")
-                yield option, value if equals else None
+                yield option, name, []
                 continue
-            values = [value] if equals else []
-            while not equals and todo and not self._is_option(todo[0]) and (_is_list(wanted) or not values):
-                values.append(todo.pop(0))
-            if not values:
+            wanted = self.types.get(name)
+            given = [value] if equals else []
+            while not equals and todo and not self._is_option(todo[0]) and (_is_list(wanted) or not given):
+                given.append(todo.pop(0))
+            if not given:
                 raise ConfigError(f"{option} needs a value: {in_words(wanted) if wanted else 'a YAML file'}")
-            value = _as_list(option, values, wanted) if _is_list(wanted) else values[0]
-            if wanted is not None:
-                if wanted is Any or get_origin(wanted) in (dict, list):
-                    _refuse_class_path(option, value)
-                _check_text(option, value, wanted)
-            elif dest != "config":  # a whole part of the configuration
-                value = json.dumps(self._configuration(option, value, f"{dest}."), default=str)
-            yield option, value
+            yield option, name, given
 
-    def _find(self, option: str) -> tuple[str, Any] | None:
-        """An option's name and type: Any for a key in a mapping, which it belongs to; None for whole configurations."""
-        for action in self._parser._actions:
-            if option in action.option_strings:
-                return action.dest, self.types.get(action.dest)
-        name = option[2:]
+    def _leaf(self, name: str) -> str:
+        """The option of that dotted name, or the mapping in which it is a key; empty where there is none."""
+        if name in self.types or name in self._flags:
+            return name
         while name := name.rpartition(".")[0]:
             if get_origin(self.types.get(name)) is dict:
-                return name, Any
-        return None
+                return name
+        return ""
 
     def _is_option(self, word: str) -> bool:
         option, equals, _ = word.partition("=")
-        return word.startswith("--") or bool(equals and self._find(f"--{option}"))
-
-    def _is_flag(self, option: str) -> bool:
-        flags = {name for action in self._parser._actions if action.nargs == 0 for name in action.option_strings}
-        return option in flags | {"--print_config"}
+        return word.startswith("--") or bool(equals and self._leaf(option))
 
     def _nearest(self, word: str, prefix: str = "--") -> str:
         """A name with the same end, else the nearest."""
-        known = [prefix + name for name in self.types]
-        known += [name for action in self._parser._actions for name in action.option_strings if prefix]
+        known = [prefix + name for name in self.types] + (list(self._names) if prefix else [])
         last = word.removeprefix(prefix).rpartition(".")[2]
         same = [name for name in known if name.endswith(f".{word.removeprefix(prefix)}")]
         same += [name for name in known if name.removeprefix(prefix).rpartition(".")[2] == last]
         return f" Did you mean {same[0]!r}?" if same else nearest(word, known) or " --help lists all options."
 
+    def _value(self, option: str, name: str, given: Sequence[str]) -> Any:
+        """Words as a value of the option's type."""
+        wanted, text = self.types.get(name, Any), given[0]
+        if not _is_list(wanted) or (len(given) == 1 and (text[:1] == "[" or text == "null")):
+            value = _read(text, wanted)
+        else:
+            items = [item for word in given for item in word.split(",") if item]
+            if not items:
+                raise ConfigError(f"{option} needs at least one value, or leave it out")
+            text = f"[{','.join(items)}]"
+            value = [_read(item, _item_of(wanted)) for item in items]
+        try:
+            return checked(wanted, value, option)
+        except ConfigError:
+            raise wrong_type(option, text, wanted) from None
+
     def _configuration(self, option: str, text: str, prefix: str = "") -> dict[str, Any]:
-        """The values in a YAML file, or in the text itself where it is a mapping; each is checked."""
+        """The values in a YAML file, or in the text itself where it is a mapping, by dotted name; each is checked."""
         file = None if text.lstrip().startswith("{") else Path(text)
         if file is None:
             try:
@@ -191,26 +229,30 @@ class Parser:
                 raise ConfigError(f"{option} is {quoted(text)}; it must be a YAML file or a mapping") from None
         elif file.is_file():
             values = read_yaml(file) or {}
+        elif f"{prefix}name" in self.types and prefix:
+            raise ConfigError(
+                f"{option} is {quoted(text)}; it must be a mapping or a YAML file. "
+                f"Did you mean {quoted(f'{option}.name={text}')}?"
+            )
         else:
-            if prefix and f"{prefix}name" in self.types:
-                raise ConfigError(
-                    f"{option} is {quoted(text)}; it must be a mapping or a YAML file. "
-                    f"Did you mean {quoted(f'{option}.name={text}')}?"
-                )
             near = nearest(text, [str(path) for path in file.parent.glob("*.y*ml")])
             raise ConfigError(f"{option}: there is no file {quoted(text)}.{near}")
         if not isinstance(values, Mapping):
             raise ConfigError(f"{file or option}: a configuration maps names of options to values, as in `epochs: 20`")
-        self._check(values, file, prefix)
-        return dict(values)
+        return self._leaves(values, file, prefix)
 
-    def _check(self, values: Mapping[Any, Any], file: Path | None, prefix: str) -> None:
-        """Hold the names and values of a configuration against the options; errors name the line of its file."""
+    def _leaves(self, values: Mapping[Any, Any], file: Path | None = None, prefix: str = "") -> dict[str, Any]:
+        """A configuration by dotted names, held against the options; errors name the line of its file."""
+        leaves: dict[str, Any] = {}
         for key, value in values.items():
             name = f"{prefix}{key}"
             try:
                 if name in self.types:
-                    self._check_value(name, value)
+                    if name in NAMED_FILES and value is not None:
+                        raise ConfigError(f"{name} is no option of a file; give --{name} {value} on the command line")
+                    missing = value is None and self._defaults[name] is None  # as --print_config writes it
+                    leaves[name] = None if missing else checked(self.types[name], value, name)
+                    self.given |= set() if missing else {name}
                 elif not any(known.startswith(f"{name}.") for known in self.types):
                     raise ConfigError(f"unknown option {quoted(name)}.{self._nearest(name, '')}")
                 elif not isinstance(value, Mapping):
@@ -219,34 +261,25 @@ class Parser:
                 line = file and line_of(file, name)
                 raise ConfigError(f"{file}, line {line}: {error}" if line else str(error)) from None
             if name not in self.types:
-                self._check(value, file, f"{name}.")
+                leaves |= self._leaves(value, file, f"{name}.")
+        return leaves
 
-    def _check_value(self, name: str, value: Any) -> None:
-        if value is None and self._parser.get_default(name) is None:  # as --print_config writes it
-            return
-        if name in NAMED_FILES:
-            raise ConfigError(f"{name} is no option of a file; give --{name} {value} on the command line")
-        checked(self.types[name], value, name)
-        _refuse_class_path(name, value)
-        self.given.add(name)
-
-    def _require_all(self, words: Sequence[str]) -> None:
-        """Refuse too few or too many positional arguments, and required options that are missing."""
-        places = [action for action in self._parser._actions if not action.option_strings]
-        free = [word for word in words if not word.startswith("-")]
-        self.given |= {action.dest for action in places[: len(free)]}
-        if len(free) > len(places) and not any(action.nargs == "+" for action in places):
+    def _placed(self, free: Sequence[str], printing: bool) -> dict[str, Any]:
+        """Positional arguments by name; refuses too few or too many of them, and required options that are missing."""
+        places: dict[str, Any] = dict(zip(self._places, free, strict=False))
+        if any(self._places.values()):
+            places = {name: list(free) for name in places}
+        elif len(free) > len(self._places):
             word, equals, _ = free[len(places)].partition("=")
             if equals:
                 raise ConfigError(f"unknown option {quoted(word)}.{self._nearest(f'--{word}')}")
-            end = (
-                f" Did you mean '--{word}'?" if self._find(f"--{word}") else " Options begin with --, or are key=value."
-            )
-            raise ConfigError(f"unexpected argument {quoted(word)}.{end}")
-        missing = [action for action in self._parser._actions if action.dest in self._required - self.given]
-        if missing:
-            names = [action.option_strings[0] if action.option_strings else action.dest.upper() for action in missing]
-            raise ConfigError(f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} missing; see --help")
+            end = f"Did you mean '--{word}'?" if self._leaf(word) else "Options begin with --, or are key=value."
+            raise ConfigError(f"unexpected argument {quoted(word)}. {end}")
+        self.given |= places.keys()
+        missing = [said for name, said in self._required.items() if name not in self.given]
+        if missing and not printing:
+            raise ConfigError(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing; see --help")
+        return places
 
 
 def config_of(cls: type[T], options: Mapping[str, Any], part: str | None = None) -> T:
@@ -255,54 +288,28 @@ def config_of(cls: type[T], options: Mapping[str, Any], part: str | None = None)
     return from_dict(cls, {f.name: values[f.name] for f in fields(cls)}, part or "")  # type: ignore[arg-type]
 
 
-def _named(option: str, name: str) -> dict[str, Any]:
+def _changes_of(option: str, name: str) -> Mapping[str, Any]:
     """What a recipe changes in a configuration, spelt out whole; or the configuration of a table's comparison."""
     from counterpoint.recipes import load_recipe, load_table
 
-    values = load_recipe(name).changes() if option == "recipe" else load_table(name).compare
-    _refuse_class_path(name, values)
-    return values
-
-
-def _refuse_class_path(name: str, value: Any) -> None:
-    """Refuse what jsonargparse would import a class for, asked or not, wherever a value may be of any type."""
-    if _has_class_path(value):
-        raise ConfigError(f"{name} has a 'class_path', which names no part here; name it like package.module:Class")
-
-
-def _has_class_path(value: Any) -> bool:
-    """Whether a mapping in it has such a key; texts are looked into as YAML, as jsonargparse does."""
-    if isinstance(value, str):
-        try:
-            inside = parse_yaml(value, "a text")
-        except ConfigError:
-            return False
-        return inside != value and _has_class_path(inside)
-    if isinstance(value, Mapping):
-        keys = (str(key).rpartition(".")[2] for key in value)
-        return "class_path" in keys or any(_has_class_path(each) for each in value.values())
-    return isinstance(value, (list, tuple)) and any(_has_class_path(each) for each in value)
+    return load_recipe(name).changes() if option == "recipe" else load_table(name).compare
 
 
 def _is_list(wanted: Any) -> bool:
-    return get_origin(wanted) is list or any(get_origin(one) is list for one in get_args(wanted))
+    return _item_of(wanted) is not None
 
 
-def _as_list(option: str, values: Sequence[str], wanted: Any) -> str:
-    """``a b`` and ``a,b`` as ``["a", "b"]``; what is a list already, or null, stays."""
-    if len(values) == 1 and (values[0].startswith("[") or values[0] == "null"):
-        return values[0]
-    items = [item for value in values for item in value.split(",") if item]
-    if not items:
-        raise ConfigError(f"{option} needs at least one value, or leave it out")
-    return json.dumps(items) if "int" not in in_words(wanted) else f"[{','.join(items)}]"
+def _item_of(wanted: Any) -> Any:
+    """The type of a list's items; None where no list is wanted."""
+    return next((get_args(one)[0] for one in (wanted, *get_args(wanted)) if get_origin(one) is list), None)
 
 
-def _check_text(option: str, text: str, wanted: Any) -> None:
-    """Refuse a text that jsonargparse does not read as a value of that type."""
-    probe = ArgumentParser(exit_on_error=False, logger=False)
-    probe.add_argument("--value", type=wanted)
+def _read(text: str, wanted: Any) -> Any:
+    """A word as YAML has it, where that is no text and what is wanted; else the word itself."""
+    if not text:
+        return text
     try:
-        probe.parse_args([f"--value={text}"])
-    except ArgumentError:
-        raise wrong_type(option, text, wanted) from None
+        value = int(text) if text.lstrip("+-").isdecimal() else parse_yaml(text, "a word")
+    except ConfigError:
+        return text
+    return text if isinstance(value, str) or not fits(value, wanted) else value

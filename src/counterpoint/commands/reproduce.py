@@ -93,16 +93,15 @@ def reproduce_tables(
         CounterpointError: names, options or data of any of the tables are wrong; nothing is trained then.
         RunError: some of the runs failed.
     """
-    from counterpoint.experiments.reproduce import check_reproduction, reproduce
+    from counterpoint.experiments.reproduce import plan_reproduction, run_reproduction
     from counterpoint.experiments.reproduction_tables import MARKDOWN, to_rich
 
     several = len({table.data for table in tables}) > 1
-    configs = {table.name: _at(read(table), root, several) for table in tables}
-    for table in tables:
-        check_reproduction(table, configs[table.name])
+    folder = runs_folder(runs)
+    plans = [plan_reproduction(table, _at(read(table), root, several), folder / table.name) for table in tables]
     console, failed = terminal(), 0
-    for table in tables:
-        made = reproduce(table, configs[table.name], runs_folder(runs) / table.name)
+    for table, plan in zip(tables, plans, strict=True):
+        made = run_reproduction(table, plan)
         console.print(to_rich(made))
         console.print(f"Written: {made.folder / MARKDOWN}", soft_wrap=True)
         failed += len(made.failures)

@@ -11,10 +11,9 @@ from typing import Any
 from counterpoint import guests
 from counterpoint.commands.options import Parser
 from counterpoint.errors import ConfigError, RunError, quoted
-from counterpoint.experiments.config import CompareConfig
 from counterpoint.registry import did_you_mean
-from counterpoint.training.config import DataConfig, TrainConfig
-from counterpoint.training.config_io import from_dict, read_yaml, to_dict
+from counterpoint.training.config import DataConfig
+from counterpoint.training.config_io import read_yaml, to_dict
 
 RUN, COMPARISON = "config.yaml", "compare.yaml"
 """The files that tell that a folder holds one."""
@@ -36,7 +35,6 @@ def parse_with_own_data(parser: Parser, words: list[str]) -> tuple[dict[str, Any
         with_own = parser.parse(["--config", json.dumps({"data": to_dict(own)}), *words])
         if with_own["data"]["name"] == own.name:  # options of one dataset mean nothing to another
             options = with_own
-            guests.require_trust(folder / RUN, options["data"])  # a text may have been parsed into more
     elif (folder / "model.safetensors").is_file() and not any(name.startswith("data.") for name in parser.given):
         raise ConfigError(f"{folder} has a model but no {RUN} to say on which data; give --data.name")
     return options, own
@@ -70,7 +68,7 @@ def config_to_resume(folder: Path, file: str) -> Path:
     Raises:
         RunError: there is none; the message proposes the nearest folder that has one.
         UntrustedCodeError: it names code that the user has not named.
-        ConfigError: it has what no configuration can have.
+        ConfigError: it cannot be read.
     """
     path = folder / file
     if not path.is_file():
@@ -79,9 +77,7 @@ def config_to_resume(folder: Path, file: str) -> Path:
         raise RunError(
             f"There is nothing to resume at {folder}: it has no {file}. --name says which run goes on.{hint}"
         )
-    values = read_yaml(path)
-    guests.require_trust(path, values)
-    from_dict(TrainConfig if file == RUN else CompareConfig, values)  # jsonargparse would import a `class_path`
+    guests.require_trust(path, read_yaml(path))
     return path
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterpoint import guests
 from counterpoint.commands.code import remembered
 from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import RUN, allocate_largely, config_to_resume, folder_of
 from counterpoint.commands.terminal import column, figure, print_alterations, table, terminal
 from counterpoint.errors import ConfigError
 from counterpoint.training.config import TrainConfig
-from counterpoint.training.config_io import to_dict
 
 if TYPE_CHECKING:
     from counterpoint.training.load import Run
@@ -34,9 +32,7 @@ def main(words: list[str]) -> None:
     begun = config_to_resume(folder, RUN) if options["resume"] else None
     if begun is not None:
         config = config_of(TrainConfig, parser.parse(["--config", str(begun), *words]))
-        guests.require_trust(begun, to_dict(config))  # a text may have been parsed into more
     config = remembered(config)
-    config.check()
     allocate_largely()
 
     from counterpoint.report.report import write_run_report

@@ -1,36 +1,45 @@
-"""From finished runs to one comparison."""
+"""From finished runs to one comparison.
+
+Of cross-validation the runs of one seed are evaluated together: every clip that any fold tests is evaluated once per
+seed, by the one model that has not seen it, and figures, intervals and paired tests are over these clips pooled. A seed
+counts once all its folds are finished.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from counterpoint.analysis.results import Comparison, MethodResult, RunResult
+from counterpoint.analysis.analyse_run import TRACE
+from counterpoint.analysis.metrics import score
+from counterpoint.analysis.results import Comparison, MethodResult, ModalityScores, RunResult, SeedResult
 from counterpoint.analysis.statistics import Difference, compare_paired, correct_holm, mean_interval
-from counterpoint.analysis.traces import Trace
+from counterpoint.analysis.traces import Trace, load_trace, pool_traces
 from counterpoint.data import SPLITS
 from counterpoint.errors import RunError
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.folds import Fold, complete_seeds, seed_result, seed_trace
+from counterpoint.experiments.folds import Fold
 from counterpoint.experiments.plan import Plan
 from counterpoint.training import run_dir as files
 from counterpoint.training.config_io import to_dict
 from counterpoint.training.datamodule import Prepared
 from counterpoint.training.few_steps import few_steps
 
+Runs = Mapping[tuple[str, str], Sequence[RunResult]]
+"""(kind, name) of an entry -> its finished runs."""
 
-def collect(
-    kind: str, plan: Plan, runs: dict[tuple[str, str], list[RunResult]], folds: Sequence[Fold]
-) -> dict[str, MethodResult]:
+
+def collect(kind: str, plan: Plan, runs: Runs, folds: Sequence[Fold]) -> dict[str, MethodResult]:
     """Finished runs of one kind, method by method, in the order of the entries.
 
     Args:
         kind: ``"method"`` or ``"alone"``.
         plan: of the comparison.
-        runs: (kind, name) -> finished runs.
+        runs: that are finished.
         folds: all that a seed needs to count.
     """
     results = {}
@@ -103,6 +112,48 @@ def _traces(comparison: Comparison, method: MethodResult) -> dict[int, Trace]:
     """Seed -> its test clips, of all folds together."""
     complete = complete_seeds(method.runs, comparison.folds or (None,))
     return {seed: seed_trace(comparison.folder, runs) for seed, runs in complete.items()}
+
+
+def complete_seeds(runs: Sequence[RunResult], folds: Sequence[Fold]) -> dict[int, list[RunResult]]:
+    """Finished runs by seed, fold by fold; a seed without all its folds is left out."""
+    found: dict[int, dict[Fold, RunResult]] = {}
+    for run in runs:
+        found.setdefault(run.seed, {})[run.fold] = run
+    return {seed: [by[fold] for fold in folds] for seed, by in found.items() if set(folds) <= set(by)}
+
+
+def seed_trace(folder: Path, runs: Sequence[RunResult]) -> Trace:
+    """What the runs of one seed made of their test clips, together."""
+    return pool_traces([load_trace(folder / run.folder / TRACE) for run in runs])
+
+
+def seed_result(folder: Path, runs: Sequence[RunResult]) -> SeedResult:
+    """The scores of one seed.
+
+    Args:
+        folder: of the comparison.
+        runs: the seed's, one per fold.
+    """
+    first = runs[0]
+    dependence = {
+        pair: float(np.mean([run.dependence[pair].value for run in runs]))
+        for pair in first.dependence
+        if all(pair in run.dependence for run in runs)
+    }
+    if len(runs) == 1 and first.fold is None:
+        return SeedResult(first.seed, first.test, first.modalities, dependence=dependence)
+    trace = seed_trace(folder, runs)
+    named, modalities = tuple(first.test), {}
+    for name in first.modalities:
+        probed = name in trace.probe and all(run.modalities[name].probe is not None for run in runs)
+        modalities[name] = ModalityScores(
+            decoupled=score(trace.decoupled[name], trace.target, named=named) if name in trace.decoupled else None,
+            ablated=score(trace.ablated[name], trace.target, named=named),
+            probe=score(trace.probe[name], trace.target, named=named) if probed else None,
+        )
+    mean = float(np.mean([run.test["accuracy"] for run in runs]))
+    test = score(trace.logits, trace.target, trace.video, named=named)
+    return SeedResult(first.seed, test, modalities, mean, dependence)
 
 
 def protocol(config: CompareConfig, clips: Mapping[Fold, Prepared], seconds: float) -> dict[str, Any]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from counterpoint import _atomic, guests
 from counterpoint._progress import ProgressDisplay
 from counterpoint.analysis.results import Comparison, Failure, RunResult
-from counterpoint.data import SPLITS
 from counterpoint.errors import RunError
 from counterpoint.experiments.aggregate import collect, protocol, with_differences
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.dry_run import dry_run
-from counterpoint.experiments.folds import Fold, check_tables, folds_of, with_fold
-from counterpoint.experiments.plan import ALONE, Plan, resolve_plan
+from counterpoint.experiments.folds import Fold, list_folds
+from counterpoint.experiments.plan import ALONE, Plan, dry_run, resolve_plan
 from counterpoint.experiments.process_pool import Pool
 from counterpoint.experiments.progress import RunProgress
 from counterpoint.experiments.schedule import failure, final_task, run_all, search_settings
@@ -24,10 +22,8 @@ from counterpoint.experiments.worker import run_task
 from counterpoint.report.report import write_report
 from counterpoint.report.results_csv import write_csv
 from counterpoint.training import run_dir as files
-from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict
-from counterpoint.training.datamodule import Prepared, list_clips, media_spec, prepare_clips
-from counterpoint.training.resolve import count_segments
-from counterpoint.training.resolved import Resolved
+from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict, write_yaml
+from counterpoint.training.datamodule import Prepared
 
 CONFIG, RESULTS, LOG = files.COMPARISON, "results.json", "compare.log"
 
@@ -43,6 +39,7 @@ def compare(
     overwrite: bool = False,
     rows: Sequence[str] = (),
     progress: bool = True,
+    trust_code: bool = False,
 ) -> Comparison:
     """Train every method with every seed under one protocol, and find what each does with each modality.
 
@@ -60,6 +57,8 @@ def compare(
             right.
         rows: recipes besides the methods that ``changes`` may be meant for: of a table of which only some are compared.
         progress: show progress on standard error.
+        trust_code: let recipe files, and the comparison that is gone on with, name parts that are not counterpoint's
+            own; their modules are imported.
 
     Returns:
         What was found. A run that failed is among its ``failures``, and does not end the others.
@@ -67,25 +66,31 @@ def compare(
     Raises:
         RunError: the folder holds a comparison already (or, with `resume`, one under another protocol; with
             `overwrite`, something that is no comparison).
+        UntrustedCodeError: a recipe file names such parts, and neither `trust_code` nor the user's own words trust
+            them.
         CounterpointError: names, options or data are wrong.
         KeyboardInterrupt: on Ctrl-C; finished epochs and runs are kept.
     """
-    began = time.perf_counter()
     files.require_one_intent(resume, overwrite)
-    folder = Path(folder)
-    begun = resume and (folder / CONFIG).is_file()
-    plan = resolve_plan(config, folder, None if begun else rows)  # with methods left out, what was begun goes on
+    begun = resume and (Path(folder) / CONFIG).is_file()
+    with guests.trusting(trust_code):
+        plan = resolve_plan(config, folder, None if begun else rows)  # with methods left out, what was begun goes on
+        return run_plan(plan, resume=resume, overwrite=overwrite, progress=progress)
+
+
+def run_plan(plan: Plan, *, resume: bool = False, overwrite: bool = False, progress: bool = True) -> Comparison:
+    """What `compare` does once it knows what is to be run; for the arguments, and what is raised, see there."""
+    began, folder = time.perf_counter(), plan.folder
     if overwrite:
         files.require_removable(folder, CONFIG)
     else:
         _require_place(plan, resume)
-    dry_run(plan.entries, plan.settings)
-    clips, found = _prepare(plan, progress)
+    clips = _prepare(plan, progress)
     if overwrite:
         files.remove_run(folder, CONFIG)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_config(plan)
-    runs, failures = _train(plan, found, tuple(clips), progress)
+    write_yaml(folder / CONFIG, to_dict(plan.config))
+    runs, failures = _train(plan, tuple(clips), progress)
     table = next(iter(clips.values())).table
     comparison = Comparison(
         folder=folder,
@@ -144,37 +149,23 @@ def _require_place(plan: Plan, resume: bool) -> None:
         )
 
 
-def _prepare(plan: Plan, progress: bool) -> tuple[dict[Fold, Prepared], dict[str, Resolved]]:
+def _prepare(plan: Plan, progress: bool) -> dict[Fold, Prepared]:
     """List, render and decode once before the runs, so that unreadable data are told before anything is trained.
 
     Between the two, when the shape of clips is known, parts that do not fit it are told.
     """
-    base = plan.config.base
-    source, localise = base.data, base.task == "localise"
-    clips: dict[Fold, Prepared] = {}
+    clips = {}
     with ProgressDisplay(progress) as display:
-        tables = {
-            fold: list_clips(with_fold(base, fold).data, display.callback("render"), events=localise)
-            for fold in folds_of(plan.config)
-        }
-        check_tables(tables)
-        found = dry_run(plan.entries, plan.settings, next(iter(tables.values())))  # all have the same classes and shape
+        tables = list_folds(plan.config, display.callback("render"))
+        dry_run(plan.entries, next(iter(tables.values())))  # all have the same classes and shape
+        of_all = replace(plan.entries[0].runs[0], modalities=plan.modalities)
         for fold, table in tables.items():
-            clips[fold] = prepare_clips(
-                table,
-                source,
-                media_spec(table, source.media),
-                plan.modalities,
-                segments=count_segments(base, table),
-                progress=display.callback("decode"),
-            )
-            for split in SPLITS:
-                clips[fold].clips(split)  # an empty one is told now, and not by every run
-    return clips, found
+            clips[fold] = replace(of_all, table=table).decode(display.callback("decode")).clips
+    return clips
 
 
 def _train(
-    plan: Plan, found: Mapping[str, Resolved], folds: Sequence[Fold], progress: bool
+    plan: Plan, folds: Sequence[Fold], progress: bool
 ) -> tuple[dict[tuple[str, str], list[RunResult]], list[Failure]]:
     """The search, and then the runs that are reported: (kind, name) -> finished ones; and those that failed."""
     config, entries = plan.config, plan.entries
@@ -186,11 +177,11 @@ def _train(
     progressing = RunProgress(total, plan.folder / LOG, progress)
     with progressing as shown, Pool(run_task, jobs=min(config.jobs, at_once)) as pool:
         if config.search_trials:
-            search_settings(plan, found, pool, shown, failures)
+            search_settings(plan, pool, shown, failures)
         tasks = []
         for seed in config.seeds:
             for fold in folds:
-                tasks += [final_task(entry, seed, fold, config, found) for entry in entries if not entry.failed]
+                tasks += [final_task(entry, seed, fold, config) for entry in entries if not entry.failed]
         for task, result, error in run_all(tasks, pool, shown):
             if error is not None:
                 failures.append(failure(task, error, plan.folder))
@@ -198,10 +189,3 @@ def _train(
                 placed = replace(result, folder=str(task.folder.relative_to(plan.folder)), fold=task.fold)
                 runs.setdefault((task.kind, task.name), []).append(placed)
     return runs, failures
-
-
-def _write_config(plan: Plan) -> None:
-    import yaml
-
-    text = yaml.safe_dump(to_dict(plan.config), sort_keys=False, allow_unicode=True)
-    _atomic.write_text(plan.folder / CONFIG, text)

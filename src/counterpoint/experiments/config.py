@@ -52,7 +52,7 @@ class CompareConfig:
     """
 
     methods: list[str] = field(default_factory=list)
-    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2], metadata={"min": 0, "max": 2**32 - 1})
     folds: list[int] = field(default_factory=list)
     baseline: str | None = None
     changes: dict[str, Any] = field(default_factory=dict)

@@ -1,29 +1,35 @@
-"""What a comparison is going to run: its methods, the single modalities, and the settings that each tries."""
+"""What a comparison is going to run, resolved once: its methods, the single modalities, and the settings of each."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from counterpoint import guests
+from counterpoint._typecheck import check_values
 from counterpoint.analysis.results import Trial
-from counterpoint.errors import ConfigError, CounterpointError
+from counterpoint.data import ClipTable
+from counterpoint.errors import ConfigError, CounterpointError, did_you_mean
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.experiments.folds import check_folds
 from counterpoint.experiments.search import draw_settings
 from counterpoint.recipes import Recipe, load_recipe
 from counterpoint.recipes.space import check_space
-from counterpoint.registry import did_you_mean
 from counterpoint.training import resolve
+from counterpoint.training.build import build, on_no_device
 from counterpoint.training.config import COMPOSITION, TrainConfig
-from counterpoint.training.config_io import check_values, flatten, get_setting, to_dict, with_setting
-from counterpoint.training.metrics import METRICS, metrics_of
-from counterpoint.training.resolve import admit_guests
+from counterpoint.training.config_io import flatten, get_setting, to_dict, with_settings
+from counterpoint.training.metrics import METRICS, Metric, metrics_of
+from counterpoint.training.resolved import Resolved
 
 ALONE = "alone"
+
+_PARTS = {f.name for f in fields(TrainConfig)} - {"data", "optim", "epochs", "seed", "metric", "imports"}
+"""What tells apart runs whose parts differ, or the shape of whose clips."""
 
 
 @dataclass
@@ -35,10 +41,12 @@ class Entry:
         kind: ``"method"`` or ``"alone"``.
         title: one line about it.
         folder: of its runs.
-        config: with the chosen setting, once the search is over.
+        config: as composed.
         space: the recipe's own search space.
-        setting: what the search chose.
-        trials: what it tried.
+        settings: that the search tries; without a search the empty one alone.
+        runs: by setting; see `dry_run`.
+        chosen: index of the setting that is reported: the search's choice.
+        trials: what the search tried.
         failed: no trial of the search finished.
     """
 
@@ -48,9 +56,16 @@ class Entry:
     folder: Path
     config: TrainConfig
     space: dict[str, Any] = field(default_factory=dict)
-    setting: dict[str, Any] = field(default_factory=dict)
+    settings: list[dict[str, Any]] = field(default_factory=lambda: [{}])
+    runs: list[Resolved] = field(default_factory=list)
+    chosen: int = 0
     trials: tuple[Trial, ...] = ()
     failed: bool = False
+
+    @property
+    def setting(self) -> dict[str, Any]:
+        """What the search chose."""
+        return self.settings[self.chosen]
 
 
 @dataclass(frozen=True)
@@ -61,74 +76,89 @@ class Plan:
         config: as asked for.
         folder: of the comparison.
         entries: its methods, and behind them the modalities that are trained alone.
-        settings: an entry's folder -> the settings that the search tries; none without a search.
-        modalities: of any of the methods, in order.
+        modalities: of the base, in order, and after them those that only some of the methods have.
         baseline: the method that the others are tested against.
+        metric: what chooses the setting.
     """
 
     config: CompareConfig
     folder: Path
     entries: list[Entry]
-    settings: dict[Path, list[dict[str, Any]]]
     modalities: tuple[str, ...]
     baseline: str
+    metric: Metric
 
 
-def resolve_plan(config: CompareConfig, folder: Path, rows: Sequence[str] | None = ()) -> Plan:
-    """Check a comparison, and find out what it is going to run; no data are touched.
+def resolve_plan(config: CompareConfig, folder: str | Path, rows: Sequence[str] | None = ()) -> Plan:
+    """Check a comparison as a whole, and find out what it is going to run; no data are touched.
 
     Args:
         config: what to compare.
         folder: of the comparison.
-        rows: see `check_changes`; None: changes may be meant for methods that are left out.
+        rows: further recipes that a change may be meant for: of the table of which only some are compared; None: also
+            for methods that are left out.
 
     Raises:
-        CounterpointError: names, values or options do not fit.
+        CounterpointError: names, values or options do not fit; says of which recipe or setting.
     """
-    admit_guests(config.base)
+    resolve.admit_guests(config.base)
     guests.allow(to_dict(config))
-    check(config)
-    entries = plan_methods(config, folder)
-    if rows is not None:
-        check_changes(config, rows)
-    modalities, of_base = modalities_of(config.base, entries), modalities_of(config.base)
-    baseline = baseline_of(config, entries)
-    if config.alone and len(of_base) > 1:
-        entries += [plan_alone(config, folder, modality) for modality in of_base]
-    settings = {entry.folder: plan_search(entry, config) for entry in entries}  # refuses a space that is too small
-    return Plan(config, folder, entries, settings, modalities, baseline)
+    metric = _check(config)
+    folder, recipes = Path(folder), _recipes(config)
+    baseline = _baseline(config, recipes)
+    entries = [_method(recipe, config, folder) for recipe in recipes]
+    if rows is not None and config.changes:
+        _refuse_idle_changes(config, [*recipes, *map(load_recipe, rows)])
+    modalities = resolve.modalities_of(config.base)
+    if config.alone and len(modalities) > 1:
+        entries += [_alone(modality, config, folder) for modality in modalities]
+    if config.search_trials:
+        for entry in entries:
+            entry.settings = _settings(entry, config)
+    dry_run(entries)
+    modalities = tuple(dict.fromkeys((*modalities, *(name for entry in entries for name in entry.runs[0].modalities))))
+    return Plan(config, folder, entries, modalities, baseline, metric)
 
 
-def modalities_of(base: TrainConfig, entries: Iterable[Entry] = ()) -> tuple[str, ...]:
-    """The modalities of a run with `base`, in order, and after them those that only some of the entries have.
+def dry_run(entries: Iterable[Entry], table: ClipTable | None = None) -> None:
+    """Resolve every entry with each of its settings, and make its model, balancer and loss once, on no device.
+
+    Args:
+        entries: methods, and modalities alone; each gets its `runs`.
+        table: the clips, checked names and values being taken for granted, and transforms being made too; None while
+            they are not known: everything is checked that does not hang on them.
 
     Raises:
-        ConfigError: names or options of a model do not fit; names the recipe.
+        ConfigError: names the recipe, and the setting where that is at fault.
     """
-    found = dict.fromkeys(resolve.modalities_of(base))
+    made: dict[str, Resolved] = {}
     for entry in entries:
-        with named(entry):
-            found |= dict.fromkeys(resolve.modalities_of(entry.config))
-    return tuple(found)
+        entry.runs = []
+        for setting in entry.settings:
+            with _named(entry, setting):
+                config = with_settings(entry.config, setting)
+                if table is None:
+                    resolve.check(config)
+                parts = repr((config.data.media, [getattr(config, name) for name in _PARTS]))
+                if parts not in made:  # settings that differ in the learning rate have the same
+                    made[parts] = resolve.resolve_for(config, table)
+                    on_no_device(partial(build, made[parts]))
+                entry.runs.append(replace(made[parts], config=config))
 
 
 @contextlib.contextmanager
-def named(entry: Entry, setting: Mapping[str, Any] | None = None) -> Iterator[None]:
+def _named(entry: Entry, setting: Mapping[str, Any]) -> Iterator[None]:
     """Errors name the recipe, and the setting of its search."""
     try:
         yield
     except CounterpointError as error:
         which = f"{entry.name} alone" if entry.kind == ALONE else f"recipe {entry.name}"
-        tried = f", setting {setting} of its search" if setting else ""
+        tried = f", setting {setting} of its search" if setting and setting is not entry.settings[0] else ""
         raise ConfigError(f"{which}{tried}: {error}") from error
 
 
-def check(config: CompareConfig) -> None:
-    """Refuse values outside their range.
-
-    Raises:
-        CounterpointError: says which value, and what it may be.
-    """
+def _check(config: CompareConfig) -> Metric:
+    """Refuse values outside their range, and give the metric of the search."""
     if config.base.task not in METRICS:
         raise ConfigError(f"base.task is {config.base.task!r}.{did_you_mean(config.base.task, METRICS)}")
     for name, values in (("methods", config.methods), ("seeds", config.seeds), ("folds", config.folds)):
@@ -137,76 +167,37 @@ def check(config: CompareConfig) -> None:
         twice = [value for i, value in enumerate(values) if value in values[:i]]
         if twice:
             raise ConfigError(f"{name} has {twice[0]!r} more than once")
+    check_values(config)
+    config.base.check_together()
+    changes = {name: [value] for name, value in config.changes.items()}
+    for where, space in (("search_space", config.search_space), ("changes", changes)):
+        check_space(space, where)
+    check_folds(config)
     known = metrics_of(config.base.task, config.base.metric)
     if config.search_metric not in known:
         raise ConfigError(f"search_metric is {config.search_metric!r}.{did_you_mean(config.search_metric, known)}")
-    check_values(config)
-    check_space(config.search_space, "search_space")
-    check_space({name: [value] for name, value in config.changes.items()}, "changes")
-    check_folds(config)
-    for seed in config.seeds:
-        replace(config.base, seed=seed).check()
+    return known[config.search_metric]
 
 
-def plan_methods(config: CompareConfig, folder: Path) -> list[Entry]:
-    """One entry per method.
-
-    Raises:
-        CounterpointError: no such recipe or baseline, or two recipes of one name.
-    """
-    entries: list[Entry] = []
+def _recipes(config: CompareConfig) -> list[Recipe]:
+    """The methods: of one task, and no two of one name."""
+    recipes: list[Recipe] = []
     for method in config.methods:
         recipe = load_recipe(method)
-        if recipe.name in (ALONE, *(e.name for e in entries)):
+        if recipe.name in (ALONE, *(other.name for other in recipes)):
             raise ConfigError(f"methods: two are called {recipe.name!r}; rename one of the recipe files")
         if recipe.task != config.base.task:
             raise ConfigError(
                 f"recipe {recipe.name} is for task {recipe.task!r}, but base.task is {config.base.task!r}; all methods "
                 "of a comparison have one task"
             )
-        composed = recipe.apply(config.base)
-        for name, value in config.changes.items():
-            if _has(recipe, composed, name):
-                composed = with_setting(composed, name, value)
-        entries.append(Entry(recipe.name, "method", recipe.title, folder / recipe.name, composed, dict(recipe.search)))
-    baseline_of(config, entries)
-    return entries
+        recipes.append(recipe)
+    return recipes
 
 
-def check_changes(config: CompareConfig, rows: Sequence[str] = ()) -> None:
-    """Refuse a change that would change nothing.
-
-    Args:
-        config: the comparison; names of its methods are right.
-        rows: further recipes that a change may be meant for: of the table of which only some are compared.
-
-    Raises:
-        ConfigError: neither a method nor a row has what is to be changed; the message proposes the nearest name.
-    """
-    recipes = [load_recipe(name) for name in (*config.methods, *rows)]
-    composed = [(recipe, recipe.apply(config.base)) for recipe in recipes]
-    for name in config.changes:
-        if not any(_has(recipe, made, name) for recipe, made in composed):
-            known = {known for recipe, made in composed for known in (*_set_in(made), *recipe.search)}
-            hint = "" if name in flatten(config.base) else did_you_mean(name, sorted(known))
-            raise ConfigError(f"changes: none of the methods has {name!r}, so that nothing would change.{hint}")
-
-
-def _set_in(config: TrainConfig) -> list[str]:
-    return [name for name, value in flatten(config, options=True).items() if value is not None]
-
-
-def _has(recipe: Recipe, composed: TrainConfig, name: str) -> bool:
-    return name in recipe.search or get_setting(composed, name) is not None
-
-
-def baseline_of(config: CompareConfig, entries: Sequence[Entry]) -> str:
-    """Name of the method that the others are tested against.
-
-    Raises:
-        CounterpointError: no such recipe, or it is not among the methods.
-    """
-    names = [e.name for e in entries if e.kind == "method"]
+def _baseline(config: CompareConfig, recipes: Sequence[Recipe]) -> str:
+    """Name of the method that the others are tested against."""
+    names = [recipe.name for recipe in recipes]
     if config.baseline is None:
         return names[0]
     wanted = load_recipe(config.baseline).name
@@ -218,7 +209,12 @@ def baseline_of(config: CompareConfig, entries: Sequence[Entry]) -> str:
     return wanted
 
 
-def plan_alone(config: CompareConfig, folder: Path, modality: str) -> Entry:
+def _method(recipe: Recipe, config: CompareConfig, folder: Path) -> Entry:
+    composed = recipe.apply(config.base, config.changes)
+    return Entry(recipe.name, "method", recipe.title, folder / recipe.name, composed, dict(recipe.search))
+
+
+def _alone(modality: str, config: CompareConfig, folder: Path) -> Entry:
     """One modality with a linear head, or AVEL, with nothing to fuse or balance; all else as for the methods."""
     plain = TrainConfig()  # concatenation of one modality: its features as they are
     alone = replace(
@@ -233,20 +229,24 @@ def plan_alone(config: CompareConfig, folder: Path, modality: str) -> Entry:
     return Entry(modality, ALONE, title, folder / ALONE / modality, alone)
 
 
-def plan_search(entry: Entry, config: CompareConfig) -> list[dict[str, Any]]:
-    """The settings that an entry tries; none without a search.
-
-    Raises:
-        ConfigError: a space with too few settings.
-    """
-    if not config.search_trials:
-        return []
+def _settings(entry: Entry, config: CompareConfig) -> list[dict[str, Any]]:
+    """What a search tries; refuses a space of too few settings."""
     common = {name: space for name, space in config.search_space.items() if name not in entry.space}
+    defaults = {name: get_setting(entry.config, name) for name in (*common, *entry.space)}
     return draw_settings(
-        {name: get_setting(entry.config, name) for name in (*common, *entry.space)},
-        common,
-        entry.space,
-        trials=config.search_trials,
-        seed=config.search_seed,
-        name=entry.name,
+        defaults, common, entry.space, trials=config.search_trials, seed=config.search_seed, name=entry.name
     )
+
+
+def _refuse_idle_changes(config: CompareConfig, recipes: Sequence[Recipe]) -> None:
+    """Refuse a change that would change nothing, as none of the recipes has what is to be changed."""
+    composed = [(recipe, recipe.apply(config.base)) for recipe in recipes]
+    for name in config.changes:
+        if not any(recipe.has(name, made) for recipe, made in composed):
+            known = {known for recipe, made in composed for known in (*_set_in(made), *recipe.search)}
+            hint = "" if name in flatten(config.base) else did_you_mean(name, sorted(known))
+            raise ConfigError(f"changes: none of the methods has {name!r}, so that nothing would change.{hint}")
+
+
+def _set_in(config: TrainConfig) -> list[str]:
+    return [name for name, value in flatten(config, options=True).items() if value is not None]

@@ -7,39 +7,43 @@ from pathlib import Path
 
 from counterpoint.analysis.results import Comparison, MethodResult
 from counterpoint.analysis.statistics import Estimate, mean_interval
-from counterpoint.experiments.compare import CONFIG, compare
+from counterpoint.experiments.compare import CONFIG, run_plan
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.plan import check, check_changes, modalities_of, plan_methods
+from counterpoint.experiments.plan import Plan, resolve_plan
 from counterpoint.experiments.reproduction_tables import Reproduction, Row, write_reproduction
 from counterpoint.recipes import PaperResult, PaperTable, Recipe, load_recipe
 from counterpoint.training import run_dir as files
 from counterpoint.training.config_io import flatten, from_dict
-from counterpoint.training.datamodule import list_clips
+from counterpoint.training.datamodule import list_run_clips
 from counterpoint.training.load import load_run
+from counterpoint.training.resolve import modalities_of
 from counterpoint.verify.evaluate import Verified, check_trials, find_trial_lists, verify
 
 _SCALE = {"minDCF": 1.0, "params": 1e-6}  # from a measured value to what papers print; all others are percentages
 
 
-def check_reproduction(table: PaperTable, config: CompareConfig) -> None:
+def plan_reproduction(table: PaperTable, config: CompareConfig, folder: str | Path) -> Plan:
     """Refuse what is wrong with names, options or data, without training or decoding anything.
+
+    Args:
+        table: of the paper.
+        config: the table's comparison, perhaps changed.
+        folder: of the comparison; one that is there is resumed.
 
     Raises:
         CounterpointError: the dataset or its trials are not there, for one.
     """
-    check(config)
-    plan_methods(config, Path())
-    check_changes(config, table.compare["methods"])
-    list_clips(config.base.data, events=config.base.task == "localise")
+    plan = resolve_plan(config, folder, table.compare["methods"])
+    list_run_clips(config.base)
     lists = find_trial_lists(table.trials, config.base.data)
     check_trials(lists, config.base.data, modalities_of(config.base))
+    return plan
 
 
 def reproduce(table: PaperTable, config: CompareConfig, folder: str | Path, *, progress: bool = True) -> Reproduction:
     """Run a table, or go on where it stopped, and set what the paper prints beside it.
 
-    Besides what `compare` writes there are ``reproduction.csv`` and
-    ``reproduction.md`` in `folder`.
+    Besides what `compare` writes there are ``reproduction.csv`` and ``reproduction.md`` in `folder`.
 
     Args:
         table: of the paper.
@@ -51,10 +55,13 @@ def reproduce(table: PaperTable, config: CompareConfig, folder: str | Path, *, p
         RunError: the folder holds a comparison under another protocol.
         CounterpointError: names, options or data are wrong; nothing is trained then.
     """
-    folder = Path(folder)
-    check_reproduction(table, config)
-    resume = (folder / CONFIG).is_file()
-    comparison = compare(config, folder, resume=resume, rows=table.compare["methods"], progress=progress)
+    return run_reproduction(table, plan_reproduction(table, config, folder), progress=progress)
+
+
+def run_reproduction(table: PaperTable, plan: Plan, *, progress: bool = True) -> Reproduction:
+    """What `reproduce` does once it knows what is to be run; for what is raised, see there."""
+    config, folder = plan.config, plan.folder
+    comparison = run_plan(plan, resume=(folder / CONFIG).is_file(), progress=progress)
     verified, missing = _verify(table, config, comparison)
     rows = []
     recipes = [load_recipe(method) for method in config.methods]

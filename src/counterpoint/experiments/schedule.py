@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from counterpoint import _atomic
 from counterpoint.analysis.results import Failure, RunResult, Trial
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.dry_run import resolved
-from counterpoint.experiments.folds import Fold, folds_of, with_fold
+from counterpoint.experiments.folds import Fold, folds_of
 from counterpoint.experiments.plan import ALONE, Entry, Plan
 from counterpoint.experiments.process_pool import Pool
 from counterpoint.experiments.progress import RunProgress
 from counterpoint.experiments.worker import RunTask, finished
 from counterpoint.training import run_dir as files
-from counterpoint.training.config import TrainConfig
-from counterpoint.training.config_io import with_settings
-from counterpoint.training.metrics import metrics_of
-from counterpoint.training.resolved import Resolved
 
 SEARCH = "search.json"
 
 Runs = Pool[RunTask, RunResult | dict[str, float]]
 
 
-def final_task(entry: Entry, seed: int, fold: Fold, config: CompareConfig, found: Mapping[str, Resolved]) -> RunTask:
+def final_task(entry: Entry, seed: int, fold: Fold, config: CompareConfig) -> RunTask:
     """A run of the chosen setting. If the search's chosen trial was that very run, its folder is taken over."""
     folder = entry.folder / f"seed{seed}"
     folder = folder if fold is None else folder / f"fold{fold}"
-    task = RunTask(
-        entry.name, entry.kind, folder, resolved(found, _run_config(entry.config, seed, fold)), config.probe, fold
-    )
+    task = RunTask(entry.name, entry.kind, folder, entry.runs[entry.chosen], seed, fold, config.probe)
     if config.search_trials and (seed, fold) == _of_search(config) and not folder.exists():
         for trial in sorted((entry.folder / "search").glob("trial*")):
             if files.read_result(trial) is not None and files.read_config(trial) == task.config:
@@ -44,10 +37,6 @@ def final_task(entry: Entry, seed: int, fold: Fold, config: CompareConfig, found
                 part.rename(folder)  # there whole or not at all
                 break
     return task
-
-
-def _run_config(config: TrainConfig, seed: int, fold: Fold) -> TrainConfig:
-    return replace(with_fold(config, fold), seed=seed)
 
 
 def _of_search(config: CompareConfig) -> tuple[int, Fold]:
@@ -75,40 +64,32 @@ def run_all(tasks: Sequence[RunTask], pool: Runs, progress: RunProgress) -> list
     return [found[task.folder] for task in tasks]
 
 
-def search_settings(
-    plan: Plan,
-    found: Mapping[str, Resolved],
-    pool: Runs,
-    progress: RunProgress,
-    failures: list[Failure],
-) -> None:
+def search_settings(plan: Plan, pool: Runs, progress: RunProgress, failures: list[Failure]) -> None:
     """Try as many settings for each, with the first seed and fold, and keep the best one on validation data."""
     config, entries = plan.config, plan.entries
     seed, fold = _of_search(config)
-    sign = metrics_of(config.base.task, config.search_metric)[config.search_metric].sign
     owners: dict[Path, tuple[Entry, dict[str, Any]]] = {}
     tasks = []
     for trial in range(config.search_trials):
         for entry in entries:
-            setting = plan.settings[entry.folder][trial]
-            changed = resolved(found, _run_config(with_settings(entry.config, setting), seed, fold))
-            task = RunTask(entry.name, "search", entry.folder / "search" / f"trial{trial}", changed, fold=fold)
-            owners[task.folder] = (entry, setting)
-            tasks.append(task)
+            folder = entry.folder / "search" / f"trial{trial}"
+            tasks.append(RunTask(entry.name, "search", folder, entry.runs[trial], seed, fold))
+            owners[folder] = (entry, entry.settings[trial])
     for task, result, error in run_all(tasks, pool, progress):
         entry, setting = owners[task.folder]
         entry.trials += (Trial(setting, None if error else result[config.search_metric]),)
         if error:
             failures.append(failure(task, error, _root(entry)))
     for entry in entries:
-        scored = [(sign * trial.score, -i) for i, trial in enumerate(entry.trials) if trial.score is not None]
+        scored = [
+            (plan.metric.sign * trial.score, -i) for i, trial in enumerate(entry.trials) if trial.score is not None
+        ]
         if not scored:
             entry.failed = True
             continue
-        best = -max(scored)[1]  # of equals the first, which is the recipe as it stands
-        entry.setting = entry.trials[best].setting
-        entry.config = with_settings(entry.config, entry.setting)
-        chosen = {"metric": f"val {config.search_metric}", "chosen": best, "trials": [asdict(t) for t in entry.trials]}
+        entry.chosen = -max(scored)[1]  # of equals the first, which is the recipe as it stands
+        trials = [asdict(trial) for trial in entry.trials]
+        chosen = {"metric": f"val {config.search_metric}", "chosen": entry.chosen, "trials": trials}
         _atomic.write_json(entry.folder / SEARCH, chosen)
 
 

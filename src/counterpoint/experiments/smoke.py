@@ -14,23 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from counterpoint import _atomic
 from counterpoint.data.io.paths import CACHE
 from counterpoint.data.tiny import write_tiny
 from counterpoint.experiments.compare import CONFIG
 from counterpoint.experiments.config import CompareConfig
-from counterpoint.experiments.dry_run import dry_run
-from counterpoint.experiments.plan import plan_methods
+from counterpoint.experiments.plan import dry_run, resolve_plan
 from counterpoint.experiments.reproduce import reproduce
 from counterpoint.experiments.reproduction_tables import Reproduction
 from counterpoint.models.registry import create_encoders
 from counterpoint.recipes import PaperTable, list_recipes, list_tables, load_recipe, load_table
 from counterpoint.training import run_dir as files
 from counterpoint.training.config import ModelConfig
-from counterpoint.training.config_io import from_dict
-from counterpoint.training.datamodule import list_clips
+from counterpoint.training.config_io import from_dict, write_yaml
+from counterpoint.training.datamodule import list_run_clips
 
 REST = {
     "other-classifiers": ("classify", "mmcosine-table1-cremad"),
@@ -109,8 +106,8 @@ def _rest(name: str) -> PaperTable:
 
 def _make_with_its_own_model(config: CompareConfig) -> None:
     """Every row, in the shape of the dataset's own clips and on no device."""
-    table = list_clips(config.base.data, events=config.base.task == "localise")
-    dry_run(plan_methods(config, Path()), {}, table)
+    table = list_run_clips(config.base)
+    dry_run(resolve_plan(replace(config, alone=False, search_trials=0), Path()).entries, table)
 
 
 def _light(config: CompareConfig, recipes: Path) -> CompareConfig:
@@ -148,5 +145,5 @@ def _light_recipe(name: str, folder: Path) -> str:
         options = _LIGHT_LOCALISERS.get(recipe.localise["name"], {})
         changes["localise"] = {**recipe.localise, "options": {**options, **recipe.localise.get("options", {})}}
     path = folder / f"{recipe.name}.yaml"
-    _atomic.write_text(path, yaml.safe_dump({"title": recipe.title, **changes}, allow_unicode=True))
+    write_yaml(path, {"title": recipe.title, **changes})
     return str(path)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterpoint.analysis.analyse_run import ANALYSIS, TRACE, analyse, training_clips
 from counterpoint.analysis.dependence import Dependence
 from counterpoint.analysis.results import ModalityScores, RunResult
+from counterpoint.experiments.folds import Fold, with_fold
 from counterpoint.training import run_dir as files
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import to_dict
@@ -28,27 +29,29 @@ class RunTask:
         name: of the method, or of the modality that is trained alone.
         kind: ``"search"``, ``"method"`` or ``"alone"``.
         folder: of the run.
-        run: resolved and checked.
-        probe: fit linear probes, and measure how much the modalities depend on each other.
+        of: what is run, resolved and checked, on the first fold and whatever seed.
+        seed: of the run.
         fold: of the data; None where they have one split.
+        probe: fit linear probes, and measure how much the modalities depend on each other.
     """
 
     name: str
     kind: str
     folder: Path
-    run: Resolved
+    of: Resolved
+    seed: int
+    fold: Fold = None
     probe: bool = False
-    fold: int | None = None
+
+    @property
+    def run(self) -> Resolved:
+        """With its seed and fold."""
+        return replace(self.of, config=replace(with_fold(self.of.config, self.fold), seed=self.seed))
 
     @property
     def config(self) -> TrainConfig:
         """Of the run."""
         return self.run.config
-
-    @property
-    def seed(self) -> int:
-        """Of the run."""
-        return self.config.seed
 
     @property
     def label(self) -> str:

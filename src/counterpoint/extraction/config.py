@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from counterpoint._typecheck import check_values
 from counterpoint.errors import ConfigError
 from counterpoint.training.config import Accelerator, Precision
-from counterpoint.training.config_io import check_values
 
 
 @dataclass

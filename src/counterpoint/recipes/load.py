@@ -25,7 +25,7 @@ from counterpoint.training.config import (
     Task,
     TrainConfig,
 )
-from counterpoint.training.config_io import from_dict, read_yaml, to_dict
+from counterpoint.training.config_io import from_dict, get_setting, read_yaml, to_dict, with_setting
 
 METHODS = Path(__file__).parent / "methods"
 _KEYS = ("title", "references", "model", "localise", *COMPOSITION, "search", "paper")
@@ -99,17 +99,29 @@ class Recipe:
         parts = {"model": self.model, "localise": self.localise}
         return {"task": self.task, **{name: part for name, part in parts.items() if part}, **self.composition()}
 
-    def apply(self, config: TrainConfig) -> TrainConfig:
+    def has(self, name: str, config: TrainConfig) -> bool:
+        """Whether `config`, which is made by this recipe, has a value by that dotted name, or is searched for one."""
+        return name in self.search or get_setting(config, name) is not None
+
+    def apply(self, config: TrainConfig, changes: Mapping[str, Any] | None = None) -> TrainConfig:
         """`config` with this recipe's composition in place of its own; `config` itself stays as it is.
 
         Of the localiser, supervision and number of segments are the run's where the recipe does not name them.
+
+        Args:
+            config: of a run.
+            changes: dotted name -> value, set where the recipe sets or searches what is called so.
         """
         parts = {name: from_dict(type(getattr(self, name)), v, name) for name, v in self.composition().items()}
         model = from_dict(ModelConfig, {**to_dict(config.model), **self.model}, "model")
         kept = {"supervision": config.localise.supervision, "segments": config.localise.segments}
         localise = from_dict(LocaliseConfig, {**kept, **self.localise} if self.localise else {}, "localise")
         copy = from_dict(TrainConfig, to_dict(config))
-        return dataclasses.replace(copy, task=self.task, model=model, localise=localise, **parts)
+        made = dataclasses.replace(copy, task=self.task, model=model, localise=localise, **parts)
+        for name, value in (changes or {}).items():
+            if self.has(name, made):
+                made = with_setting(made, name, value)
+        return made
 
 
 def list_recipes(pattern: str = "*") -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_origin
 
-from counterpoint.errors import ConfigError
-from counterpoint.registry import did_you_mean
+from counterpoint._typecheck import checked
+from counterpoint.errors import ConfigError, did_you_mean
 from counterpoint.training.config import TrainConfig
-from counterpoint.training.config_io import flatten, from_dict
+from counterpoint.training.config_io import types_of
 
 
 def check_space(space: Any, where: str) -> None:
@@ -25,9 +25,9 @@ def check_space(space: Any, where: str) -> None:
     """
     if not isinstance(space, Mapping):
         raise ConfigError(f"{where} is {space!r}; it must map dotted names to choices")
-    known = flatten(TrainConfig())
+    known = types_of(TrainConfig)
     for name, choices in space.items():
-        inside = any(str(name).startswith(f"{leaf}.") for leaf, value in known.items() if isinstance(value, dict))
+        inside = any(str(name).startswith(f"{leaf}.") for leaf, hint in known.items() if get_origin(hint) is dict)
         if name not in known and not inside:
             raise ConfigError(f"{where}: unknown option {name!r}.{did_you_mean(str(name), known)}")
         if not _is_range(choices) and not (isinstance(choices, (list, tuple)) and choices):
@@ -36,19 +36,11 @@ def check_space(space: Any, where: str) -> None:
                 "{low: 0.0001, high: 0.01, log: true} with low < high, and low > 0 where log is true"
             )
         if isinstance(choices, Mapping):  # what is drawn from a range may lie anywhere in it
-            if type(known.get(name)) is int:
+            if known.get(name) is int:
                 raise ConfigError(f"{where}: {name} is int; give a list of choices instead of a range")
             choices = [float(choices["low"])]
         for choice in choices:
-            from_dict(TrainConfig, _nested(str(name), choice), where)
-
-
-def _nested(name: str, value: Any) -> dict[str, Any]:
-    """``{"optim": {"lr": value}}`` of ``"optim.lr"``."""
-    for part in reversed(name.split(".")):
-        value = {part: value}
-    values: dict[str, Any] = value
-    return values
+            checked(known.get(name, Any), choice, f"{where}.{name}")
 
 
 def _is_range(choices: Any) -> bool:

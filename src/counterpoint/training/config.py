@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from counterpoint._moved import former_names
+from counterpoint._typecheck import check_values
 from counterpoint.errors import ConfigError
-from counterpoint.training.config_io import check_values
 from counterpoint.training.metrics import metrics_of
 
 Task = Literal["classify", "localise"]
@@ -249,14 +249,18 @@ class TrainConfig:
         """
         check_values(self)
         metrics_of(self.task, self.metric)  # refuses unknown ones
+        self.check_together()
+
+    def check_together(self) -> None:
+        """Refuse values that do not fit each other, and what the task would overlook in silence.
+
+        Raises:
+            ConfigError: says which, and what to do.
+        """
         if self.balance.name is None and self.balance.options:
             raise ConfigError(
                 f"balance.options is {self.balance.options}, but balance.name is null; name a balancer or drop them"
             )
-        self._check_task()
-
-    def _check_task(self) -> None:
-        """Refuse what the task has no use for: it would be overlooked in silence."""
         unused = CLASSIFYING if self.task == "localise" else ("localise",)
         for name in unused:
             value = getattr(self, name)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import Field, asdict, fields, is_dataclass, replace
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
 from counterpoint._limits import YAML_BYTES, YAML_VALUES, read_bytes
-from counterpoint._typecheck import fits
-from counterpoint.errors import ConfigError, quoted
-from counterpoint.registry import did_you_mean, nearest, wrong_type
+from counterpoint._typecheck import checked
+from counterpoint.errors import ConfigError, did_you_mean, nearest, quoted
 
 T = TypeVar("T")
 _FLOAT = re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$")
@@ -26,8 +24,20 @@ def _loader() -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        pass
+        """Keys stand there once, and a date is a text, as configurations have no dates."""
 
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            lines: dict[str, int] = {}
+            for key in (key for key, _ in node.value if key.tag.endswith(":str")):
+                if key.value in lines:
+                    what = f"{quoted(key.value)} stands there a second time; it was given in line {lines[key.value]}"
+                    raise yaml.MarkedYAMLError(problem=what, problem_mark=key.start_mark)
+                lines[key.value] = key.start_mark.line + 1
+            found: dict[Any, Any] = super().construct_mapping(node, deep)
+            return found
+
+    times, resolvers = "tag:yaml.org,2002:timestamp", yaml.SafeLoader.yaml_implicit_resolvers
+    Loader.yaml_implicit_resolvers = {first: [r for r in each if r[0] != times] for first, each in resolvers.items()}
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
     return Loader
 
@@ -36,7 +46,7 @@ def read_yaml(path: Path) -> Any:
     """The content of a YAML file.
 
     Raises:
-        ConfigError: it is not text, or not YAML, or holds what no configuration can.
+        ConfigError: it is not text, or not YAML, has a key twice, or holds what no configuration can.
         OSError: it cannot be read.
     """
     try:
@@ -64,7 +74,7 @@ def parse_yaml(text: str, source: str) -> Any:
             return None
         _count_values(node, {})
         values = loader.construct_document(node)
-        json.dumps(values, default=str)
+        json.dumps(values)
         return values
     except RecursionError:
         raise ConfigError(f"{source}: values are nested too deep") from None
@@ -73,7 +83,7 @@ def parse_yaml(text: str, source: str) -> Any:
         where = "" if mark is None else f", line {mark.line + 1}"
         what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it cannot be parsed"
         raise ConfigError(f"{source}{where}: this is not YAML: {what}") from None
-    except (TypeError, ValueError) as error:  # of json: a key such as 2026-11-30; of yaml: a day such as 2026-02-30
+    except (TypeError, ValueError) as error:  # of json: bytes, a key that is a list
         raise ConfigError(f"{source}: this is no configuration: {error}") from None
     finally:
         loader.dispose()
@@ -91,6 +101,21 @@ def _count_values(node: Any, counts: dict[int, int]) -> int:
     if counts[id(node)] > YAML_VALUES:
         raise ValueError(f"it has more than {YAML_VALUES:,} values, aliases written out")
     return counts[id(node)]
+
+
+def to_yaml(values: Mapping[str, Any]) -> str:
+    """Plain values as YAML, in their order."""
+    import yaml
+
+    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
+    """A YAML file of plain values, in their order."""
+    from counterpoint import _atomic
+
+    _atomic.write_text(path, to_yaml(values))
 
 
 def line_of(path: Path, key: str) -> int | None:
@@ -117,6 +142,24 @@ def types_of(cls: type, prefix: str = "") -> dict[str, Any]:
     return types
 
 
+def defaults_of(cls: type) -> dict[str, Any]:
+    """The same names to what each is where nobody says it."""
+    made = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in fields(cls)}
+    return flatten(made)
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """``{"optim": {"lr": 0.001}}`` of ``{"optim.lr": 0.001}``."""
+    values: dict[str, Any] = {}
+    for name, value in flat.items():
+        *parts, last = name.split(".")
+        below = values
+        for part in parts:
+            below = below.setdefault(part, {})
+        below[last] = value
+    return values
+
+
 def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
     """A config dataclass from nested mappings, as they come from YAML.
 
@@ -140,52 +183,6 @@ def from_dict(cls: type[T], values: Mapping[str, Any], where: str = "") -> T:
             raise ConfigError(f"unknown option {quoted(name)}.{nearest(name, [prefix + each for each in known])}")
         arguments[key] = from_dict(hint, value, name) if is_dataclass(hint) else checked(hint, value, name)  # type: ignore[arg-type]
     return cls(**arguments)
-
-
-def checked(hint: Any, value: Any, name: str) -> Any:
-    """A value as a field of that annotation holds it: an int is a float too, a path its name, a tuple a list.
-
-    Raises:
-        ConfigError: it does not fit.
-    """
-    if not fits(value, hint):
-        raise wrong_type(name, value, hint)
-    if type(value) is int and not fits("", hint) and fits(0.5, hint):
-        return float(value)
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
-
-
-def check_values(config: Any, where: str = "") -> None:
-    """Hold every value of a config dataclass against its annotation and the range in its field's metadata.
-
-    The range is ``{"min": 1}``, ``{"min": 0, "max": 1}`` or, where the bound itself is too low, ``{"above": 0}``.
-
-    Raises:
-        ConfigError: says which value, and what it must be.
-    """
-    hints = get_type_hints(type(config))
-    for f in fields(config):
-        name, value = f"{where}{f.name}", getattr(config, f.name)
-        if is_dataclass(value):
-            check_values(value, f"{name}.")
-            continue
-        checked(hints[f.name], value, name)
-        if value is not None and (wrong := _out_of_range(f, value)):
-            end = ", or null" if fits(None, hints[f.name]) else ""
-            raise ConfigError(f"{name} is {value}; it must be {wrong}{end}")
-
-
-def _out_of_range(f: Field[Any], value: float) -> str:
-    low, high, above = (f.metadata.get(bound) for bound in ("min", "max", "above"))
-    if above is not None and not value > above:
-        return f"greater than {above}"
-    if (low is not None and value < low) or (high is not None and value > high):
-        return f"at least {low}" if high is None else f"from {low} to {high}"
-    return ""
 
 
 def flatten(config: Any, *, options: bool = False) -> dict[str, Any]:
@@ -241,16 +238,16 @@ def with_settings(config: T, setting: Mapping[str, Any]) -> T:
 
 def _with(config: T, name: str, value: Any, whole: str) -> T:
     head, _, rest = name.partition(".")
-    if is_dataclass(config) and not isinstance(config, type):
-        _check_field(config, head, whole)
-        if rest:
-            changed: Any = replace(config, **{head: _with(getattr(config, head), rest, value, whole)})
-        else:
-            where = whole.rpartition(".")[0]
-            changed = replace(config, **{head: getattr(from_dict(type(config), {head: value}, where), head)})
-    elif config is None or isinstance(config, Mapping):
+    changed: Any
+    if config is None or isinstance(config, Mapping):
         below: Any = config or {}
         changed = {**below, head: _with(below.get(head), rest, value, whole) if rest else value}
+    elif is_dataclass(config) and not isinstance(config, type):
+        _check_field(config, head, whole)
+        if rest:
+            changed = replace(config, **{head: _with(getattr(config, head), rest, value, whole)})
+        else:
+            changed = replace(config, **{head: checked(get_type_hints(type(config))[head], value, whole)})
     else:
         raise ConfigError(f"{whole!r}: there is nothing below a {type(config).__name__}")
     return cast(T, changed)

@@ -18,7 +18,7 @@ from counterpoint.data.splits.draw import draw_split
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec, require_fields
 from counterpoint.training.batch_sampler import Batches
-from counterpoint.training.config import DataConfig
+from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.wants import hand_in
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 Batch = dict[str, Tensor]
 Prepared: TypeAlias = "PreparedClips | PreparedFeatures"
 MODALITIES = ("audio", "visual")
+
+
+def list_run_clips(config: TrainConfig, progress: Progress | None = None) -> ClipTable:
+    """The clips that a run asks for, with what happens when where it localises; see `list_clips`."""
+    return list_clips(config.data, progress, events=config.task == "localise")
 
 
 def list_clips(config: DataConfig, progress: Progress | None = None, *, events: bool = False) -> ClipTable:

@@ -105,17 +105,7 @@ def _finished(folder: Path, test: bool) -> Run:
 
 def _decode(run: Resolved, parts: Parts, display: ProgressDisplay) -> ClipData:
     """The clips, without those that the balancer wants held out."""
-    data = ClipData.from_config(
-        run.config.data,
-        table=run.table,
-        seed=run.config.seed,
-        spec=run.spec,
-        modalities=run.modalities,
-        segments=run.segments,
-        progress=display.callback("decode"),
-    )
-    for split in SPLITS:
-        data.clips.clips(split)  # an empty one is told now, and not after the last epoch
+    data = run.decode(display.callback("decode"))
     if parts.balancer is not None and parts.balancer.holdout:
         data.hold_out(parts.balancer.holdout)
     return data

@@ -29,7 +29,7 @@ from counterpoint.registry import did_you_mean
 from counterpoint.training.build import build_model, create_transforms, on_no_device
 from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.config_io import to_dict
-from counterpoint.training.datamodule import list_clips, media_spec
+from counterpoint.training.datamodule import list_run_clips, media_spec
 from counterpoint.training.optim import create_optimizer, create_schedule
 from counterpoint.training.precision import has_fast_bfloat16, pick_device, require_device, resolve_precision
 from counterpoint.training.resolved import Inputs, Resolved
@@ -47,7 +47,7 @@ def resolve(config: TrainConfig, progress: Callable[[int, int], None] | None = N
         CounterpointError: names, values or data that do not fit, among them a device that this machine lacks.
     """
     check(config)
-    table = list_clips(config.data, progress, events=config.task == "localise")
+    table = list_run_clips(config, progress)
     return replace(resolve_for(config, table), table=table)
 
 
@@ -90,27 +90,32 @@ def check(config: TrainConfig) -> None:
     require_device(config.accelerator, config.devices)
 
 
-def before_data(config: TrainConfig) -> Resolved:
-    """What is known of a checked configuration before its clips are listed; enough to try its parts on each other.
-
-    Clips are of some shape and of two classes; there are no transforms, and encoders are told nothing of the clips.
-    """
-    modalities, segments = modalities_of(config), count_segments(config, None)
-    _chosen_inputs(config)
-    encoders, device = config.model.options, torch.device("cpu")
-    return Resolved(config, ("0", "1"), MediaSpec(), segments, None, modalities, {}, encoders, device, config.precision)
-
-
-def resolve_for(config: TrainConfig, table: ClipTable) -> Resolved:
+def resolve_for(config: TrainConfig, table: ClipTable | None) -> Resolved:
     """What follows from a checked configuration for the clips of a table.
 
     Args:
         config: see `check`.
-        table: as listed.
+        table: as listed. None, while it is not known: enough to try the parts on each other. Clips are of some shape
+            and of two classes then; there are no transforms, and encoders are told nothing of the clips.
 
     Raises:
         CounterpointError: what does not fit the clips, among it more segments than they can have.
     """
+    if table is None:
+        _chosen_inputs(config)
+        modalities, device = modalities_of(config), torch.device("cpu")
+        return Resolved(
+            config,
+            ("0", "1"),
+            MediaSpec(),
+            count_segments(config, None),
+            None,
+            modalities,
+            {},
+            config.model.options,
+            device,
+            config.precision,
+        )
     segments, spec = count_segments(config, table), media_spec(table, config.data.media)
     _check_segments(config, table, spec, segments)
     features = None if table.features is None else table.features.dims

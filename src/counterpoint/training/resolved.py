@@ -8,9 +8,12 @@ from typing import Any
 
 import torch
 
+from counterpoint.data import SPLITS
+from counterpoint.data.cache.prepare import Progress
 from counterpoint.data.clip_table import ClipTable
 from counterpoint.media.spec import MediaSpec
 from counterpoint.training.config import TrainConfig
+from counterpoint.training.datamodule import ClipData
 
 Inputs = dict[str, dict[str, Any]]
 """Modality -> name and options of its transform."""
@@ -47,6 +50,28 @@ class Resolved:
     device: torch.device
     precision: str
     table: ClipTable | None = field(default=None, repr=False, compare=False)
+
+    def decode(self, progress: Progress | None = None) -> ClipData:
+        """The clips, decoded and cached; an empty split is told now, and not after the last epoch.
+
+        Args:
+            progress: called with the clips done and to be done.
+
+        Raises:
+            CounterpointError: too many clips are unreadable, or all of a split.
+        """
+        data = ClipData.from_config(
+            self.config.data,
+            table=self.table,
+            seed=self.config.seed,
+            spec=self.spec,
+            modalities=self.modalities,
+            segments=self.segments,
+            progress=progress,
+        )
+        for split in SPLITS:
+            data.clips.clips(split)
+        return data
 
     def __getstate__(self) -> dict[str, Any]:
         """All but the table."""

@@ -21,7 +21,7 @@ from counterpoint._version import __version__
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.registry import nearest
 from counterpoint.training.config import TrainConfig
-from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict
+from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict, write_yaml
 
 CONFIG = "config.yaml"
 COMPARISON = "compare.yaml"
@@ -43,7 +43,7 @@ FREE_TO_CHANGE = ("data.workers", "data.cache", "data.root", "accelerator", "imp
 
 _FORMER_KEYS = {"set_aside": "skipped"}  # of result.json, before 0.2
 
-_PACKAGES = ("torch", "numpy", "lightning", "torchmetrics", "av", "safetensors", "jsonargparse", "scikit-learn")
+_PACKAGES = ("torch", "numpy", "lightning", "av", "safetensors", "jsonargparse", "scikit-learn")
 
 
 def require_place_for_file(path: Path) -> None:
@@ -71,9 +71,7 @@ def keep_epochs_before(path: Path, epoch: int) -> None:
 
 def write_config(folder: Path, config: TrainConfig) -> None:
     """The whole configuration, defaults included, as YAML."""
-    import yaml
-
-    _atomic.write_text(folder / CONFIG, yaml.safe_dump(to_dict(_as_read(config)), sort_keys=False, allow_unicode=True))
+    write_yaml(folder / CONFIG, to_dict(_as_read(config)))
 
 
 def read_config(folder: Path) -> TrainConfig:
