@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from counterpoint.report.tables import p_value
+
 Json = dict[str, Any]
 
 HEADINGS = {"accuracy": "accuracy", "mAP": "mAP", "event_f1": "event F1", "video_accuracy": "clips"}
@@ -19,7 +21,7 @@ def estimate(value: Json | None, style: str = "{:.1f}", unit: float = 100) -> st
     if value is None or value["mean"] is None:
         return "n/a"
     half = value["half_width"]
-    return f"{style.format(unit * value['mean'])} ± {'n/a' if half is None else style.format(unit * half)}"
+    return style.format(unit * value["mean"]) + (" (n=1)" if half is None else f" ± {style.format(unit * half)}")
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -31,9 +33,9 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def difference(value: Json | None) -> list[str]:
     if value is None:
         return ["", "", ""]
-    interval = f"{100 * value['mean']:+.1f} [{100 * value['low']:+.1f}, {100 * value['high']:+.1f}]"
-    p = value["p_holm"] if value["p_holm"] is not None else value["p"]
-    return [interval, "< 0.001" if p < 0.001 else f"{p:.3f}", value["verdict"]]
+    low, high, p = (value[name] for name in ("low_holm", "high_holm", "p_holm"))
+    interval = f"{100 * value['mean']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return [interval, p_value(p), value["verdict"]]
 
 
 def setting(value: Json) -> str:

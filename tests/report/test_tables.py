@@ -3,15 +3,18 @@ import io
 import json
 from dataclasses import replace
 
+import numpy as np
+import pytest
 from rich.console import Console
 
 from counterpoint.analysis.results import Comparison
-from counterpoint.analysis.statistics import Estimate
+from counterpoint.analysis.statistics import Estimate, compare_paired
 from counterpoint.report.report import write_report
 from counterpoint.report.results_csv import write_csv
 from counterpoint.report.table import Column, Table, percent, with_interval
 from counterpoint.report.tables import (
     dependence_table,
+    difference_cell,
     methods_table,
     modalities_table,
     p_value,
@@ -86,7 +89,55 @@ def test_methods_that_hold_clips_out_are_said_to(make_comparison):
 def test_one_seed_reads_as_such(make_comparison):
     comparison = make_comparison(seeds=(4,))
     assert methods_table(comparison).rows[0][1].endswith(" (n=1)")
-    assert "One seed (n=1) has no interval: nothing is known" in " ".join(summary(comparison))
+    assert "One seed (n=1): no interval over seeds, and differences tested over clips alone" in " ".join(
+        summary(comparison)
+    )
+    assert "over clips alone (one seed: no interval over seeds)" in methods_table(comparison).columns[3].explanation
+    assert "clips alone (one seed: no interval over seeds) are drawn at random" in write_report(comparison).read_text()
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(to_rich(comparison))
+    text = console.export_text()
+    assert "± n/a" not in text and "One seed (n=1): no interval" in text
+
+
+ENDS = ("low", "high", "low_holm", "high_holm")
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1), (0, 1, 2)])
+@pytest.mark.parametrize("skill", [0.55, 0.66])
+def test_interval_p_and_verdict_say_the_same_wherever_they_stand(make_comparison, seeds, skill):
+    methods = {"concat": 0.7, "a": skill, "b": skill + 0.08, "c": skill + 0.16, "d": skill + 0.24}
+    comparison = make_comparison(methods=methods, seeds=seeds)
+    write_csv(comparison, comparison.folder)
+    with (comparison.folder / "results.csv").open() as file:
+        rows = {row["method"]: row for row in csv.DictReader(file)}
+    page, plain = write_report(comparison).read_text(), comparison.to_dict()["methods"]
+    unclear = next((s for s in summary(comparison) if s.startswith("Not clearly")), "")
+    for name, *_, cell, p, verdict in methods_table(comparison).rows[1:5]:
+        low, high = map(float, cell.partition("[")[2].rstrip("]").split(","))
+        differs = verdict != "unclear"
+        assert (not low <= 0 <= high) == (float(p.removeprefix("< ")) < 0.05) == differs
+        row, difference = rows[name], plain[name]["difference"]
+        assert [float(row[f"difference_{end}"]) for end in ENDS] == [difference[end] for end in ENDS]
+        for own in (row, difference):
+            assert (float(own["p_holm"]) < 0.05) == (own["verdict"] != "no clear difference") == differs
+        assert (not difference["low"] <= 0 <= difference["high"]) == (float(row["p"]) < 0.05)
+        assert (not difference["low_holm"] <= 0 <= difference["high_holm"]) == differs
+        assert f">{cell}</td>" in page and f">{p.replace('<', '&lt;')}</td>" in page
+        assert (name in unclear.rstrip(".").partition(": ")[2].split(", ")) != differs
+
+
+def test_rounding_hides_no_side():
+    assert [p_value(p) for p in (0.0496, 0.04996, 0.05, 0.0504, 0.001)] == [
+        "0.0496",
+        "0.04996",
+        "0.050",
+        "0.050",
+        "0.001",
+    ]
+    found = compare_paired(np.ones((1, 100)), np.zeros((1, 100)))
+    cells = [difference_cell(replace(found, mean=0.02, low=low, high=0.04)) for low in (0.0001, -0.0001, 0.0, 0.012)]
+    assert [cell.split()[1] for cell in cells] == ["[+0.01,", "[-0.01,", "[+0.0,", "[+1.2,"]
 
 
 def test_a_terminal_of_80_columns_cuts_nothing_off(make_comparison):

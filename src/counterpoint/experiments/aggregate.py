@@ -77,8 +77,12 @@ def collect(kind: str, plan: Plan, runs: Runs, folds: Sequence[Fold]) -> dict[st
     return results
 
 
-def with_differences(comparison: Comparison) -> Comparison:
+def with_differences(comparison: Comparison, groups: Mapping[str, str] | None = None) -> Comparison:
     """The same with each method tested against the baseline, on the seeds that both finished.
+
+    Args:
+        comparison: of finished runs.
+        groups: clip -> its group, where the split keeps groups apart; None: differences are to hold for other clips.
 
     Raises:
         RunError: two runs were tested on different clips.
@@ -101,11 +105,21 @@ def with_differences(comparison: Comparison) -> Comparison:
                 )
         if seeds:
             differences[name] = compare_paired(
-                np.stack([ours[seed].correct for seed in seeds]), np.stack([theirs[seed].correct for seed in seeds])
+                np.stack([ours[seed].correct for seed in seeds]),
+                np.stack([theirs[seed].correct for seed in seeds]),
+                None if groups is None else [groups[clip] for clip in ours[seeds[0]].ids],
             )
     corrected = correct_holm(differences)
     tested = {name: replace(method, difference=corrected.get(name)) for name, method in comparison.methods.items()}
     return replace(comparison, methods=tested)
+
+
+def separate_groups(clips: Mapping[Fold, Prepared]) -> dict[str, str] | None:
+    """Test clip -> its group; a clip of unknown group is one of its own. None where a group is in training as well."""
+    tables = [part.table for part in clips.values()]
+    if any(table.shared_groups() for table in tables):
+        return None
+    return {clip.id: clip.group or clip.id for table in tables for clip in table.split("test")}
 
 
 def _traces(comparison: Comparison, method: MethodResult) -> dict[int, Trace]:

@@ -11,7 +11,7 @@ from counterpoint import _atomic, guests
 from counterpoint._progress import ProgressDisplay
 from counterpoint.analysis.results import Comparison, Failure, RunResult
 from counterpoint.errors import RunError
-from counterpoint.experiments.aggregate import collect, protocol, with_differences
+from counterpoint.experiments.aggregate import collect, protocol, separate_groups, with_differences
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.experiments.folds import Fold, list_folds
 from counterpoint.experiments.plan import ALONE, Plan, dry_run, resolve_plan
@@ -104,7 +104,7 @@ def run_plan(plan: Plan, *, resume: bool = False, overwrite: bool = False, progr
         protocol=protocol(plan.config, clips, time.perf_counter() - began),
         folds=tuple(plan.config.folds),
     )
-    comparison = with_differences(comparison)
+    comparison = with_differences(comparison, separate_groups(clips))
     _atomic.write_json(folder / RESULTS, comparison.to_dict())
     write_csv(comparison, folder)
     write_report(comparison)

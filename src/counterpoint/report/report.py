@@ -24,6 +24,7 @@ from counterpoint.report.table import NONE, Column, Table, percent
 from counterpoint.report.tables import (
     alterations_table,
     dependence_table,
+    drawn_at_random,
     everything,
     folds_table,
     methods_table,
@@ -58,6 +59,7 @@ def write_report(comparison: Comparison) -> Path:
         "comparison.html.jinja",
         comparison=comparison,
         summary=summary(comparison),
+        random=drawn_at_random(comparison),
         results=_results(comparison) if comparison.methods else [],
         methods=_methods(comparison),
         search=_search(comparison),

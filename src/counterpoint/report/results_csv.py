@@ -43,6 +43,7 @@ def _method_row(name: str, result: MethodResult, comparison: Comparison) -> dict
     d = result.difference
     row |= {"difference": d and d.mean, "difference_low": d and d.low, "difference_high": d and d.high}
     row |= {"p": d and d.p, "p_holm": d and d.p_holm, "verdict": d and d.verdict}
+    row |= {"difference_low_holm": d and d.low_holm, "difference_high_holm": d and d.high_holm}
     return row
 
 

@@ -24,16 +24,25 @@ ABILITIES = {
 
 
 def p_value(p: float | None) -> str:
-    """Three digits; smaller ones as ``"< 0.001"``."""
-    return NONE if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    """Three digits, more where these would not tell on which side of 0.05 it is; small ones as ``"< 0.001"``."""
+    if p is None or p < 0.001:
+        return NONE if p is None else "< 0.001"
+    texts = (f"{p:.{digits}f}" for digits in range(3, 17))
+    return next((text for text in texts if (float(text) < 0.05) == (p < 0.05)), f"{p}")
 
 
 def difference_cell(difference: Difference | None) -> str:
-    """``"+3.2 [+0.4, +6.1]"``, in points of accuracy."""
+    """``"+3.2 [+0.4, +6.1]"``, in points of accuracy: the interval that fits the corrected p-value."""
     if difference is None:
         return NONE
-    bounds = f"[{percent(difference.low, sign=True)}, {percent(difference.high, sign=True)}]"
-    return f"{percent(difference.mean, sign=True)} {bounds}"
+    bounds = (difference.low, difference.low_holm), (difference.high, difference.high_holm)
+    low, high = (_bound(own if corrected is None else corrected) for own, corrected in bounds)
+    return f"{percent(difference.mean, sign=True)} [{low}, {high}]"
+
+
+def _bound(value: float) -> str:
+    """An end of an interval; one that is close to zero with as many digits as tell on which side."""
+    return percent(value, sign=True) if not value or abs(value) >= 0.0005 else f"{100 * value:+.1g}"
 
 
 def methods_table(comparison: Comparison) -> Table:
@@ -50,12 +59,10 @@ def methods_table(comparison: Comparison) -> Table:
         Column(
             f"vs {comparison.baseline}",
             f"{metrics['accuracy'].heading} less that of {comparison.baseline} on the same test clips, in points, with "
-            "a 95 % bootstrap interval over clips and seeds.",
+            f"its interval over {drawn_at_random(comparison)}: of 95 %, corrected for the number of methods as p is.",
         ),
-        Column(
-            "p", "Two-sided sign-flip permutation test over test clips, corrected for the number of methods (Holm)."
-        ),
-        Column("Verdict", "Better or worse only where p is below 0.05 and the interval leaves out zero; else unclear."),
+        Column("p", "Two-sided, of the same model as the interval, corrected for the number of methods (Holm)."),
+        Column("Verdict", "Better or worse where p is below 0.05, and so the interval leaves out zero; else unclear."),
     )
     rows = []
     for name, method in everything(comparison).items():
@@ -74,6 +81,16 @@ def _beside_baseline(comparison: Comparison, name: str, method: MethodResult) ->
     if (d := method.difference) is None:
         return NONE, NONE, NONE
     return difference_cell(d), p_value(d.p_holm), "unclear" if d.verdict == UNCLEAR else d.verdict
+
+
+def drawn_at_random(comparison: Comparison) -> str:
+    """What differences are to hold for others of: ``"clips and seeds"``, ``"clips in 5 groups, and seeds"``."""
+    found = [method.difference for method in comparison.methods.values() if method.difference is not None]
+    groups = max((d.groups or 0 for d in found), default=0)
+    clips = f"clips in {groups} groups" if groups else "clips"
+    if found and all(d.seeds == 1 for d in found):
+        return f"{clips} alone (one seed: no interval over seeds)"
+    return f"{clips}, and seeds" if groups else "clips and seeds"
 
 
 def folds_table(comparison: Comparison) -> Table:
@@ -162,7 +179,10 @@ def summary(comparison: Comparison) -> list[str]:
     if fewer:
         sentences.append(f"Trained on a part of the training clips, to weigh losses by the rest: {', '.join(fewer)}.")
     if any(len(m.seeds) == 1 for m in methods.values()):
-        sentences.append("One seed (n=1) has no interval: nothing is known of how much another seed would change.")
+        sentences.append(
+            "One seed (n=1): no interval over seeds, and differences tested over clips alone; nothing is known of how "
+            "much another seed would change."
+        )
     if count := len(comparison.failures):
         missing = f"{counted(count, 'run')} failed and {'are' if count > 1 else 'is'} missing here"
         sentences.append(missing + (", with the other folds of the same seed." if comparison.folds else "."))
