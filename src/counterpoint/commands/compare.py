@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from counterpoint.commands.code import remembered
 from counterpoint.commands.options import PRINT, Parser, config_of
-from counterpoint.commands.runs import COMPARISON, allocate_largely, config_to_resume, folder_of
+from counterpoint.commands.runs import COMPARISON, allocate_largely, config_to_resume, folder_of, former_words
 from counterpoint.commands.terminal import print_alterations, terminal
 from counterpoint.errors import RunError
 from counterpoint.experiments.config import CompareConfig
@@ -25,7 +25,7 @@ def main(words: list[str]) -> None:
     folder = folder_of(options, table or "compare")
     begun = config_to_resume(folder, COMPARISON) if options["resume"] else None
     if begun is not None:
-        options = parser.parse(["--config", str(begun), *words])
+        options = parser.parse(["--config", str(begun), *former_words(begun), *words])
     config = config_of(CompareConfig, options)
     config.base = remembered(config.base)
     allocate_largely()

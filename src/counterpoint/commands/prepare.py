@@ -60,7 +60,7 @@ def prepare_and_print(config: DataConfig, output: str | None) -> None:
     from counterpoint.training.datamodule import list_clips
 
     with ProgressDisplay() as display:
-        listed = list_clips(config, display.callback("render"))
+        listed = list_clips(config, display.callback("list"), fit_length=True)
         try:
             clips = _prepared(listed, config, display)
         except UnusableError as error:
@@ -72,7 +72,7 @@ def prepare_and_print(config: DataConfig, output: str | None) -> None:
     console = terminal()
     console.print(
         f"{listed.name}: {len(listed.clips)} clips, {done}, {len(clips.skipped)} skipped; "
-        f"cache: {config.cache or cache_root()}",
+        f"cache: {cache_root(config.cache)}",
         soft_wrap=True,
     )
     counts = table("split", "clips", "speakers or sources", right=("clips", "speakers or sources"))

@@ -81,6 +81,22 @@ def config_to_resume(folder: Path, file: str) -> Path:
     return path
 
 
+def former_words(path: Path) -> list[str]:
+    """The options that a run or comparison of 0.1 had without naming them, where the defaults are others now.
+
+    Args:
+        path: the configuration that it was begun with.
+    """
+    from counterpoint.training.run_dir import with_former_defaults
+
+    values, prefix = read_yaml(path), ""
+    if path.name == COMPARISON:
+        values, prefix = values.get("base"), "base."
+    meant = with_former_defaults(values)
+    changed = {} if meant is values else {k: v for k, v in meant["data"].items() if v != values["data"].get(k)}
+    return [f"--{prefix}data.{name}={json.dumps(value)}" for name, value in changed.items()]
+
+
 def allocate_largely() -> None:
     """The allocator setting that makes large CPU tensors cheap, unless ``COUNTERPOINT_ALLOCATOR=system``."""
     if os.environ.get("COUNTERPOINT_ALLOCATOR") != "system":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from counterpoint.commands.code import remembered
 from counterpoint.commands.options import Parser, config_of
-from counterpoint.commands.runs import RUN, allocate_largely, config_to_resume, folder_of
+from counterpoint.commands.runs import RUN, allocate_largely, config_to_resume, folder_of, former_words
 from counterpoint.commands.terminal import column, figure, print_alterations, table, terminal
 from counterpoint.errors import ConfigError
 from counterpoint.training.config import TrainConfig
@@ -31,7 +31,7 @@ def main(words: list[str]) -> None:
     folder = folder_of(options, _default_name(config, recipe))
     begun = config_to_resume(folder, RUN) if options["resume"] else None
     if begun is not None:
-        config = config_of(TrainConfig, parser.parse(["--config", str(begun), *words]))
+        config = config_of(TrainConfig, parser.parse(["--config", str(begun), *former_words(begun), *words]))
     config = remembered(config)
     allocate_largely()
 

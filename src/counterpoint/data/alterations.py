@@ -67,6 +67,7 @@ def of_media(facts: Iterable[Facts | None], spec: MediaSpec, modalities: Iterabl
             total,
             _share(sum(padded), window * len(lengths)),
             "data.media.seconds",
+            "seconds read",
         ),
         Alteration("of unknown length", total - len(lengths), total),
         Alteration(

@@ -79,6 +79,7 @@ class ClipTable:
         events: clip id -> what happens in it and when; None: the dataset does not say.
         segments: into how many equal parts clips are usually cut to say when; None without events.
         features: clips that are features already, of which nothing is decoded; of `media` only the length counts then.
+        fit_length: the length in `media` stands in for one that suits the training clips, see `with_fitted_length`.
         group_word: what a clip's group is: ``"speaker"``, ``"source video"`` ...
 
     Example:
@@ -97,6 +98,7 @@ class ClipTable:
     events: Mapping[str, tuple[Event, ...]] | None = None
     segments: int | None = None
     features: Features | None = None
+    fit_length: bool = False
     group_word: str = "speaker"
 
     @property

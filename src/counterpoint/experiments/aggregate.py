@@ -21,7 +21,6 @@ from counterpoint.analysis.statistics import Difference, compare_paired, correct
 from counterpoint.analysis.traces import Trace, load_trace, pool_traces
 from counterpoint.data import SPLITS
 from counterpoint.errors import RunError
-from counterpoint.experiments.config import CompareConfig
 from counterpoint.experiments.folds import Fold
 from counterpoint.experiments.plan import Plan
 from counterpoint.training import run_dir as files
@@ -170,15 +169,16 @@ def seed_result(folder: Path, runs: Sequence[RunResult]) -> SeedResult:
     return SeedResult(first.seed, test, modalities, mean, dependence)
 
 
-def protocol(config: CompareConfig, clips: Mapping[Fold, Prepared], seconds: float) -> dict[str, Any]:
+def protocol(plan: Plan, clips: Mapping[Fold, Prepared], seconds: float) -> dict[str, Any]:
     """What a reader of the numbers must know, as plain values.
 
     Args:
-        config: what was compared.
+        plan: what was compared.
         clips: by fold; one None where the data have the one split of their own.
         seconds: that it took.
     """
-    first, *others = clips.values()
+    config, (first, *others) = plan.config, clips.values()
+    left_out = [f"Left out of the default methods: {why.rstrip('.')}." for why in plan.left_out.values()]
     counts = [{split: len(part.clips(split)) for split in SPLITS} for part in clips.values()]
     few = few_steps(config.base, len(first.clips("train")))
     tested_elsewhere = {clip.id for other in others for clip in other.clips("test")}
@@ -192,6 +192,7 @@ def protocol(config: CompareConfig, clips: Mapping[Fold, Prepared], seconds: flo
         "shared_groups": len(set().union(*(part.table.shared_groups() for part in clips.values()))),
         "notes": [
             *dict.fromkeys(note for part in clips.values() for note in part.table.notes),
+            *left_out,
             *([few] if few is not None else []),
         ],
         "skipped": {clip: reason for part in clips.values() for clip, reason in part.skipped.items()},

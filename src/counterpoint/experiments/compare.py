@@ -101,7 +101,7 @@ def run_plan(plan: Plan, *, resume: bool = False, overwrite: bool = False, progr
         methods=collect("method", plan, runs, list(clips)),
         alone=collect(ALONE, plan, runs, list(clips)),
         failures=tuple(failures),
-        protocol=protocol(plan.config, clips, time.perf_counter() - began),
+        protocol=protocol(plan, clips, time.perf_counter() - began),
         folds=tuple(plan.config.folds),
     )
     comparison = with_differences(comparison, separate_groups(clips))
@@ -123,6 +123,8 @@ def read_compare_config(folder: str | Path) -> CompareConfig:
         raise RunError(f"{folder} is not a comparison: it has no {CONFIG}")
     values = read_yaml(path)
     guests.require_trust(path, values)
+    if isinstance(values, dict) and "base" in values:
+        values = {**values, "base": files.with_former_defaults(values["base"])}
     return from_dict(CompareConfig, values)
 
 
@@ -156,8 +158,9 @@ def _prepare(plan: Plan, progress: bool) -> dict[Fold, Prepared]:
     """
     clips = {}
     with ProgressDisplay(progress) as display:
-        tables = list_folds(plan.config, display.callback("render"))
-        dry_run(plan.entries, next(iter(tables.values())))  # all have the same classes and shape
+        tables = list_folds(plan.config, display.callback("list"))
+        first = next(iter(tables.values()))  # all have the same classes and shape
+        plan.left_out.update(dry_run(plan.entries, first, plan.optional))
         of_all = replace(plan.entries[0].runs[0], modalities=plan.modalities)
         for fold, table in tables.items():
             clips[fold] = replace(of_all, table=table).decode(display.callback("decode")).clips

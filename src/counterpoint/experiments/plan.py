@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from counterpoint._typecheck import check_values
 from counterpoint.analysis.results import Trial
 from counterpoint.data import ClipTable
 from counterpoint.errors import ConfigError, CounterpointError, did_you_mean
-from counterpoint.experiments.config import CompareConfig
+from counterpoint.experiments.config import DEFAULT_METHODS, CompareConfig
 from counterpoint.experiments.folds import check_folds
 from counterpoint.experiments.search import draw_settings
 from counterpoint.recipes import Recipe, load_recipe
@@ -79,6 +79,8 @@ class Plan:
         modalities: of the base, in order, and after them those that only some of the methods have.
         baseline: the method that the others are tested against.
         metric: what chooses the setting.
+        optional: methods that nobody named: the task's default ones, but for the baseline.
+        left_out: those of them that do not fit, and why.
     """
 
     config: CompareConfig
@@ -87,6 +89,8 @@ class Plan:
     modalities: tuple[str, ...]
     baseline: str
     metric: Metric
+    optional: frozenset[str] = frozenset()
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def resolve_plan(config: CompareConfig, folder: str | Path, rows: Sequence[str] | None = ()) -> Plan:
@@ -115,35 +119,57 @@ def resolve_plan(config: CompareConfig, folder: str | Path, rows: Sequence[str] 
     if config.search_trials:
         for entry in entries:
             entry.settings = _settings(entry, config)
-    dry_run(entries)
+    named = config.methods != list(DEFAULT_METHODS[config.base.task])
+    optional = frozenset() if named else frozenset(config.methods) - {baseline}
+    left_out = dry_run(entries, optional=optional)
     modalities = tuple(dict.fromkeys((*modalities, *(name for entry in entries for name in entry.runs[0].modalities))))
-    return Plan(config, folder, entries, modalities, baseline, metric)
+    return Plan(config, folder, entries, modalities, baseline, metric, optional, left_out)
 
 
-def dry_run(entries: Iterable[Entry], table: ClipTable | None = None) -> None:
+def dry_run(
+    entries: list[Entry], table: ClipTable | None = None, optional: Collection[str] = ()
+) -> dict[str, str]:
     """Resolve every entry with each of its settings, and make its model, balancer and loss once, on no device.
 
     Args:
-        entries: methods, and modalities alone; each gets its `runs`.
+        entries: methods, and modalities alone; each gets its `runs`, and those that are left out go from the list.
         table: the clips, checked names and values being taken for granted, and transforms being made too; None while
             they are not known: everything is checked that does not hang on them.
+        optional: names of methods that are left out where they do not fit, e.g. those that balance encoders where there
+            are none.
+
+    Returns:
+        What was left out, and why.
 
     Raises:
         ConfigError: names the recipe, and the setting where that is at fault.
     """
     made: dict[str, Resolved] = {}
+    left_out: dict[str, str] = {}
     for entry in entries:
-        entry.runs = []
-        for setting in entry.settings:
-            with _named(entry, setting):
-                config = with_settings(entry.config, setting)
-                if table is None:
-                    resolve.check(config)
-                parts = repr((config.data.media, [getattr(config, name) for name in _PARTS]))
-                if parts not in made:  # settings that differ in the learning rate have the same
-                    made[parts] = resolve.resolve_for(config, table)
-                    on_no_device(partial(build, made[parts]))
-                entry.runs.append(replace(made[parts], config=config))
+        try:
+            _try_out(entry, table, made)
+        except ConfigError as error:
+            if entry.kind == ALONE or entry.name not in optional:
+                raise
+            left_out[entry.name] = str(error)
+    entries[:] = [entry for entry in entries if entry.kind == ALONE or entry.name not in left_out]
+    return left_out
+
+
+def _try_out(entry: Entry, table: ClipTable | None, made: dict[str, Resolved]) -> None:
+    """The runs of an entry; `made` has what was made for others before."""
+    entry.runs = []
+    for setting in entry.settings:
+        with _named(entry, setting):
+            config = with_settings(entry.config, setting)
+            if table is None:
+                resolve.check(config)
+            parts = repr((config.data.media, [getattr(config, name) for name in _PARTS]))
+            if parts not in made:  # settings that differ in the learning rate have the same
+                made[parts] = resolve.resolve_for(config, table)
+                on_no_device(partial(build, made[parts]))
+            entry.runs.append(replace(made[parts], config=config))
 
 
 @contextlib.contextmanager

@@ -101,7 +101,7 @@ def _list(config: DataConfig, how: FeaturesConfig, display: ProgressDisplay) -> 
     events = bool(entry.event_tasks) and config.task in (None, *entry.event_tasks)
     if config.name == "folder" and config.root is not None:  # which may say what happens when
         events = (Path(config.root) / "events.csv").is_file()
-    table = list_clips(config, display.callback("render"), events=events)
+    table = list_clips(config, display.callback("list"), events=events, fit_length=True)
     if table.features is not None:
         raise ConfigError(f"{table.name} has features already; name a dataset of media, or --videos FOLDER")
     return table

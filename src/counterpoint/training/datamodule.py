@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from counterpoint.data import DATASETS, ClipTable, load_table
 from counterpoint.data.cache.prepare import PreparedClips, Progress, prepare
 from counterpoint.data.cache.shard_dataset import collate
+from counterpoint.data.io.paths import cache_root
+from counterpoint.data.lengths import with_fitted_length
 from counterpoint.data.splits.draw import draw_split
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec, require_fields
@@ -31,16 +33,20 @@ MODALITIES = ("audio", "visual")
 
 def list_run_clips(config: TrainConfig, progress: Progress | None = None) -> ClipTable:
     """The clips that a run asks for, with what happens when where it localises; see `list_clips`."""
-    return list_clips(config.data, progress, events=config.task == "localise")
+    return list_clips(config.data, progress, events=config.task == "localise", fit_length=True)
 
 
-def list_clips(config: DataConfig, progress: Progress | None = None, *, events: bool = False) -> ClipTable:
+def list_clips(
+    config: DataConfig, progress: Progress | None = None, *, events: bool = False, fit_length: bool = False
+) -> ClipTable:
     """The clips that a configuration asks for, not yet decoded.
 
     Args:
         config: which dataset, where, which task.
         progress: of a dataset that renders its clips first: called with the clips done and to be done.
         events: with what happens when.
+        fit_length: where the dataset has no length of its own and the configuration names none, look how long the
+            training clips are.
 
     Raises:
         ConfigError: ``media`` has an unknown field (the message proposes the nearest), or the dataset's task does not
@@ -55,6 +61,8 @@ def list_clips(config: DataConfig, progress: Progress | None = None, *, events: 
             raise ConfigError(f"{config.name}'s task {task!r} does not say when something happens.{_with_events()}")
     options = hand_in(entry, config.options, progress=progress, events=events, fold=0)
     table = load_table(config.name, config.root, task, config.seed, **options)
+    if fit_length and table.fit_length and "seconds" not in config.media:
+        table = with_fitted_length(table, cache_root(config.cache), progress)
     if table.features is None or not (table.features.standardise or config.standardise):
         return table
     done = "each column is brought to mean 0 and spread 1 of the training clips"
@@ -174,7 +182,7 @@ class ClipData(pl.LightningDataModule):
         Raises:
             CounterpointError: the dataset is not there, its options are wrong, or too many clips are unreadable.
         """
-        table = table or list_clips(config, events=segments is not None)
+        table = table or list_clips(config, events=segments is not None, fit_length=spec is None)
         spec = spec or media_spec(table, config.media)
         clips = prepare_clips(table, config, spec, modalities or MODALITIES, segments=segments, progress=progress)
         return cls(clips, batch_size=config.batch_size, workers=config.workers, seed=seed)

@@ -67,7 +67,7 @@ def fit(
         if resume and files.read_result(folder) is not None:
             return _finished(folder, test)
     with ProgressDisplay(progress and main) as display:
-        run = config if isinstance(config, Resolved) else resolve(config, display.callback("render"))
+        run = config if isinstance(config, Resolved) else resolve(config, display.callback("list"))
         state = read_checkpoint(folder / files.LAST) if resume and (folder / files.LAST).exists() else None
         torch.manual_seed(run.config.seed)
         parts = build(run)

@@ -41,6 +41,11 @@ _KINDS = {CONFIG: "run", COMPARISON: "comparison"}
 FREE_TO_CHANGE = ("data.workers", "data.cache", "data.root", "accelerator", "imports")
 """Options that say where and how, not what: a resumed run may have others."""
 
+# Of datasets whose defaults are others since 0.2.
+_FORMER_DATA: dict[str, dict[str, Any]] = {
+    "features": {"standardise": False},
+    "folder": {"media": {"seconds": 3.0, "gray": True}},
+}
 _FORMER_KEYS = {"set_aside": "skipped"}  # of result.json, before 0.2
 
 _PACKAGES = ("torch", "numpy", "lightning", "av", "safetensors", "jsonargparse", "scikit-learn")
@@ -86,7 +91,20 @@ def read_config(folder: Path) -> TrainConfig:
         raise RunError(f"{folder} is not a run: it has no {CONFIG}")
     values = read_yaml(path)
     guests.require_trust(path, values)
-    return from_dict(TrainConfig, values)
+    return from_dict(TrainConfig, with_former_defaults(values))
+
+
+def with_former_defaults(values: Any) -> Any:
+    """What a run's configuration meant when it was written: the defaults of 0.1 where 0.2 has others.
+
+    Args:
+        values: of ``config.yaml``, which has every option of its version.
+    """
+    data = values.get("data") if isinstance(values, dict) else None
+    if not isinstance(data, dict) or "standardise" in data or data.get("name") not in _FORMER_DATA:
+        return values
+    own, former = data.get("media") or {}, _FORMER_DATA[data["name"]]
+    return {**values, "data": {**data, **former, "media": {**former.get("media", {}), **own}}}
 
 
 def runs_near(folder: Path) -> str:

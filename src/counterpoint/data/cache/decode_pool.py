@@ -26,7 +26,13 @@ _LOOK = 0.2  # how often processes are looked at, seconds
 
 
 def decode_all(
-    keys: Sequence[Key], spec: MediaSpec, modalities: Sequence[str], *, jobs: int | None, timeout: float
+    keys: Sequence[Key],
+    spec: MediaSpec,
+    modalities: Sequence[str],
+    *,
+    jobs: int | None,
+    timeout: float,
+    reader: str | None = None,
 ) -> Generator[tuple[Key, Answer]]:
     """Decode clips, one after the other or several at once; results come in the order in which they are ready.
 
@@ -36,11 +42,12 @@ def decode_all(
         modalities: what is wanted of them.
         jobs: decoding processes; None: one per core; 0: in this process.
         timeout: seconds after which a clip is given up, in a process of its own.
+        reader: ``module:name`` of what reads a clip; None: `read_clip`.
 
     Raises:
         CounterpointError: a process cannot be started.
     """
-    reader = decode_worker.READER
+    reader = reader or decode_worker.READER
     if jobs == 0:
         return decode_here(keys, spec, modalities, reader)
     # Starting a process costs about as much as decoding a few dozen clips.

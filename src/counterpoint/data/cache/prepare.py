@@ -118,7 +118,7 @@ def prepare(
     spec = table.media if spec is None else spec
     table = table.within(spec.seconds)
     modalities = _check(max_bad, modalities, jobs, timeout)
-    store = ShardFolder(cache_root() if cache is None else Path(cache).expanduser().absolute(), spec)
+    store = ShardFolder(cache_root(cache).absolute(), spec)
     keys, failed = keys_of(table, modalities)
     unique = dict.fromkeys(keys.values())  # two clips of a table may be the same stretch
     places, bad = store.find(unique, modalities)

@@ -62,7 +62,7 @@ def load_folder(
 
     A ``split.csv`` beside them may name the clips to use, their split and their group. Where it gives no split, one is
     drawn, stratified by class and with groups on one side; where it gives train and test alone, validation clips are
-    drawn from train.
+    drawn from train. Pictures are in colour; how much is read of each clip follows from the training clips.
 
     Args:
         root: the folder.
@@ -119,8 +119,9 @@ def load_folder(
             )
             for clip, label in labels.items()
         ),
-        media=MediaSpec(size=96),
+        media=MediaSpec(size=96, gray=False),
         notes=(*notes, *how),
+        fit_length=True,
         group_word="group",
         events=happening,
         segments=_SEGMENTS if events else None,

@@ -78,8 +78,7 @@ class PreparedFeatures:
         self.features = _only(table.features, modalities)
         self.modalities = self.features.modalities
         self.segments = self.features.segments
-        folder = cache_root() if cache is None else Path(cache).expanduser()
-        bad = bad_rows(self.features.sources, folder / "features", check, progress)
+        bad = bad_rows(self.features.sources, cache_root(cache) / "features", check, progress)
         self.impute = impute
         self.skipped = dict(table.rejected)
         self.imputed: dict[str, int] = {}

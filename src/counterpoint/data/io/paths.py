@@ -9,9 +9,9 @@ CACHE = "COUNTERPOINT_CACHE"
 """Environment variable that names the cache."""
 
 
-def cache_root() -> Path:
-    """``$COUNTERPOINT_CACHE``, or ``~/.cache/counterpoint``; decoded shards and rendered clips go here."""
-    return Path(os.environ.get(CACHE) or "~/.cache/counterpoint").expanduser()
+def cache_root(chosen: str | Path | None = None) -> Path:
+    """Where decoded and rendered clips go: as chosen, else ``$COUNTERPOINT_CACHE``, else ``~/.cache/counterpoint``."""
+    return Path(chosen or os.environ.get(CACHE) or "~/.cache/counterpoint").expanduser()
 
 
 def default_root(dataset: str) -> Path:
