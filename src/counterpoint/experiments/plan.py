@@ -126,9 +126,7 @@ def resolve_plan(config: CompareConfig, folder: str | Path, rows: Sequence[str] 
     return Plan(config, folder, entries, modalities, baseline, metric, optional, left_out)
 
 
-def dry_run(
-    entries: list[Entry], table: ClipTable | None = None, optional: Collection[str] = ()
-) -> dict[str, str]:
+def dry_run(entries: list[Entry], table: ClipTable | None = None, optional: Collection[str] = ()) -> dict[str, str]:
     """Resolve every entry with each of its settings, and make its model, balancer and loss once, on no device.
 
     Args:
@@ -149,7 +147,7 @@ def dry_run(
     for entry in entries:
         try:
             _try_out(entry, table, made)
-        except ConfigError as error:
+        except ConfigError as error:  # noqa: PERF203
             if entry.kind == ALONE or entry.name not in optional:
                 raise
             left_out[entry.name] = str(error)
