@@ -96,7 +96,7 @@ class ProgressDisplay:
             left = (now - task.began) * (total - done) / max(1, done - task.first)
             ahead = f", {timedelta(seconds=round(left))} left" if task.first < done < total else ""
             line = f"{name} {count}{f', {note}' if note else ''}{ahead}".lstrip()
-            self._write(line) if self.draws else self.say(line)
+            self.record(line) if self.draws else self.say(line)
             task.told, task.note = now, note
 
     def remove(self, name: str) -> None:
@@ -109,10 +109,11 @@ class ProgressDisplay:
         """Print a line, above the bars if there are any."""
         if self.enabled:
             self._console.print(line, soft_wrap=not self.draws)
-        self._write(line)
+        self.record(line)
 
-    def _write(self, line: str) -> None:
-        """Into the log, opened anew each time: whoever removes or fills its folder ends no work by it."""
+    def record(self, line: str) -> None:
+        """Write a line into the log alone."""
+        # It is opened each time, so that whoever removes or fills its folder ends no work by it.
         if self.log is not None:
             with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8") as file:
                 file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {line}\n")

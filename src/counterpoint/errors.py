@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 _QUOTED = 100  # characters of a value that a message shows
 
@@ -81,3 +82,19 @@ class DownloadError(CounterpointError):
 
 class RunError(CounterpointError):
     """A run folder that cannot be used: not a run, of another configuration, or not finished."""
+
+
+class DivergedError(RunError):
+    """A training whose loss, gradients or weights are no finite numbers any more.
+
+    Args:
+        message: says in which step, what, and what to do.
+        found: the same as plain values: ``epoch`` and ``step`` from 0, ``loss`` and ``reason``.
+    """
+
+    def __init__(self, message: str, found: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.found = dict(found or {})
+
+    def __reduce__(self) -> tuple[type[DivergedError], tuple[str, dict[str, Any]]]:
+        return type(self), (str(self), self.found)  # errors travel from worker processes by pickle

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -18,11 +19,14 @@ from counterpoint.errors import ConfigError, CounterpointError, RunError
 from counterpoint.experiments import compare as compare_module
 from counterpoint.experiments.compare import compare, read_compare_config
 from counterpoint.experiments.config import CompareConfig
+from counterpoint.fusion import Sum
 from counterpoint.report.report import write_run_report
 from counterpoint.report.tables import dependence_table
+from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import from_dict
 from counterpoint.training.fit import fit
 from counterpoint.training.load import load_run
+from counterpoint.training.module import CounterpointModule
 from tiny_clips import tiny_data, write_tiny_clips
 
 SECOND = "title: Concatenation once more\nfusion: {name: concat}\n"
@@ -226,6 +230,52 @@ def test_the_command_line_says_so_when_a_run_failed(clips, tmp_path, capsys):
     told = capsys.readouterr()
     assert "hopeless" in told.out and "report.html" in told.out
     assert "1 of the runs failed" in told.err
+
+
+def test_a_method_that_diverges_is_marked_and_the_others_go_on(clips, tmp_path, capsys, monkeypatch):
+    (tmp_path / "wild.yaml").write_text("title: Wild\nfusion: {name: sum}\n")
+    objective = CounterpointModule.objective
+
+    def wild(self, output, target):
+        loss = objective(self, output, target)
+        bad = isinstance(self.model.fusion, Sum) or (self.seed == 1 and len(self.model.modalities) == 1)
+        return loss * math.nan if bad else loss
+
+    monkeypatch.setattr(CounterpointModule, "objective", wild)
+    base = {"data": tiny_data(clips), "epochs": 1}
+    (tmp_path / "base.json").write_text(json.dumps({"base": base, "probe": False}))
+    words = ["compare", "--config", str(tmp_path / "base.json"), "--runs", str(tmp_path), "--seeds", "[0, 1]"]
+    assert main([*words, "--methods", f"[concat, {tmp_path / 'wild.yaml'}]"]) != 0
+    told = capsys.readouterr()
+    rows = {line.split("  ")[0].strip(): line for line in told.out.splitlines()}
+    assert "diverged" in rows["wild"]
+    assert "audio alone (1 diverged)" in rows and "concat" in rows
+    assert "4 runs diverged, and are in no mean." in " ".join(told.out.split())
+    assert "4 of the runs failed (4 diverged: lower base.optim.lr)" in told.err
+    found = json.loads((tmp_path / "compare" / "results.json").read_text())
+    assert all(failure["diverged"] for failure in found["failures"]) and "concat" in found["methods"]
+
+
+def test_a_setting_that_diverges_is_the_worst_of_a_search(clips, tmp_path, capsys):
+    base = from_dict(TrainConfig, {"data": tiny_data(clips), "epochs": 1, "optim": {"name": "sgd", "lr": 1e6}})
+    asked = CompareConfig(
+        methods=["concat"],
+        seeds=[0],
+        base=base,
+        alone=False,
+        probe=False,
+        search_trials=2,
+        search_space={"optim.lr": [1e-3, 1e6]},
+    )
+    found = compare(asked, tmp_path / "searched")
+    method = found.methods["concat"]
+    assert [(t.setting["optim.lr"], t.score is None, t.diverged) for t in method.trials] == [
+        (1e6, True, True),
+        (1e-3, False, False),
+    ]
+    assert method.setting == {"optim.lr": 1e-3} and not found.failures
+    assert "it counts as the worst" in capsys.readouterr().err
+    assert "diverged" in (found.folder / "report.html").read_text()
 
 
 def test_wrong_asks_are_refused_before_anything_is_trained(clips, tmp_path):

@@ -87,10 +87,11 @@ class SeedResult:
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting of a search: what it changed, and its validation score (None: it failed)."""
+    """One setting of a search: what it changed, and its validation score (None: it failed, or diverged)."""
 
     setting: dict[str, Any]
     score: float | None
+    diverged: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,13 +133,18 @@ class MethodResult:
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that ended with an error; the traceback stands in the run's ``error.txt``."""
+    """A run that ended with an error; the traceback stands in the run's ``error.txt``.
+
+    Attributes:
+        diverged: its loss, gradients or weights were no finite numbers any more.
+    """
 
     name: str
     seed: int
     folder: str
     error: str
     fold: int | None = None
+    diverged: bool = False
 
     @property
     def run(self) -> str:

@@ -46,4 +46,6 @@ def main(words: list[str]) -> None:
         console.print(f"Note: {note}")
     console.print(f"Report: {made.folder / 'report.html'}", soft_wrap=True)
     if made.failures:
-        raise RunError(f"{len(made.failures)} of the runs failed; --resume tries them again")
+        diverged = sum(failure.diverged for failure in made.failures)
+        which = f" ({diverged} diverged: lower base.optim.lr)" if diverged else ""
+        raise RunError(f"{len(made.failures)} of the runs failed{which}; --resume tries them again")

@@ -10,6 +10,7 @@ from typing import Any
 
 from counterpoint import _atomic
 from counterpoint.analysis.results import Failure, RunResult, Trial
+from counterpoint.errors import DivergedError
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.experiments.folds import Fold, folds_of
 from counterpoint.experiments.plan import ALONE, Entry, Plan
@@ -56,7 +57,8 @@ def run_all(tasks: Sequence[RunTask], pool: Runs, progress: RunProgress) -> list
         task = outcome.task
         found[task.folder] = (task, outcome.result, outcome.error)
         if outcome.error is not None:
-            progress.ended(task, f"failed: {outcome.error}")
+            as_worst = "; it counts as the worst" if task.kind == "search" and diverged(outcome.error) else ""
+            progress.ended(task, f"failed: {outcome.error}{as_worst}")
         elif isinstance(outcome.result, RunResult):
             progress.ended(task, f"test accuracy {100 * outcome.result.test['accuracy']:.1f}")
         else:
@@ -65,9 +67,13 @@ def run_all(tasks: Sequence[RunTask], pool: Runs, progress: RunProgress) -> list
 
 
 def search_settings(plan: Plan, pool: Runs, progress: RunProgress, failures: list[Failure]) -> None:
-    """Try as many settings for each, with the first seed and fold, and keep the best one on validation data."""
+    """Try as many settings for each, with the first seed and fold, and keep the best one on validation data.
+
+    A setting under which training diverges is the worst, and no failure as long as another one is left.
+    """
     config, entries = plan.config, plan.entries
     seed, fold = _of_search(config)
+    failed: list[tuple[Entry, Failure]] = []
     owners: dict[Path, tuple[Entry, dict[str, Any]]] = {}
     tasks = []
     for trial in range(config.search_trials):
@@ -77,16 +83,19 @@ def search_settings(plan: Plan, pool: Runs, progress: RunProgress, failures: lis
             owners[folder] = (entry, entry.settings[trial])
     for task, result, error in run_all(tasks, pool, progress):
         entry, setting = owners[task.folder]
-        entry.trials += (Trial(setting, None if error else result[config.search_metric]),)
+        score = None if error else result[config.search_metric]
+        entry.trials += (Trial(setting, score, error is not None and diverged(error)),)
         if error:
-            failures.append(failure(task, error, _root(entry)))
+            failed.append((entry, failure(task, error, _root(entry))))
     for entry in entries:
         scored = [
             (plan.metric.sign * trial.score, -i) for i, trial in enumerate(entry.trials) if trial.score is not None
         ]
         if not scored:
             entry.failed = True
+            failures += [one for of, one in failed if of is entry]
             continue
+        failures += [one for of, one in failed if of is entry and not one.diverged]
         entry.chosen = -max(scored)[1]  # of equals the first, which is the recipe as it stands
         trials = [asdict(trial) for trial in entry.trials]
         chosen = {"metric": f"val {config.search_metric}", "chosen": entry.chosen, "trials": trials}
@@ -100,4 +109,9 @@ def _root(entry: Entry) -> Path:
 def failure(task: RunTask, error: str, root: Path) -> Failure:
     """A run that ended with an error; `root` is the comparison's folder."""
     name = f"{task.name} alone" if task.kind == ALONE else task.name
-    return Failure(name, task.seed, str(task.folder.relative_to(root)), error, task.fold)
+    return Failure(name, task.seed, str(task.folder.relative_to(root)), error, task.fold, diverged(error))
+
+
+def diverged(error: str) -> bool:
+    """Whether a task's error, as the pool words it, is that its training diverged."""
+    return error.startswith(f"{DivergedError.__name__}:")

@@ -105,7 +105,11 @@ def _grid(
 
 
 def _values(output: object, parts: int) -> NDArray[np.float64]:
-    """Per window and segment the classes' probabilities and that of an event, ``(B, parts, K + 1)``; classifier: 1."""
+    """Per window and segment the classes' probabilities and that of an event, ``(B, parts, K + 1)``; classifier: 1.
+
+    Raises:
+        RunError: they are not finite.
+    """
     if isinstance(output, LocaliserOutput):
         classes, event = output.segment_logits.softmax(-1), output.event.sigmoid()
     else:
@@ -113,6 +117,8 @@ def _values(output: object, parts: int) -> NDArray[np.float64]:
         classes = logits.softmax(-1).unsqueeze(1).expand(-1, parts, -1)
         event = torch.ones_like(classes[..., 0])
     values: NDArray[np.float64] = torch.cat([classes, event.unsqueeze(-1)], -1).cpu().double().numpy()
+    if not np.isfinite(values).all():
+        raise RunError("the model's logits are not finite here; its training may have diverged")
     return values
 
 

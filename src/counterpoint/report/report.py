@@ -213,7 +213,7 @@ def _search(comparison: Comparison) -> Table | None:
         (
             name,
             _setting(trial.setting),
-            "failed" if trial.score is None else percent(trial.score),
+            "diverged" if trial.diverged else "failed" if trial.score is None else percent(trial.score),
             "chosen" if trial.setting == method.setting else "",
         )
         for name, method in everything(comparison).items()

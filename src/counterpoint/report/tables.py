@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from counterpoint.analysis.results import Comparison, MethodResult
@@ -65,10 +66,13 @@ def methods_table(comparison: Comparison) -> Table:
         Column("Verdict", "Better or worse where p is below 0.05, and so the interval leaves out zero; else unclear."),
     )
     rows = []
+    diverged = Counter(failure.name for failure in comparison.failures if failure.diverged)
     for name, method in everything(comparison).items():
         last = _beside_baseline(comparison, name, method) if name in comparison.methods else ("", "", "")
         scores = [with_interval(method.scores.get(key), **metric.shown) for key, metric in metrics.items()]
-        rows.append((name, *scores, *last))
+        of_it = diverged.pop(name, 0)
+        rows.append((f"{name} ({of_it} diverged)" if of_it else name, *scores, *last))
+    rows += [(name, "diverged", *[""] * (len(columns) - 2)) for name in diverged]
     if (share := comparison.protocol.get("background")) is not None:
         rows.append(("always background", percent(share), "0.0", *[""] * (len(columns) - 3)))
     pooled = f", {folds} folds pooled" if folds else ""
@@ -183,7 +187,9 @@ def summary(comparison: Comparison) -> list[str]:
             "One seed (n=1): no interval over seeds, and differences tested over clips alone; nothing is known of how "
             "much another seed would change."
         )
-    if count := len(comparison.failures):
+    if diverged := sum(failure.diverged for failure in comparison.failures):
+        sentences.append(f"{counted(diverged, 'run')} diverged, and {'are' if diverged > 1 else 'is'} in no mean.")
+    if count := len(comparison.failures) - diverged:
         missing = f"{counted(count, 'run')} failed and {'are' if count > 1 else 'is'} missing here"
         sentences.append(missing + (", with the other folds of the same seed." if comparison.folds else "."))
     return sentences

@@ -19,6 +19,7 @@ from counterpoint._progress import ProgressDisplay
 from counterpoint.training.callbacks.balancer_review import Review
 from counterpoint.training.callbacks.batch_statistics import FitStatistics
 from counterpoint.training.callbacks.checkpoint import Recorder
+from counterpoint.training.callbacks.divergence import EndDiverged
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.datamodule import ClipData
 from counterpoint.training.module import CounterpointModule
@@ -59,6 +60,7 @@ def train_epochs(
         display: where progress is shown.
 
     Raises:
+        DivergedError: the loss, a gradient or a weight is not finite any more.
         KeyboardInterrupt: on Ctrl-C or SIGTERM.
     """
     first = 0 if state is None else state["finished_epochs"]
@@ -68,6 +70,7 @@ def train_epochs(
         return
     callbacks: list[Callback] = [  # in this order: an epoch is on disk before anything of it is displayed
         BeginEpoch(data, first),
+        EndDiverged(),
         FitStatistics(),
         Review(data, first),
         Recorder(folder, config.metric, None if state is None else state["best"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from counterpoint.training.epoch_metrics import EpochMetrics
 from counterpoint.training.load import Run, load_run
 from counterpoint.training.module import CounterpointModule
 from counterpoint.training.precision import pick_device
+
+_log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -71,7 +75,12 @@ def evaluate_split(
         target = batch["target"] if labels is None else labels[batch["target"]]
         media = {name: batch[name].to(device, non_blocking=True) for name in module.transforms}
         scores.add(module(media), target.to(device), batch["index"].to(device))
-    return scores.compute()
+    found = scores.compute()
+    if not math.isfinite(found["loss"]):
+        _log.warning(
+            "The loss on %s clips is %s: some logits are not finite, and the figures mean little", split, found["loss"]
+        )
+    return found
 
 
 def _other(run: Run, data: DataConfig) -> ClipData:

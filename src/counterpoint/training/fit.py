@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from counterpoint import _atomic, guests
 from counterpoint._moved import former_names
 from counterpoint._progress import ProgressDisplay
 from counterpoint.data import SPLITS
+from counterpoint.errors import DivergedError
 from counterpoint.training import run_dir as files
 from counterpoint.training.build import Parts, build
 from counterpoint.training.callbacks.checkpoint import read_checkpoint
@@ -56,6 +58,8 @@ def fit(
     Raises:
         RunError: the folder holds a run already (or, with `resume`, one of another configuration; with `overwrite`,
             something that is no run).
+        DivergedError: the loss, a gradient or a weight is not finite any more; ``result.json`` says since when, and the
+            checkpoints are those of the last finite epoch.
         CounterpointError: whatever is wrong with names, options or data.
         KeyboardInterrupt: on Ctrl-C and SIGTERM; finished epochs are kept.
     """
@@ -82,7 +86,14 @@ def fit(
         few = few_steps(run.config, len(data.clips.clips("train")) - len(data.held_out))
         if few is not None:
             display.say(f"Note: {few}")
-        train_epochs(run.config, folder, module, data, state, display)
+        try:
+            train_epochs(run.config, folder, module, data, state, display)
+        except DivergedError as error:
+            display.record(str(error))
+            if main:
+                _write_diverged(folder, run, error)
+            kept = ". The last finite epoch is kept" if (folder / files.LAST).is_file() else ""
+            raise DivergedError(f"{folder}: {error}{kept}", error.found) from None
     best = read_checkpoint(folder / files.BEST)
     module.model.load_state_dict(best["state_dict"])
     epoch = best["finished_epochs"] - 1
@@ -147,6 +158,12 @@ def _gap(folder: Path, run: Resolved, epoch: int) -> list[str]:
     return [] if told is None else [told]
 
 
+def _write_diverged(folder: Path, run: Resolved, error: DivergedError) -> None:
+    loss = error.found["loss"]
+    found = {**error.found, "loss": loss if math.isfinite(loss) else None}
+    _atomic.write_json(folder / files.RESULT, {"status": files.DIVERGED, "epochs": run.config.epochs, **found})
+
+
 def _write(
     folder: Path,
     run: Resolved,
@@ -163,6 +180,7 @@ def _write(
         extra[guests.IMPORTS] = run.config.imports
     module.model.cpu().save_pretrained(folder, extra=extra)
     result = {
+        "status": "finished",
         "epoch": found.pop("epoch"),
         "epochs": run.config.epochs,
         "metric": run.config.metric,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
@@ -32,11 +32,15 @@ class StepRecord:
         loss: scalar.
         ratio: ``(M,)`` of the balancer; None without one.
         coefficient: ``(M,)`` of the balancer; None without one.
+        modalities: ``(M,)`` bool: whether something in each one's own logits is not finite; M may be 0.
+        gradients: ``(P,)`` bool: whether something in each parameter's gradient is not finite.
     """
 
     loss: Tensor
     ratio: Tensor | None
     coefficient: Tensor | None
+    modalities: Tensor
+    gradients: Tensor
 
 
 class CounterpointModule(pl.LightningModule):
@@ -137,6 +141,11 @@ class CounterpointModule(pl.LightningModule):
         """The parameters of the model, and after them those of what the balancer trains beside it."""
         return [*self.model.parameters(), *self.balancer_parts.parameters()]
 
+    @property
+    def names(self) -> list[str]:
+        """Of the parameters in `trained`."""
+        return [name for name, _ in (*self.model.named_parameters(), *self.balancer_parts.named_parameters())]
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """The optimizer; the schedule is stepped by hand."""
         return self.optimizer
@@ -170,6 +179,7 @@ class CounterpointModule(pl.LightningModule):
         self.optimizer.zero_grad()
         self.manual_backward(self.scaler.scale(loss))
         self.scaler.unscale_(self.optimizer)
+        gradients = not_finite([parameter.grad for parameter in self.trained], loss)
         balance: Mapping[str, Tensor] = {}
         if self.balancer is not None:
             balance = self.balancer.step(output, target)
@@ -178,7 +188,9 @@ class CounterpointModule(pl.LightningModule):
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.schedule.step()
-        self.steps.append(StepRecord(loss.detach(), balance.get("ratio"), balance.get("coefficient")))
+        modalities = not_finite(list(output.unimodal_logits.values()), loss)
+        ratio, coefficient = balance.get("ratio"), balance.get("coefficient")
+        self.steps.append(StepRecord(loss.detach(), ratio, coefficient, modalities, gradients))
         self.train_scores.add(output, batch["target"], batch["index"])
 
     # ------------------------------------------------------------------ evaluating
@@ -218,3 +230,15 @@ class CounterpointModule(pl.LightningModule):
         self._scaler_state = state["scaler"]
         if self.balancer is not None:
             self.balancer.load_state_dict(state["balancer"])
+
+
+@torch.no_grad()
+def not_finite(tensors: Sequence[Tensor | None], like: Tensor) -> Tensor:
+    """For each whether something in it is not finite: then its sum is not, which is cheap.
+
+    Args:
+        tensors: None counts as finite.
+        like: the result, ``(number of tensors,)`` bool, is on its device.
+    """
+    zero = torch.zeros((), device=like.device)
+    return ~torch.stack([zero, *(zero if one is None else one.sum().float() for one in tensors)])[1:].isfinite()

@@ -36,6 +36,9 @@ RESULT = "result.json"
 WEIGHTS = "model.safetensors"
 MODEL = "config.json"
 
+DIVERGED = "diverged"
+"""The ``status`` in ``result.json`` of a run that came to no end; else it is ``"finished"``."""
+
 _KINDS = {CONFIG: "run", COMPARISON: "comparison"}
 
 FREE_TO_CHANGE = ("data.workers", "data.cache", "data.root", "accelerator", "imports")
@@ -195,7 +198,7 @@ def remove_run(folder: Path, marker: str = CONFIG) -> None:
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """What the run came to; None while it is not finished.
+    """What the run came to; None while it is not finished, and of one that diverged.
 
     Raises:
         RunError: the file is damaged.
@@ -207,6 +210,8 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RunError(f"{path} is damaged ({error}); remove it and go on with --resume") from error
+    if result.get("status") == DIVERGED:
+        return None
     return {_FORMER_KEYS.get(name, name): value for name, value in result.items()}
 
 
