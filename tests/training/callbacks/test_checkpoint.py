@@ -16,11 +16,12 @@ from processes import in_processes
 from tiny_clips import tiny_data, write_tiny_clips
 
 LOSSES = [[1.0, 2.0, 4.0], [3.0, 5.0, 4.0]]
+FINE = torch.zeros(2, dtype=torch.bool)
 RATIO = torch.tensor([2.0, 0.5])  # joined over processes by the balancer
 
 
 def _rows(rank, world):
-    steps = [StepRecord(torch.tensor(loss), RATIO, None) for loss in LOSSES[rank]]
+    steps = [StepRecord(torch.tensor(loss), RATIO, None, FINE, FINE) for loss in LOSSES[rank]]
     return step_rows(SimpleNamespace(epoch=2, steps=steps, model=SimpleNamespace(modalities=("audio", "visual"))))
 
 

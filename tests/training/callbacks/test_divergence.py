@@ -62,9 +62,9 @@ def test_a_rate_that_is_far_too_high_is_told(clips, tmp_path, capsys, lr):
     assert cli.main([*words, "--name", "run"]) == cli.WRONG
     told = capsys.readouterr().err.splitlines()[-1]
     found = result(tmp_path / "run")
-    assert found["status"] == run_dir.DIVERGED and found["loss"] is None
+    assert found["status"] == run_dir.DIVERGED
     place = f"in epoch {found['epoch'] + 1}, step {found['step'] - 2 * found['epoch'] + 1} of 2"
-    assert place in told and "the loss is nan" in told and f"Lower optim.lr (now {float(lr):g})" in told
+    assert place in told and "loss is nan" in told and f"Lower optim.lr (now {float(lr):g})" in told
     assert "training diverged" in (tmp_path / "run" / "train.log").read_text().splitlines()[-1]
     assert run_dir.read_result(tmp_path / "run") is None
 
@@ -76,6 +76,14 @@ def nan(module, loss):
 def nan_in(name):
     def change(module, loss):
         module.model.get_parameter(name).data.fill_(math.nan)
+        return loss
+
+    return change
+
+
+def huge(name):
+    def change(module, loss):
+        module.model.get_parameter(name).data.copy_(torch.tensor([3e38, -3e38]))
         return loss
 
     return change
@@ -105,6 +113,7 @@ WEIGHT = "encoders.visual.stem.weight"
         ),
         (4, nan_in(WEIGHT), 5, "the loss is nan, and so are logits of visual"),
         (5, nan_in(WEIGHT), 5, f"it left {WEIGHT} not finite"),
+        (5, huge("fusion.head.bias"), 5, "the validation loss is inf after it"),
     ],
 )
 def test_the_step_and_what_in_it(clips, tmp_path, monkeypatch, number, change, step, reason):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import lightning.pytorch as pl
@@ -17,7 +18,7 @@ EVERY = 200
 
 
 class EndDiverged(Callback):
-    """Looks at the last steps' losses and gradients, and behind an epoch's last step at the weights."""
+    """Looks at losses and gradients of steps, at the weights behind an epoch's last, and at the validation loss."""
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -30,17 +31,32 @@ class EndDiverged(Callback):
         assert isinstance(pl_module, CounterpointModule)
         if not trainer.is_last_batch and (batch_idx + 1) % EVERY:
             return
-        steps = int(trainer.num_training_batches)
         found = first_not_finite(pl_module)
         if found is None and trainer.is_last_batch:
             found = _weights(pl_module)
         if found is not None:
-            step, loss, what = found
-            raise DivergedError(
-                f"training diverged in epoch {pl_module.epoch + 1}, step {step + 1} of {steps}: {what}. Lower optim.lr "
-                f"(now {pl_module.optim.lr:g}), or bound the gradient by optim.clip_norm",
-                {"epoch": pl_module.epoch, "step": pl_module.epoch * steps + step, "loss": loss, "reason": what},
-            )
+            _end(trainer, pl_module, *found)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Comes before the epoch is kept: weights may be finite, but so large that no logit is.
+
+        Raises:
+            DivergedError: the validation loss is not finite.
+        """
+        assert isinstance(pl_module, CounterpointModule)
+        value = pl_module.val_metrics["val_loss"]
+        if not math.isfinite(value):
+            last = pl_module.steps[-1].loss
+            _end(trainer, pl_module, len(pl_module.steps) - 1, float(last), f"the validation loss is {value} after it")
+
+
+def _end(trainer: pl.Trainer, module: CounterpointModule, step: int, loss: float, reason: str) -> None:
+    steps = int(trainer.num_training_batches)
+    raise DivergedError(
+        f"training diverged in epoch {module.epoch + 1}, step {step + 1} of {steps}: {reason}. Lower optim.lr (now "
+        f"{module.optim.lr:g}), or bound the gradient by optim.clip_norm",
+        {"epoch": module.epoch, "step": module.epoch * steps + step, "loss": loss, "reason": reason},
+    )
 
 
 def first_not_finite(module: CounterpointModule) -> tuple[int, float, str] | None:
