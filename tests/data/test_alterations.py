@@ -62,7 +62,8 @@ def test_reasons_are_counted_by_kind_and_name_the_option_that_helps():
     reasons = ["3 of 69 values are NaN", "5 of 69 values are NaN", *["has no sound"] * 3, *"abcdef"]
     rows = told(of_skipped(dict(enumerate(reasons)), 40))
     assert rows["skipped: … of … values are NaN"] == (2, 40, None, "data.impute")
-    assert rows["skipped: has no sound"] == (3, 40, None, "data.max_bad")
+    assert rows["skipped: has no sound"] == (3, 40, None, "model.modalities")
+    assert rows["skipped: a"] == (1, 40, None, "data.max_bad")
     assert sum(clips for clips, *_ in rows.values()) == len(reasons) and len(rows) == 6
 
 
@@ -97,6 +98,13 @@ def test_of_real_clips_also_from_the_cache(clips, tmp_path):
         }
         shares = {row.what: row.share for row in prepared.alterations if row.share is not None}
         assert [round(share, 2) for share in shares.values()] == [pytest.approx(1 / 6, abs=0.02)] * 2
+
+
+def test_the_same_stretch_twice(clips, tmp_path):
+    spec = MediaSpec(sample_rate=8000, seconds=3, fps=10, size=16, gray=False)
+    twice = (clips[2], Clip("again", clips[2].path, 0, "train"), Clip("part", clips[2].path, 0, "train", start=1.0))
+    prepared = prepare(ClipTable("own", ("a",), twice, spec), cache=tmp_path)
+    assert told(prepared.alterations)["that are the same stretch of a file as another"] == (1, 3, None, "")
 
 
 def test_a_stretch_counts_and_not_its_file(clips, tmp_path):

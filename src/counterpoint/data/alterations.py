@@ -91,15 +91,19 @@ def of_skipped(skipped: Mapping[str, str], total: int) -> list[Alteration]:
         total: clips, skipped ones included.
     """
     kinds = Counter(kind_of_reason(reason) for reason in skipped.values()).most_common()
-    rows = [
-        Alteration(f"skipped: {kind}", count, total, option="data.impute" if any_missing([kind]) else "data.max_bad")
-        for kind, count in kinds[:_KINDS]
-    ]
+    rows = [Alteration(f"skipped: {kind}", count, total, option=_option(kind)) for kind, count in kinds[:_KINDS]]
     if others := sum(count for _, count in kinds[_KINDS:]):
         rows.append(
             Alteration(f"skipped for {len(kinds) - _KINDS} other reasons", others, total, option="data.max_bad")
         )
     return rows
+
+
+def _option(kind: str) -> str:
+    """The option by which clips that are skipped for such a reason could be used, else that which allows for them."""
+    if any_missing([kind]):
+        return "data.impute"
+    return "model.modalities" if kind.endswith(("has no sound", "has no moving picture")) else "data.max_bad"
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -41,6 +41,12 @@ def test_classes_are_the_folders(folder):
     assert "no classes: notes" in notes and "1 .txt" in notes and "may be in training and test" in notes
 
 
+def test_clips_in_no_folder_are_counted(folder):
+    assert not any("beside the folders" in note for note in load_table("folder", folder).notes)
+    (folder / "loose.mp4").touch()
+    assert "Passed over: 1 clips beside the folders of classes, and in none." in load_table("folder", folder).notes
+
+
 def test_split_csv_decides(folder):
     rows = [
         f"{c}/{k:02}.{'MP4' if k % 2 else 'webm'},,{s},{c}{k}"

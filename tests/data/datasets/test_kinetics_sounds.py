@@ -72,6 +72,25 @@ def test_folders_of_classes_without_lists(name, word, tmp_path):
     assert "Test: the validation set of Kinetics." in table.notes
 
 
+def test_what_is_passed_over_is_counted(tmp_path):
+    root = with_lists(tmp_path / "lists", {"train": 8, "val": 2})
+    row = ",".join(map(str, clips("train", 1)[0]))
+    with (root / "annotations" / "val.csv").open("a") as file:
+        file.write(f"{row}\n")
+    double = next((root / "videos").glob("bowling*" if list((root / "videos").glob("bowling*")) else "*.mp4"))
+    touch(root / "elsewhere" / double.name)
+    notes = load_table("kinetics_sounds", root).notes
+    assert "Passed over: 20 clips of other classes." in notes
+    assert "Passed over: 1 lines whose clip is listed before." in notes
+    assert any(note.startswith("Left out: 1 files that share their name with another, e.g. ") for note in notes)
+    root = in_folders(tmp_path / "folders", {"train": 8, "val": 2})
+    touch(root / "train" / "playing drums" / next((root / "train" / "bowling").iterdir()).name)
+    touch(root / "drafts" / "bowling" / "x.mp4")
+    notes = load_table("kinetics_sounds", root).notes
+    assert "Passed over: 1 folders whose name is no split." in notes
+    assert "Passed over: 1 clips whose name is there before." in notes
+
+
 def test_a_test_list_without_labels_is_passed_over(tmp_path):
     root = with_lists(tmp_path, {"train": 8, "val": 3})
     (root / "annotations" / "test.csv").write_text("youtube_id,time_start,time_end,split\nabc,0,10,test\n")

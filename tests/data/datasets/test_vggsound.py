@@ -80,6 +80,15 @@ def test_a_name_without_a_second_is_not_guessed(tmp_path):
     assert set(load_table("vggsound", root).rejected) == {name_of(ROWS[0]), name_of(rows[-1])}
 
 
+def test_files_of_one_name_are_counted(tmp_path):
+    root = copy_of(tmp_path)
+    double = next((root / "video").iterdir())
+    (root / "z").mkdir()
+    (root / "z" / double.name).touch()
+    notes = load_table("vggsound", root).notes
+    assert f"Left out: 1 files that share their name with another, e.g. z/{double.name}." in notes
+
+
 def test_missing_videos_are_counted_and_reported(tmp_path):
     root = copy_of(tmp_path, rows=ROWS[2:])
     table = load_table("vggsound", root)

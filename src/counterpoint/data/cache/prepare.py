@@ -55,9 +55,10 @@ class PreparedClips:
     @property
     def alterations(self) -> list[Alteration]:
         """What was cut, padded, skipped or otherwise changed."""
-        facts = [place.facts for place in self.places.values()]
+        facts, same = [place.facts for place in self.places.values()], len(self.places) - len(set(self.places.values()))
+        twice = [Alteration("that are the same stretch of a file as another", same, len(self.places))] if same else []
         total = len({clip.id for clip in self.table.clips} | self.skipped.keys())
-        return [*of_media(facts, self.spec, self.modalities), *of_skipped(self.skipped, total)]
+        return [*of_media(facts, self.spec, self.modalities), *twice, *of_skipped(self.skipped, total)]
 
     def clips(self, split: str) -> Sequence[Clip]:
         """The usable clips of a split, in table order.

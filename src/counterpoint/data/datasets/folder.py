@@ -158,6 +158,8 @@ def _find(root: Path) -> tuple[dict[str, list[Path]], list[str]]:
     notes = []
     if empty:
         notes.append(f"Folders without clips are no classes: {', '.join(empty[:10])}.")
+    if loose := sum(p.suffix.lower() in SUFFIXES and p.is_file() for p in root.iterdir()):
+        notes.append(f"Passed over: {loose} clips beside the folders of classes, and in none.")
     if others:
         kinds = ", ".join(f"{count} {kind}" for kind, count in others.most_common(5))
         notes.append(f"Passed over in the folders of classes: {kinds}.")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.datasets._kinetics_lists import OGM_GE, find_lists, read_list, read_ogm_ge, split_of_name
-from counterpoint.data.io.media_files import VIDEOS, cut_names, files_by_name, first_spelling
+from counterpoint.data.io.media_files import VIDEOS, cut_names, files_by_name, first_spelling, note_doubles
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import hold_out_validation
@@ -81,6 +81,12 @@ class _Found:
     sides: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     lost: Counter[str] = field(default_factory=Counter)  # of these, by list
+    notes: list[str] = field(default_factory=list)  # on what was passed over
+
+    def count(self, *passed_over: tuple[int, str]) -> _Found:
+        """Itself, with notes on what was passed over: how many, and of what."""
+        self.notes += [f"Passed over: {count} {what}." for count, what in passed_over if count]
+        return self
 
     def add(self, name: str, path: Path, label: str, video: str, start: int | None, side: str) -> None:
         self.files[name], self.labels[name], self.sides[name] = path, label, side
@@ -156,10 +162,17 @@ def _plain(name: str) -> str:
 
 def _listed(root: Path, tables: dict[Path, str], classes: tuple[str, ...]) -> _Found:
     found = _Found()
-    files = files_by_name(root, VIDEOS)
+    doubles: list[Path] = []
+    files = files_by_name(root, VIDEOS, doubles)
+    found.notes += note_doubles(doubles, root)
+    others, twice = 0, 0
     for path, side in tables.items():
         for row in read_list(path, side):
-            if _plain(row.label) not in classes or row.id in found.files or row.id in found.missing:
+            if _plain(row.label) not in classes:
+                others += 1
+                continue
+            if row.id in found.files or row.id in found.missing:
+                twice += 1
                 continue
             file = first_spelling((*cut_names(row.video, row.start, row.end), row.video), files)
             if file is None:
@@ -167,26 +180,30 @@ def _listed(root: Path, tables: dict[Path, str], classes: tuple[str, ...]) -> _F
                 found.lost[path.name] += 1
             else:
                 found.add(row.id, file, _plain(row.label), row.video, row.start, side)
-    return found
+    return found.count((others, "clips of other classes"), (twice, "lines whose clip is listed before"))
 
 
 def _in_folders(root: Path, classes: tuple[str, ...]) -> _Found:
-    found = _Found()
+    found, others, twice = _Found(), 0, 0
     for folder in sorted(p for p in root.iterdir() if p.is_dir()) if root.is_dir() else ():
         side = split_of_name(folder.name)
         if side is None:
+            others += 1
             continue
         for inner in sorted(p for p in folder.iterdir() if p.is_dir() and _plain(p.name) in classes):
             for name, path in files_by_name(inner, VIDEOS).items():
+                if f"{side}/{name}" in found.files:
+                    twice += 1
+                    continue
                 cut = re.fullmatch(r"(.+?)_([0-9]{1,7})(_[0-9]{1,7})?", name)
                 video, start = (cut[1], int(cut[2])) if cut else (name, None)
                 found.add(f"{side}/{name}", path, _plain(inner.name), video, start, side)
-    return found
+    return found.count((others, "folders whose name is no split"), (twice, "clips whose name is there before"))
 
 
 def _choose(found: _Found, chosen: Mapping[tuple[str, int], tuple[str, str]]) -> _Found:
     """The clips that OGM-GE's lists have, on the sides that they say."""
-    kept = _Found()
+    kept = _Found(notes=found.notes)
     names = {(video, found.starts[name]): name for name, video in found.videos.items()}
     classes: dict[str, str] = {}
     for (video, start), (side, number) in chosen.items():
@@ -208,7 +225,7 @@ def _choose(found: _Found, chosen: Mapping[tuple[str, int], tuple[str, str]]) ->
 
 
 def _notes(found: _Found, classes: tuple[str, ...]) -> tuple[str, ...]:
-    notes = [f"Classes: {len(classes)}, those of Kinetics that remain of the 34 of Kinetics-Sounds."]
+    notes = [*found.notes, f"Classes: {len(classes)}, those of Kinetics that remain of the 34 of Kinetics-Sounds."]
     if found.missing:
         lost = ", ".join(f"{count} of {name}" for name, count in found.lost.items())
         notes.append(f"Missing videos: {lost}; figures are not those of the full dataset.")

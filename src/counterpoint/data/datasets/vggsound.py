@@ -12,7 +12,7 @@ from pathlib import Path
 
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.io.csv_tables import Row, parse_csv, read_text
-from counterpoint.data.io.media_files import VIDEOS, cut_names, files_by_name, find_list, first_spelling
+from counterpoint.data.io.media_files import VIDEOS, cut_names, files_by_name, find_list, first_spelling, note_doubles
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import hold_out_validation
@@ -76,7 +76,8 @@ def load_vggsound(root: Path | None, task: str, seed: int, *, csv: str | None = 
         where = f"{root} or a folder in it" if csv is None else csv
         raise DatasetNotFoundError(f"There is no vggsound.csv in {where}. {_GET}; {_LAYOUT}")
     rows = read_list(path)
-    files = _find(root, rows)
+    doubles: list[Path] = []
+    files = _find(root, rows, doubles)
     there = {row.id: row for row in rows if row.id in files}
     if not there:
         raise DatasetNotFoundError(f"None of the {len(rows)} videos of {path} is in {root}; {_LAYOUT}")
@@ -101,6 +102,7 @@ def load_vggsound(root: Path | None, task: str, seed: int, *, csv: str | None = 
         notes=(
             WHERE + ".",
             *_shortfall(rows, there),
+            *note_doubles(doubles, root),
             *([f"The list has {len(classes)} classes, not the {CLASSES} of VGGSound."] * (len(classes) != CLASSES)),
             "Recommended: the whole clip of 10 s and three frames spread over it. Published methods hear 5 s of it: "
             "the sound's transform has crop_seconds for that.",
@@ -144,9 +146,9 @@ def _read(row: Row) -> Listed:
     return Listed(row["video"], row.integer("start"), row["label"], row["split"])
 
 
-def _find(root: Path, rows: Sequence[Listed]) -> dict[str, Path]:
-    """Clip id -> its file."""
-    files = files_by_name(root, VIDEOS)
+def _find(root: Path, rows: Sequence[Listed], doubles: list[Path]) -> dict[str, Path]:
+    """Clip id -> its file; those of a name that is there twice are added to `doubles`."""
+    files = files_by_name(root, VIDEOS, doubles)
     times = Counter(row.video for row in rows)
     found = {}
     for row in rows:

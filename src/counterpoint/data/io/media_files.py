@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from counterpoint._limits import FILES
@@ -15,16 +15,28 @@ SOUNDS = frozenset({".aac", ".flac", ".m4a", ".mp3", ".ogg", ".opus", ".wav"})
 PICTURES = STILLS
 
 
-def files_by_name(root: Path, suffixes: Collection[str]) -> dict[str, Path]:
+def files_by_name(root: Path, suffixes: Collection[str], doubles: list[Path] | None = None) -> dict[str, Path]:
     """Every file with one of the suffixes in a folder and the folders in it: name without suffix -> path.
 
     Hidden folders are passed over. Of several with one name, that whose path sorts first counts.
+
+    Args:
+        root: the folder.
+        suffixes: in small letters, with their dots.
+        doubles: to which the others of one name are added.
     """
     found: dict[str, Path] = {}
     for path in files_below(root):
-        if path.suffix.lower() in suffixes:
-            found.setdefault(path.stem, path)
+        if path.suffix.lower() in suffixes and found.setdefault(path.stem, path) != path and doubles is not None:
+            doubles.append(path)
     return found
+
+
+def note_doubles(doubles: Sequence[Path], root: Path) -> tuple[str, ...]:
+    """A note on files that share their name with another, which is read instead; none where there are none."""
+    if not doubles:
+        return ()
+    return (f"Left out: {len(doubles)} files that share their name with another, e.g. {doubles[0].relative_to(root)}.",)
 
 
 def files_below(root: Path) -> Iterator[Path]:
