@@ -5,7 +5,9 @@ import pytest
 
 from counterpoint.data import Clip, ClipTable, prepare
 from counterpoint.data.alterations import Alteration, of_media, of_skipped
-from counterpoint.data.cache.shards import Facts
+from counterpoint.data.cache.decode_worker import decode
+from counterpoint.data.cache.shards import Facts, Key
+from counterpoint.media.clip import SILENT, DecodedClip
 from counterpoint.media.encode import write_clip
 from counterpoint.media.spec import MediaSpec
 
@@ -49,6 +51,18 @@ def test_clips_that_were_decoded_before_facts_were_kept():
 def test_what_short_clips_are_filled_with(spec, modalities, filled):
     rows = told(of_media([Facts(1.0)], spec, modalities))
     assert list(rows) == ([f"filled up to 3 s with {filled}"] if filled else [])
+
+
+def test_gaps_and_silence_are_seen_where_clips_are_decoded():
+    spec, sound = MediaSpec(seconds=3, gray=False), np.ones(48000, np.int16)
+    notes = [(), ("gap in the sound from 1.00 to 2.00 s",), ("gap in the sound from 0.00 to 3.00 s", SILENT), (SILENT,)]
+    audio = [sound * 9, sound * 9, sound, sound]
+    clips = [DecodedClip(*both, seconds=3.0, notes=said) for *both, said in zip(audio, [None] * 4, notes, strict=True)]
+    key = Key("a.mkv", 1, 1, 0.0, None)
+    facts = [decode(lambda *_, clip=clip, **__: clip, key, spec, ("audio",)).facts for clip in clips]
+    rows = told(of_media(facts, spec, ("audio",)))
+    assert rows["with a gap in the sound: silence there"][:2] == (2, 4)
+    assert rows["without a sound: silence throughout"][:2] == (2, 4) and len(rows) == 2
 
 
 def test_gray_is_of_pictures():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from counterpoint.errors import ConfigError, MediaError
 from counterpoint.media import windows as module
+from counterpoint.media.clip import SILENT
 from counterpoint.media.decode import read_clip
 from counterpoint.media.encode import write_clip
 from counterpoint.media.spec import MediaSpec
@@ -127,8 +128,8 @@ def test_sound_alone_and_in_another_rate(tmp_path):
         assert np.abs(window.clip.audio.astype(int) - alone)[50:-50].max() < steepest
 
 
-def with_late_sound(path, *, seconds: int, from_: int, to: int):
-    """Pictures throughout, sound only between two moments; every packet where it belongs in time."""
+def with_late_sound(path, *, seconds: int, from_: int, to: int, pause: tuple[float, float] = (0.0, 0.0)):
+    """Pictures throughout, sound only between two moments, but for a pause; every packet where it belongs in time."""
     audio, frames = changing(seconds)
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=FPS, options={"tune": "zerolatency"})
@@ -139,7 +140,7 @@ def with_late_sound(path, *, seconds: int, from_: int, to: int):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
             frame.pts, frame.time_base = k, Fraction(1, FPS)
             container.mux(video.encode(frame))
-            if from_ <= k / FPS < to:
+            if from_ <= k / FPS < to and not pause[0] <= k / FPS < pause[1]:
                 step = RATE // FPS
                 wave = (audio[k * step : (k + 1) * step] * 32767).clip(-32767, 32767).astype(np.int16)
                 block = av.AudioFrame.from_ndarray(wave[None], "s16", "mono")
@@ -165,6 +166,32 @@ def test_windows_without_sound_are_told_and_do_not_pile_up(tmp_path, monkeypatch
     assert [w.start for w in windows if w.undecodable is None] == [3, 4, 5]
     assert "no sound" in windows[10].undecodable
     assert len(windows) == 24 and most <= 1 + module._PATIENCE + 2
+
+
+def test_a_pause_in_the_sound_is_silence_and_noted(tmp_path):
+    path = with_late_sound(tmp_path / "a.mkv", seconds=24, from_=0, to=24, pause=(4.0, 18.0))
+    reader = Windows(path, SPEC)
+    windows = list(reader)
+    assert not any(window.undecodable for window in windows)
+    assert reader.notes == ("gap in the sound from 4.00 to 18.00 s",)
+    assert [window.clip.audio.any() for window in windows] == [not 4 <= k < 18 for k in range(24)]
+    for start in (0.0, 3.5, 10.0):
+        clip = read_clip(path, SPEC, start=start)
+        gap = f"gap in the sound from {max(start, 4.0):.2f} to {start + 1:.2f} s"
+        expected = {0.0: (), 3.5: (gap,), 10.0: (gap, SILENT)}[start]
+        assert clip.notes == expected and clip.silent == (start == 10.0)
+
+
+def test_slides_are_shown_throughout(tmp_path):
+    """One picture a minute, as of slides: a decoder that holds pictures back has them all the same."""
+    times = [60.0 * k for k in range(5)]
+    path = video_file(tmp_path / "a.mkv", changing(0.5)[1], times=times)
+    windows = list(Windows(path, MediaSpec(seconds=30.0, fps=0.1, size=16), modalities=SIGHT))
+    assert not any(window.undecodable for window in windows) and len(windows) >= 8
+    for window in windows:
+        alone = read_clip(path, MediaSpec(seconds=30.0, fps=0.1, size=16), start=window.start, modalities=SIGHT)
+        np.testing.assert_array_equal(window.clip.visual, alone.visual)
+    assert len({int(window.clip.visual.sum()) for window in windows}) >= 4
 
 
 def test_the_file_is_free_when_the_reader_stops_early(long, monkeypatch):

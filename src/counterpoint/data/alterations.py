@@ -74,6 +74,9 @@ def of_media(facts: Iterable[Facts | None], spec: MediaSpec, modalities: Iterabl
             "without a sound: silence throughout", sum(known is not None and known.silent for known in listed), total
         ),
         Alteration(
+            "with a gap in the sound: silence there", sum(known is not None and known.gap for known in listed), total
+        ),
+        Alteration(
             "read in gray, without colour",
             total if spec.gray and "visual" in modalities else 0,
             total,

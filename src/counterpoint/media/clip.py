@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 MODALITIES = ("audio", "visual")
+SILENT = "its sound is silent throughout"
+"""A note on a clip."""
 STILLS = frozenset({".bmp", ".jpeg", ".jpg", ".png"})
 """Suffixes of single pictures."""
 
@@ -29,6 +31,11 @@ class DecodedClip:
     visual: NDArray[np.uint8] | None
     seconds: float | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def silent(self) -> bool:
+        """It has a sound, in which nothing is louder than one step of 16 bits."""
+        return self.audio is not None and bool(self.audio.max() <= 1) and bool(self.audio.min() >= -1)
 
 
 @dataclass(frozen=True)

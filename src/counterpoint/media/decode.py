@@ -175,7 +175,7 @@ class _Reading:
                 raise MediaError(source.path, reason)
         seconds = source.seconds if self.measured is None else self.measured.seconds
         still = source.path.suffix.lower() in STILLS
-        return replace(clip, seconds=None if still else seconds, notes=segment.notes(self.measured))
+        return replace(segment.noted(clip, self.measured), seconds=None if still else seconds)
 
     def _decode(self) -> None:
         """Decode packet by packet until every collector has what it needs, or the file ends or cannot be read on."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from av.stream import Stream
 
 from counterpoint.errors import MediaError
 from counterpoint.media.audio import AudioCollector
-from counterpoint.media.clip import DecodedClip
+from counterpoint.media.clip import SILENT, DecodedClip
 from counterpoint.media.faces import FaceTrack
 from counterpoint.media.measure import Measured
 from counterpoint.media.packets import time_base
@@ -20,9 +21,6 @@ from counterpoint.media.video import Scaler, VideoCollector
 
 # Of the sound of a clip this may be missing at its ends, as encoders round, seconds.
 _LITTLE = 0.05
-
-SILENT = "its sound is silent throughout"
-"""A note."""
 
 
 def streams_of(source: Source, modalities: Iterable[str]) -> dict[str, Stream]:
@@ -118,13 +116,11 @@ class Segment:
                     return False
         return True
 
-    def notes(self, measured: Measured | None) -> tuple[str, ...]:
-        """What is out of the ordinary with what was collected; gaps are told of a file that was measured."""
+    def noted(self, clip: DecodedClip, measured: Measured | None) -> DecodedClip:
+        """The clip that was collected, with what is out of the ordinary; gaps are told of a file that was measured."""
         audio = self.collectors.get("audio")
-        if not isinstance(audio, AudioCollector):
-            return ()
-        gaps = () if measured is None else measured.gaps(audio.start, audio.end)
-        return gaps if audio.out.any() else (*gaps, SILENT)
+        gaps = () if audio is None or measured is None else measured.gaps(audio.start, audio.end)
+        return replace(clip, notes=(*gaps, SILENT) if clip.silent else gaps)
 
     def undecodable(self, measured: Measured, damaged: int = 0) -> str | None:
         """Why it is not fit for use: most of it is missing, and silence and a frozen picture would be learnt from.

@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -16,11 +16,11 @@ from av.video.frame import VideoFrame
 
 from counterpoint._moved import former_keywords
 from counterpoint.errors import ConfigError, MediaError
-from counterpoint.media.clip import MODALITIES, DecodedClip
+from counterpoint.media.clip import MODALITIES, SILENT, DecodedClip
 from counterpoint.media.measure import Measured, measure
 from counterpoint.media.packets import Decoder, Packets
 from counterpoint.media.read_plan import Plan
-from counterpoint.media.segment import SILENT, Segment, streams_of
+from counterpoint.media.segment import Segment, streams_of
 from counterpoint.media.source import Source, opened
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.video import Scaler
@@ -197,7 +197,7 @@ class _Pass:
         """The first open window, whole or as it is."""
         start, segment = self._start, self._open.popleft()
         seconds = min(self.asked.spec.seconds, self.measured.seconds - start)
-        clip = segment.clip()
-        self.silent = self.silent and clip.audio is not None and not clip.audio.any()
+        clip = segment.noted(segment.clip(), self.measured)
+        self.silent &= clip.silent
         undecodable = None if segment.complete() else segment.undecodable(self.measured)
-        return Window(start, seconds, replace(clip, notes=segment.notes(self.measured)), undecodable)
+        return Window(start, seconds, clip, undecodable)

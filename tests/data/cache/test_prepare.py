@@ -312,7 +312,7 @@ def test_shards_of_another_format_are_left_alone(tmp_path, caplog):
     table = make_table(tmp_path / "d", range(16))
     prepare(table, cache=tmp_path / "c", jobs=0)
     (index,) = (tmp_path / "c").rglob("*.json")
-    shards_module._write_index(index, {"format": 2, "rows": []}, {})
+    shards_module._write_index(index, {"format": 3, "rows": []}, {})
     assert prepare(table, cache=tmp_path / "c", jobs=0).decoded == 16
     assert index.exists() and not caplog.messages
 

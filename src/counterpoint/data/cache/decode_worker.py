@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterpoint.data.cache.shards import Array, Facts, Key, array_shapes
 from counterpoint.errors import MediaError
+from counterpoint.media.clip import SILENT
 from counterpoint.media.spec import MediaSpec
 
 if TYPE_CHECKING:
@@ -82,8 +83,8 @@ def decode(read: Callable[..., Any], key: Key, spec: MediaSpec, modalities: Sequ
 
 def _facts(key: Key, clip: DecodedClip) -> Facts:
     ends = [end for end in (key.end, clip.seconds) if end is not None]
-    silent = clip.audio is not None and bool(clip.audio.max() <= 1) and bool(clip.audio.min() >= -1)
-    return Facts(max(0.0, min(ends) - key.start) if ends else None, silent)
+    gap = any(note != SILENT for note in clip.notes)
+    return Facts(max(0.0, min(ends) - key.start) if ends else None, clip.silent, gap)
 
 
 def main() -> None:

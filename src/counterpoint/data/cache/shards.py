@@ -36,7 +36,7 @@ Array = NDArray[Any]
 
 log = logging.getLogger(__name__)
 
-_FORMAT = 1  # raise it when shards, or what decoding means, change: older ones are then left unread
+_FORMAT = 2  # raise it when shards, or what decoding means, change: older ones are then left unread
 _ALWAYS = {"sample_rate", "seconds", "fps", "size", "gray", "crop"}  # fields of the spec that every index names
 SHARD_BYTES = 64 * 2**20  # held in memory until written, and lost if the process is killed outright
 
@@ -97,10 +97,12 @@ class Facts(NamedTuple):
         seconds: length of its stretch of the file, of which the shard may hold less, or a padded more; None where the
             file does not say.
         silent: it has a sound, in which nothing is louder than one step of 16 bits.
+        gap: no sound is stored somewhere within it.
     """
 
     seconds: float | None = None
     silent: bool = False
+    gap: bool = False
 
 
 class Place(NamedTuple):
