@@ -169,7 +169,7 @@ class _Reading:
         if lead is not None and not segment.reached_start():
             return None
         clip = segment.clip()
-        if not segment.complete():
+        if not segment.complete(self.measured):
             self.measured = measure(source.path)
             if reason := segment.undecodable(self.measured, self.damaged):
                 raise MediaError(source.path, reason)

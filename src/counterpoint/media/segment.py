@@ -103,9 +103,10 @@ class Segment:
                 return False
         return True
 
-    def complete(self) -> bool:
-        """Whether nothing is missing, as far as the file's header can tell; most often it is so, and known at once."""
+    def complete(self, measured: Measured | None = None) -> bool:
+        """Whether nothing is missing until the end of the file, which its header tells most often at once."""
         until = math.inf if self.source.declared is None else self.source.origin + self.source.declared
+        until = until if measured is None else measured.declared
         for collector in self.collectors.values():
             if isinstance(collector, AudioCollector):
                 if collector.covered < min(collector.end, until) - collector.start - _LITTLE:

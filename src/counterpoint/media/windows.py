@@ -199,5 +199,5 @@ class _Pass:
         seconds = min(self.asked.spec.seconds, self.measured.seconds - start)
         clip = segment.noted(segment.clip(), self.measured)
         self.silent &= clip.silent
-        undecodable = None if segment.complete() else segment.undecodable(self.measured)
+        undecodable = None if segment.complete(self.measured) else segment.undecodable(self.measured)
         return Window(start, seconds, clip, undecodable)
