@@ -99,12 +99,11 @@ def _measured(path: Path, size: int, changed: int) -> Measured:
         packets = Packets(source, streams)
         found: list[dict[str, array[float]]] = [{}]  # of each part, when packets begin and end in turn
         behind = 0
-        for modality, packet, part in packets.numbered():
+        for modality, packet, part, begin, end in packets.numbered():
             behind = max(behind, (packet.pos or 0) + packet.size)
             if not packet.is_discard:
                 found += [{} for _ in range(part - len(found) + 1)]
                 these = found[part].setdefault(modality, array("d"))
-                begin, end = packets.span(modality, packet)
                 if packet.size == 0 and these:  # what was there before is still on
                     these[-1] = max(these[-1], end)
                 else:

@@ -49,6 +49,12 @@ def time_base(stream: Stream) -> float:
     return float(stream.time_base or Fraction(1, av.time_base))
 
 
+def _period(source: Source) -> float:
+    """Seconds from picture to picture, on average."""
+    rate = source.video.average_rate if source.video is not None else None
+    return float(1 / rate) if rate else _PERIOD
+
+
 def _in_slots(source: Source, stream: Stream) -> bool:
     """Whether the stamps of a stream's packets only count pictures, in the order of decoding."""
     return isinstance(stream, VideoStream) and (source.stampless or source.container.format.name == "avi")
@@ -72,9 +78,8 @@ class Packets:
         self.source, self.streams, self.shifts = source, streams, shifts
         self.damaged = 0
         self.counts = dict.fromkeys(streams, 0)
-        self._after = dict.fromkeys(streams, 0)
-        rate = source.video.average_rate if source.video is not None else None
-        self._period = float(1 / rate) if rate else _PERIOD
+        self._units = {modality: time_base(stream) for modality, stream in streams.items()}
+        self._period = _period(source)
         declared = source.declared or 0.0
         self._declared = source.origin + (declared if declared < _LONGEST else 0.0)
 
@@ -86,7 +91,7 @@ class Packets:
         Raises:
             JoinedError: the clock starts anew more often than there are shifts.
         """
-        for modality, packet, part in self.numbered():
+        for modality, packet, part, begin, end in self.numbered():
             if part >= len(self.shifts):
                 raise JoinedError
             shift = self.shifts[part]
@@ -94,29 +99,23 @@ class Packets:
                 self.damaged += 1
                 continue
             if shift:
-                units = round(shift / time_base(self.streams[modality]))
+                units = round(shift / self._units[modality])
                 packet.pts = None if packet.pts is None else packet.pts + units
                 packet.dts = None if packet.dts is None else packet.dts + units
-            yield modality, packet, *self.span(modality, packet)
+            yield modality, packet, begin + shift, end + shift
 
-    def span(self, modality: str, packet: Packet[Stream]) -> tuple[float, float]:
-        """When a packet begins and ends by its own stamps, seconds."""
-        unit = time_base(self.streams[modality])
-        stamp = packet.dts if packet.pts is None else packet.pts
-        begin = (stamp or 0) * unit
-        lasts = (packet.duration or 0) * unit
-        if modality == "visual":  # a last picture may be on for long, but not beyond the end that the file declares
-            lasts = min(lasts, self._declared - begin)
-            lasts = lasts if lasts > 0 else self._period
-        return begin, begin + lasts
+    def numbered(self) -> Iterator[tuple[str, Packet[Stream], int, float, float]]:
+        """Modality, packet, in which part of the file it is, and when it begins and ends on the clock of that part.
 
-    def numbered(self) -> Iterator[tuple[str, Packet[Stream], int]]:
-        """Modality, packet, and in which part of the file it is: a new one begins where the clock starts anew."""
-        names = {stream.index: modality for modality, stream in self.streams.items()}
+        A new part begins where the clock starts anew.
+        """
+        source, names = self.source, {stream.index: modality for modality, stream in self.streams.items()}
+        in_slots = {modality for modality, stream in self.streams.items() if _in_slots(source, stream)}
+        after = dict.fromkeys(self.streams, 0)
         part = dict.fromkeys(self.streams, 0)
         last: dict[str, float] = {}
         latest = [-math.inf]  # of each part
-        start, source = math.inf, self.source
+        start, restarts = math.inf, source.restarts
         demuxed = source.container.demux(*self.streams.values())
         while True:
             try:
@@ -126,35 +125,36 @@ class Packets:
                 return
             if packet is None:
                 return
-            if packet.size == 0 and packet.pts is None and packet.dts is None:
+            pts, dts, lasts = packet.pts, packet.dts, packet.duration or 0
+            if pts is None and dts is None and packet.size == 0:
                 continue  # comes at the end, to empty the decoders
             modality = names[packet.stream_index]
+            unit = self._units[modality]
             self.counts[modality] += 1
-            self._stamp(modality, packet)
-            if packet.dts is not None:
-                time, here = packet.dts * time_base(packet.stream), part[modality]
-                back = time < last.get(modality, -math.inf) - _BACK and (source.restarts or time < start + _ANEW)
-                if back or (source.restarts and modality in last and time > latest[here] + _AHEAD):
+            if pts is None and dts is None:  # follows the one before it
+                dts = packet.dts = after[modality]
+                after[modality] += lasts or round(self._period / unit)
+            if modality in in_slots:
+                dts, pts = pts if dts is None else dts, None
+                packet.dts, packet.pts = dts, pts
+            if dts is not None:
+                time, here = dts * unit, part[modality]
+                back = time < last.get(modality, -math.inf) - _BACK and (restarts or time < start + _ANEW)
+                if back or (restarts and modality in last and time > latest[here] + _AHEAD):
                     if here == len(latest) - 1:
                         latest.append(time)
                     part[modality] = len(latest) - 1
-                elif not source.restarts and last and time > max(max(latest), self._declared) + _STRAY:
+                elif not restarts and last and time > max(max(latest), self._declared) + _STRAY:
                     self.damaged += 1
                     continue
                 last[modality] = time
                 start = min(start, time)
                 latest[part[modality]] = max(latest[part[modality]], time)
-            yield modality, packet, part[modality]
-
-    def _stamp(self, modality: str, packet: Packet[Stream]) -> None:
-        """A packet without a stamp follows the one before it; a stamp that is of no use to its picture is removed."""
-        stamp = packet.dts if packet.dts is not None else packet.pts
-        if stamp is None:
-            stamp = packet.dts = self._after[modality]
-        lasts = packet.duration or (round(self._period / time_base(packet.stream)) if modality == "visual" else 0)
-        self._after[modality] = stamp + lasts
-        if _in_slots(self.source, packet.stream):
-            packet.dts, packet.pts = stamp, None
+            begin, length = (dts if pts is None else pts) * unit, lasts * unit  # type: ignore[operator]
+            if modality == "visual":  # a last picture may be on for long, but not beyond the end that the file declares
+                length = min(length, self._declared - begin)
+                length = length if length > 0 else self._period
+            yield modality, packet, part[modality], begin, begin + length
 
 
 class Decoder:
@@ -166,9 +166,8 @@ class Decoder:
     """
 
     def __init__(self, source: Source, stream: Stream) -> None:
-        self._stream, self._next = stream, stream.start_time or 0
-        rate = source.video.average_rate if source.video is not None else None
-        self._period = float(1 / rate) if rate else _PERIOD
+        self._stream, self._period = stream, _period(source)
+        self._last: Frame | None = None
         self._slots: list[int] | None = [] if _in_slots(source, stream) else None
 
     def __call__(self, packet: Packet[Stream] | None) -> list[Frame]:
@@ -195,14 +194,19 @@ class Decoder:
             if slots is not None:  # pictures come in the order in which they are shown, and so take the earliest slot
                 frame.pts = heapq.heappop(slots) if slots else None
             if frame.pts is None:
-                frame.pts = self._next
-            self._next = frame.pts + round(self._lasts(frame) / time_base(self._stream))
+                frame.pts = self._behind_the_last()
+            self._last = frame
         return frames
 
-    def _lasts(self, frame: Frame) -> float:
-        if isinstance(frame, AudioFrame):
-            return frame.samples / frame.sample_rate if frame.sample_rate else 0.0
-        return self._period
+    def _behind_the_last(self) -> int:
+        last = self._last
+        if last is None or last.pts is None:
+            return self._stream.start_time or 0
+        if isinstance(last, AudioFrame):
+            lasts = last.samples / last.sample_rate if last.sample_rate else 0.0
+        else:
+            lasts = self._period
+        return last.pts + round(lasts / time_base(self._stream))
 
 
 class Track:
