@@ -108,6 +108,11 @@ class MediaSpec:
         return max(1, round(self.seconds * self.fps)) if self.frames is None else self.frames
 
     @property
+    def num_bytes(self) -> int:
+        """Of a decoded clip, sound and picture together."""
+        return 2 * self.num_samples + self.num_frames * self.size**2 * self.channels
+
+    @property
     def channels(self) -> int:
         """1 for gray, 3 for RGB."""
         return 1 if self.gray else 3

@@ -29,8 +29,8 @@ from counterpoint.media.video import Scaler
 _AHEAD = 0.2
 # A window waits this long for the stream that lags behind the other in the file, or has ended, seconds.
 _PATIENCE = 5.0
-# And longer where pictures are rare, since a decoder may hold some back: so many, seconds at most.
-_DELAYED, _SPARSE = 4, 60.0
+# And longer where pictures are rare, since a decoder may hold so many back, as long as all windows take fewer bytes.
+_HELD_BACK, _BYTES = 4, 2**28
 # What encoders fill up the last packet with, or less than any event lasts, makes no window of its own, seconds.
 _LEAST = 0.1
 
@@ -111,8 +111,8 @@ class _Pass:
         self._needed = 1 + max(0, math.ceil((measured.seconds - _LEAST - asked.spec.seconds) / asked.hop))
         self._shown: VideoFrame | None = None
         self._scaler = Scaler(asked.spec)
-        pictures = measured.tracks.get("visual")
-        self._patience = _PATIENCE + (0.0 if pictures is None else min(_SPARSE, _DELAYED * pictures.longest))
+        rarest = measured.tracks["visual"].longest if "visual" in measured.tracks else 0.0
+        self._patience = _PATIENCE + min(_HELD_BACK * rarest, asked.hop * _BYTES / asked.spec.num_bytes)
 
     def windows(self) -> Generator[Window, None, None]:
         decoded = False

@@ -123,8 +123,7 @@ def _values(output: object, parts: int) -> NDArray[np.float64]:
 
 
 def _batches(windows: Iterator[tuple[int, Window]], spec: MediaSpec) -> Iterator[list[tuple[int, Window]]]:
-    size = 2 * spec.num_samples + spec.num_frames * spec.size**2 * spec.channels
-    at_once = max(1, min(_WINDOWS, _BYTES // size))
+    at_once = max(1, min(_WINDOWS, _BYTES // spec.num_bytes))
     while batch := list(itertools.islice(windows, at_once)):
         yield batch
 
