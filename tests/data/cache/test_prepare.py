@@ -270,8 +270,8 @@ DAMAGES = {
     "bit of pictures": lambda index, audio: flip(index.with_suffix(".visual.npy"), -5),
     "bit of a header": lambda index, audio: flip(audio, 60),
     "zeros": lambda index, audio: audio.write_bytes(audio.read_bytes()[:200] + bytes(audio.stat().st_size - 200)),
-    "index cut": lambda index, audio: index.write_text('{"format": 1, "cl'),
-    "index of another kind": lambda index, audio: index.write_text('{"format": 1, "clips": 3}'),
+    "index cut": lambda index, audio: index.write_text('{"format": 2, "cl'),
+    "index of another kind": lambda index, audio: index.write_text('{"format": 2, "clips": 3}'),
     "rows swapped": lambda index, audio: swap_rows(index),
     "arrays of another shard": lambda index, audio: audio.write_bytes(
         b"".join(each.read_bytes() for each in audio.parent.glob("*.audio.npy") if each != audio)
@@ -491,8 +491,8 @@ def test_what_is_read_may_be_written_to(data):
 
 
 def test_fields_added_to_the_spec_leave_older_caches_where_they_are(tmp_path):
-    """The folder of a spec that uses none of them is named as the first version named it."""
-    assert shards_module.ShardFolder(tmp_path, MediaSpec()).folder.name == "16000hz-3s-25fps-64px-075409378c"
+    """The folder of a spec that uses none of them is named as the first version of the format named it."""
+    assert shards_module.ShardFolder(tmp_path, MediaSpec()).folder.name == "16000hz-3s-25fps-64px-519e560a19"
     others = [MediaSpec(), MediaSpec(frames=75), MediaSpec(audio_start=0.1), MediaSpec(face_margin=0.1)]
     others.append(MediaSpec(audio_seconds=3.0))
     assert len({shards_module.ShardFolder(tmp_path, spec).folder for spec in others}) == len(others)
