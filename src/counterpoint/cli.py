@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from counterpoint._version import __version__
-from counterpoint.errors import ConfigError, CounterpointError
+from counterpoint.errors import ConfigError, CounterpointError, WriteError
 from counterpoint.registry import did_you_mean
 
 VERBS = ("train", "evaluate", "verify", "predict", "compare", "reproduce", "list", "prepare", "check", "download")
@@ -54,7 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (CounterpointError, OSError) as error:
         if os.environ.get("COUNTERPOINT_DEBUG") == "1":
             raise
-        print(f"counterpoint {words[0]}: {error}" if words[0] in VERBS else f"counterpoint: {error}", file=sys.stderr)
+        kept = KEPT.get(words[0], "") if isinstance(error, WriteError) else ""
+        name = f"counterpoint {words[0]}" if words[0] in VERBS else "counterpoint"
+        print(f"{name}: {error}{kept}", file=sys.stderr)
         return WRONG
     except KeyboardInterrupt:
         print(f"Interrupted{KEPT.get(words[0], '')}", file=sys.stderr)

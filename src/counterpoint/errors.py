@@ -98,3 +98,24 @@ class DivergedError(RunError):
 
     def __reduce__(self) -> tuple[type[DivergedError], tuple[str, dict[str, Any]]]:
         return type(self), (str(self), self.found)  # errors travel from worker processes by pickle
+
+
+class InUseError(RunError):
+    """A folder in which another process is at work; the message says which."""
+
+
+class DamagedFileError(RunError, ConfigError):
+    """A file that is not as it was written."""
+
+
+class WriteError(RunError, OSError):
+    """A file that cannot be written: the disk is full or read-only, or its folder is gone.
+
+    Args:
+        message: which file, why, and what it needs.
+        number: of the operating system's error.
+    """
+
+    def __init__(self, message: str, number: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = number

@@ -66,6 +66,7 @@ def test_the_run_folder_has_all_that_was_promised(finished, clips):
         "model.safetensors",
         "config.json",
         "result.json",
+        "checksums.sha256",
     }
     resolved = yaml.safe_load((finished.folder / "config.yaml").read_text())
     assert from_dict(TrainConfig, resolved) == config(clips)

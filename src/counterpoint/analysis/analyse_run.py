@@ -61,7 +61,7 @@ def analyse(run: Run, *, probe: bool, began: float | None = None) -> RunResult:
         **training_clips(run.result),
     )
     save_trace(made, run.folder / TRACE)
-    _atomic.write_json(run.folder / ANALYSIS, {"config": to_dict(run.config), "result": asdict(result)})
+    _atomic.write_json(run.folder / ANALYSIS, {"config": to_dict(run.config), "result": asdict(result)}, checked=True)
     return result
 
 

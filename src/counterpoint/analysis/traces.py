@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint._atomic import replacing
+from counterpoint._atomic import writing
 
 Array = NDArray[np.float64]
 
@@ -106,7 +106,7 @@ def save_trace(trace: Trace, path: Path) -> None:
     for kind in _PER_MODALITY:
         for modality, values in getattr(trace, kind).items():
             arrays[f"{kind}/{modality}"] = values.astype(np.float32)
-    with replacing(path) as part, part.open("wb") as file:
+    with writing(path, checked=True) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 

@@ -97,8 +97,14 @@ class Parser:
         """Where the results go, and what happens if something is there; `name` says what they are called by default."""
         self.add_argument("--name", type=str, help=f"of the {what}; default: {name}")
         self.add_argument("--runs", type=str, default="runs", help="folder of all runs")
-        self.add_argument("--resume", action="store_true", help=f"go on with an interrupted {what}")
-        self.add_argument("--overwrite", action="store_true", help="remove what is there under this name")
+        self.add_argument(
+            "--resume",
+            action="store_true",
+            help=f"go on with an interrupted {what}, or begin it; more epochs make it longer",
+        )
+        self.add_argument(
+            "--overwrite", action="store_true", help=f"remove the {what} of this name, its own files alone"
+        )
 
     def add_output_file(self, what: str) -> None:
         """``--output FILE``; a file that cannot be written is refused when the words are parsed, before any work."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterpoint.commands.options import Parser
-from counterpoint.commands.runs import allocate_largely
+from counterpoint.commands.runs import allocate_largely, run_at
 from counterpoint.commands.terminal import table, terminal
 from counterpoint.errors import ConfigError, DataError, MediaError, RunError
 
@@ -67,7 +67,7 @@ def predict_files(
     if truth is not None and "png" not in chosen:
         raise ConfigError("--truth is shown in the picture; add png to --formats")
     paths = list(dict.fromkeys(Path(clip) for clip in clips))
-    loaded = load_run(run)
+    loaded = load_run(run_at(run))
     known = None if truth is None else _truth(Path(truth), paths, loaded)
     folder = loaded.folder / "predictions" if output is None else Path(output)
     failures = []

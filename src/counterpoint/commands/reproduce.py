@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from counterpoint.commands.code import remembered
 from counterpoint.commands.options import Parser, config_of
-from counterpoint.commands.runs import allocate_largely, runs_folder
+from counterpoint.commands.runs import allocate_largely, place_in
 from counterpoint.commands.terminal import plain_table, terminal
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.experiments.config import CompareConfig
@@ -97,8 +97,11 @@ def reproduce_tables(
     from counterpoint.experiments.reproduction_tables import MARKDOWN, to_rich
 
     several = len({table.data for table in tables}) > 1
-    folder = runs_folder(runs)
-    plans = [plan_reproduction(table, _at(read(table), root, several), folder / table.name) for table in tables]
+    places = [place_in(runs, table.name) for table in tables]
+    plans = [
+        plan_reproduction(table, _at(read(table), root, several), folder)
+        for table, folder in zip(tables, places, strict=True)
+    ]
     console, failed = terminal(), 0
     for table, plan in zip(tables, plans, strict=True):
         made = run_reproduction(table, plan)

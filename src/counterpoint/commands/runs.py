@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from counterpoint import guests
+from counterpoint._checksums import require_whole
 from counterpoint.commands.options import Parser
-from counterpoint.errors import ConfigError, RunError, quoted
+from counterpoint.errors import ConfigError, quoted
 from counterpoint.registry import did_you_mean
 from counterpoint.training.config import DataConfig
 from counterpoint.training.config_io import read_yaml, to_dict
@@ -27,7 +29,8 @@ def parse_with_own_data(parser: Parser, words: list[str]) -> tuple[dict[str, Any
         RunError: the run's configuration cannot be read.
     """
     options = parser.parse(words)
-    folder, own = Path(options["run"]), None
+    best = run_at(options["run"])
+    folder, own = Path(best), None
     if (folder / RUN).is_file():
         from counterpoint.training.run_dir import read_config
 
@@ -37,18 +40,36 @@ def parse_with_own_data(parser: Parser, words: list[str]) -> tuple[dict[str, Any
             options = with_own
     elif (folder / "model.safetensors").is_file() and not any(name.startswith("data.") for name in parser.given):
         raise ConfigError(f"{folder} has a model but no {RUN} to say on which data; give --data.name")
-    return options, own
+    return {**options, "run": best}, own
 
 
 def folder_of(options: Mapping[str, Any], default: str) -> Path:
     """Where a run or comparison is: its name, in the folder of all runs.
 
     Raises:
-        ConfigError: the name is empty, or the folder of all runs is a file.
+        ConfigError: the name is empty, or leads out of the folder of all runs; or that is a file.
     """
     if options["name"] == "":
         raise ConfigError(f"--name is empty; give a name, or leave it out for {default!r}")
-    return runs_folder(options["runs"]) / (options["name"] or default)
+    return place_in(options["runs"], options["name"] or default)
+
+
+def place_in(runs: str, name: str) -> Path:
+    """The folder of that name in the folder of all runs.
+
+    Raises:
+        ConfigError: it leads out of there, as it stands or by a symbolic link; or the folder of all runs is a file.
+    """
+    folder = runs_folder(runs)
+    try:
+        inside = folder.resolve() in (folder / name).resolve().parents
+    except (ValueError, OSError, RuntimeError):  # a null byte, too long a name, links in a circle
+        inside = False
+    if not inside:
+        raise ConfigError(
+            f"the name {quoted(name)} leads out of {folder}, the folder of all runs; choose another, or another --runs"
+        )
+    return folder / name
 
 
 def runs_folder(runs: str) -> Path:
@@ -62,11 +83,11 @@ def runs_folder(runs: str) -> Path:
     return Path(runs)
 
 
-def config_to_resume(folder: Path, file: str) -> Path:
-    """The configuration that a folder was begun with, a file of that name.
+def config_to_resume(folder: Path, file: str) -> Path | None:
+    """The configuration that a folder was begun with, a file of that name; None where nothing is begun, which is said.
 
     Raises:
-        RunError: there is none; the message proposes the nearest folder that has one.
+        DamagedFileError: it is damaged.
         UntrustedCodeError: it names code that the user has not named.
         ConfigError: it cannot be read.
     """
@@ -74,9 +95,9 @@ def config_to_resume(folder: Path, file: str) -> Path:
     if not path.is_file():
         known = [p.parent.name for p in folder.parent.glob(f"*/{file}")]
         hint = did_you_mean(folder.name, known)
-        raise RunError(
-            f"There is nothing to resume at {folder}: it has no {file}. --name says which run goes on.{hint}"
-        )
+        print(f"There is nothing to resume at {folder}: it begins now.{hint}", file=sys.stderr)
+        return None
+    require_whole(path)
     guests.require_trust(path, read_yaml(path))
     return path
 
@@ -95,6 +116,22 @@ def former_words(path: Path) -> list[str]:
     meant = with_former_defaults(values)
     changed = {} if meant is values else {k: v for k, v in meant["data"].items() if v != values["data"].get(k)}
     return [f"--{prefix}data.{name}={json.dumps(value)}" for name, value in changed.items()]
+
+
+def run_at(name: str) -> str:
+    """The folder of a run: the one named, or of a comparison the one that is best on validation data, which is said.
+
+    Raises:
+        RunError: none of the comparison's runs is finished; the message names them.
+    """
+    folder = Path(name)
+    if not (folder / COMPARISON).is_file() or (folder / RUN).is_file():
+        return name
+    from counterpoint.training.best_run import best_run
+
+    best, said = best_run(folder)
+    print(f"{folder} is a comparison; taken is its best run on validation data, {best} ({said})", file=sys.stderr)
+    return str(best)
 
 
 def allocate_largely() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from counterpoint._lock import locked
 from counterpoint.commands.code import remembered
 from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import RUN, allocate_largely, config_to_resume, folder_of, former_words
@@ -39,9 +40,13 @@ def main(words: list[str]) -> None:
     from counterpoint.training.fit import fit
     from counterpoint.training.run_dir import is_main_process
 
-    run = fit(config, folder, resume=options["resume"], overwrite=options["overwrite"])
-    if is_main_process():
-        _print(run, write_run_report(run))
+    if not is_main_process():
+        fit(config, folder, resume=options["resume"], overwrite=options["overwrite"])
+        return
+    with locked(folder):
+        run = fit(config, folder, resume=options["resume"], overwrite=options["overwrite"])
+        report = write_run_report(run)
+    _print(run, report)
 
 
 def _require_task(config: TrainConfig, recipe: str | None) -> None:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from counterpoint import _atomic, guests
+from counterpoint._checksums import require_whole
+from counterpoint._lock import locked
 from counterpoint._progress import ProgressDisplay
 from counterpoint.analysis.results import Comparison, Failure, RunResult
 from counterpoint.errors import RunError
@@ -21,6 +23,7 @@ from counterpoint.experiments.schedule import failure, final_task, run_all, sear
 from counterpoint.experiments.worker import run_task
 from counterpoint.report.report import write_report
 from counterpoint.report.results_csv import write_csv
+from counterpoint.training import place
 from counterpoint.training import run_dir as files
 from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict, write_yaml
 from counterpoint.training.datamodule import Prepared
@@ -28,7 +31,7 @@ from counterpoint.training.datamodule import Prepared
 CONFIG, RESULTS, LOG = files.COMPARISON, "results.json", "compare.log"
 
 _FREE_TO_CHANGE = {"methods", "seeds", "folds", "baseline", "probe", ALONE, "jobs"}
-_FREE_TO_CHANGE |= {f"base.{name}" for name in (*files.FREE_TO_CHANGE, "seed")}
+_FREE_TO_CHANGE |= {f"base.{name}" for name in (*place.FREE_TO_CHANGE, "seed")}
 
 
 def compare(
@@ -54,7 +57,7 @@ def compare(
         resume: go on with an interrupted comparison; finished runs are not repeated. Methods, seeds and folds may be
             added.
         overwrite: remove a comparison that is there already, once names, options and data of the new one are found
-            right.
+            right; its own files alone.
         rows: recipes besides the methods that ``changes`` may be meant for: of a table of which only some are compared.
         progress: show progress on standard error.
         trust_code: let recipe files, and the comparison that is gone on with, name parts that are not counterpoint's
@@ -65,13 +68,13 @@ def compare(
 
     Raises:
         RunError: the folder holds a comparison already (or, with `resume`, one under another protocol; with
-            `overwrite`, something that is no comparison).
+            `overwrite`, something that is no comparison); another process is at work in it; a file cannot be written.
         UntrustedCodeError: a recipe file names such parts, and neither `trust_code` nor the user's own words trust
             them.
         CounterpointError: names, options or data are wrong.
         KeyboardInterrupt: on Ctrl-C; finished epochs and runs are kept.
     """
-    files.require_one_intent(resume, overwrite)
+    place.require_one_intent(resume, overwrite)
     begun = resume and (Path(folder) / CONFIG).is_file()
     with guests.trusting(trust_code):
         plan = resolve_plan(config, folder, None if begun else rows)  # with methods left out, what was begun goes on
@@ -80,16 +83,20 @@ def compare(
 
 def run_plan(plan: Plan, *, resume: bool = False, overwrite: bool = False, progress: bool = True) -> Comparison:
     """What `compare` does once it knows what is to be run; for the arguments, and what is raised, see there."""
+    with locked(plan.folder):
+        return _run(plan, resume, overwrite, progress)
+
+
+def _run(plan: Plan, resume: bool, overwrite: bool, progress: bool) -> Comparison:
     began, folder = time.perf_counter(), plan.folder
     if overwrite:
-        files.require_removable(folder, CONFIG)
+        place.require_removable(folder, CONFIG)
     else:
         _require_place(plan, resume)
     clips = _prepare(plan, progress)
     if overwrite:
-        files.remove_run(folder, CONFIG)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_yaml(folder / CONFIG, to_dict(plan.config))
+        place.remove_run(folder, CONFIG)
+    write_yaml(folder / CONFIG, to_dict(plan.config), checked=True)
     runs, failures = _train(plan, tuple(clips), progress)
     table = next(iter(clips.values())).table
     comparison = Comparison(
@@ -105,7 +112,7 @@ def run_plan(plan: Plan, *, resume: bool = False, overwrite: bool = False, progr
         folds=tuple(plan.config.folds),
     )
     comparison = with_differences(comparison, separate_groups(clips))
-    _atomic.write_json(folder / RESULTS, comparison.to_dict())
+    _atomic.write_json(folder / RESULTS, comparison.to_dict(), checked=True)
     write_csv(comparison, folder)
     write_report(comparison)
     return comparison
@@ -121,6 +128,7 @@ def read_compare_config(folder: str | Path) -> CompareConfig:
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise RunError(f"{folder} is not a comparison: it has no {CONFIG}")
+    require_whole(path)
     values = read_yaml(path)
     guests.require_trust(path, values)
     if isinstance(values, dict) and "base" in values:
@@ -130,7 +138,7 @@ def read_compare_config(folder: str | Path) -> CompareConfig:
 
 def _require_place(plan: Plan, resume: bool) -> None:
     folder, config = plan.folder, plan.config
-    files.require_no_other(folder, "comparison", files.CONFIG)
+    place.require_no_other(folder, CONFIG)
     if not (folder / CONFIG).exists():
         return
     if not resume:
@@ -143,12 +151,11 @@ def _require_place(plan: Plan, resume: bool) -> None:
         changed.append("seeds")  # the search was with the first of them
     if now["folds"][:1] != before["folds"][:1] and (config.search_trials or not (now["folds"] and before["folds"])):
         changed.append("folds")
+    if now["base.epochs"] > before["base.epochs"]:
+        changed.remove("base.epochs")
     if changed:
-        pairs = ", ".join(f"{key} (was {before[key]!r}, now {now[key]!r})" for key in changed)
-        raise RunError(
-            f"{folder} was started under another protocol: {pairs}. Resume it with the same options, or give the "
-            "changed comparison another name"
-        )
+        pairs = place.differences(changed, before, now)
+        raise RunError(f"{folder} was started under another protocol: {pairs}. So may methods, seeds and folds")
 
 
 def _prepare(plan: Plan, progress: bool) -> dict[Fold, Prepared]:

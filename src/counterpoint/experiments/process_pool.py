@@ -179,10 +179,11 @@ def main() -> None:
         torch.set_num_threads(threads)
         while (message := messages.get()) != _LEAVE:
             task = pickle.loads(message)
-            task.folder.mkdir(parents=True, exist_ok=True)
-            with (task.folder / LOG).open("a", encoding="utf-8") as log:
-                os.dup2(log.fileno(), 1)
-                os.dup2(log.fileno(), 2)
+            with contextlib.suppress(OSError):  # the task tells of a disk that is full
+                task.folder.mkdir(parents=True, exist_ok=True)
+                with (task.folder / LOG).open("a", encoding="utf-8") as log:
+                    os.dup2(log.fileno(), 1)
+                    os.dup2(log.fileno(), 2)
             answers.send(_attempt(function, task))
 
 
@@ -211,9 +212,10 @@ def _attempt(function: Callable[[T], R], task: T) -> tuple[R | None, str | None,
 
 def _outcome(task: T, result: R | None, error: str | None, trace: str) -> Outcome[T, R]:
     path = task.folder / ERROR
-    if error is None:
-        path.unlink(missing_ok=True)
-    else:
-        task.folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(trace or error + "\n", encoding="utf-8")
+    with contextlib.suppress(OSError):  # the error itself may be a full disk
+        if error is None:
+            path.unlink(missing_ok=True)
+        else:
+            task.folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(trace or error + "\n", encoding="utf-8")
     return Outcome(task, result, error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from counterpoint._lock import locked
 from counterpoint.analysis.results import Comparison, MethodResult
 from counterpoint.analysis.statistics import Estimate, mean_interval
 from counterpoint.experiments.compare import CONFIG, run_plan
@@ -16,6 +17,7 @@ from counterpoint.training import run_dir as files
 from counterpoint.training.config_io import flatten, from_dict
 from counterpoint.training.datamodule import list_run_clips
 from counterpoint.training.load import load_run
+from counterpoint.training.place import FREE_TO_CHANGE
 from counterpoint.training.resolve import modalities_of
 from counterpoint.verify.evaluate import Verified, check_trials, find_trial_lists, verify
 
@@ -60,6 +62,11 @@ def reproduce(table: PaperTable, config: CompareConfig, folder: str | Path, *, p
 
 def run_reproduction(table: PaperTable, plan: Plan, *, progress: bool = True) -> Reproduction:
     """What `reproduce` does once it knows what is to be run; for what is raised, see there."""
+    with locked(plan.folder):
+        return _run(table, plan, progress)
+
+
+def _run(table: PaperTable, plan: Plan, progress: bool) -> Reproduction:
     config, folder = plan.config, plan.folder
     comparison = run_plan(plan, resume=(folder / CONFIG).is_file(), progress=progress)
     verified, missing = _verify(table, config, comparison)
@@ -167,7 +174,7 @@ def _verify(
 def _told_otherwise(table: PaperTable, config: CompareConfig, comparison: Comparison) -> list[str]:
     """What is not as the table has it, places of files and the like aside."""
     own, now = flatten(from_dict(CompareConfig, table.compare)), flatten(config)
-    free = {"methods", "jobs", *(f"base.{name}" for name in files.FREE_TO_CHANGE)}
+    free = {"methods", "jobs", *(f"base.{name}" for name in FREE_TO_CHANGE)}
     changed = [f"{name} is {now[name]!r}, not {own[name]!r}" for name in now if now[name] != own[name]]
     told = [f"This run differs from the table: {what}." for what in changed if what.split(" is ")[0] not in free]
     if config.base.data.name != table.data:

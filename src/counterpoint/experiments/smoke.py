@@ -24,10 +24,10 @@ from counterpoint.experiments.reproduce import reproduce
 from counterpoint.experiments.reproduction_tables import Reproduction
 from counterpoint.models.registry import create_encoders
 from counterpoint.recipes import PaperTable, list_recipes, list_tables, load_recipe, load_table
-from counterpoint.training import run_dir as files
 from counterpoint.training.config import ModelConfig
 from counterpoint.training.config_io import from_dict, write_yaml
 from counterpoint.training.datamodule import list_run_clips
+from counterpoint.training.place import remove_run
 
 REST = {
     "other-classifiers": ("classify", "mmcosine-table1-cremad"),
@@ -73,7 +73,7 @@ def smoke(name: str, folder: str | Path, data: str | Path, *, progress: bool = F
     folder, root = Path(folder), Path(data) / table.data
     if not root.is_dir():
         write_tiny(table.data, root)
-    files.remove_run(folder / table.name, CONFIG)
+    remove_run(folder / table.name, CONFIG)
     own = from_dict(CompareConfig, table.compare)
     own = replace(own, base=replace(own.base, data=replace(own.base.data, root=str(root))))
     with _cache_in(Path(data) / "cache"):

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from counterpoint._checksums import is_whole
+from counterpoint._lock import locked
 from counterpoint.analysis.analyse_run import ANALYSIS, TRACE, analyse, training_clips
 from counterpoint.analysis.dependence import Dependence
 from counterpoint.analysis.results import ModalityScores, RunResult
@@ -19,6 +21,8 @@ from counterpoint.training.metrics import metrics_of
 
 if TYPE_CHECKING:
     from counterpoint.training.resolved import Resolved
+
+_PATIENCE = 60.0  # seconds; the worker of a comparison that was killed needs a few to end
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,11 @@ def run_task(task: RunTask) -> RunResult | dict[str, float]:
     from counterpoint.training.fit import fit
 
     began = time.perf_counter()
-    run = fit(task.run, task.folder, resume=True, test=task.kind != "search", progress=False)
-    if task.kind == "search":
-        return _val(task.config, run.result)
-    return analyse(run, probe=task.probe, began=began)
+    with locked(task.folder, patience=_PATIENCE):
+        run = fit(task.run, task.folder, resume=True, test=task.kind != "search", progress=False)
+        if task.kind == "search":
+            return _val(task.config, run.result)
+        return analyse(run, probe=task.probe, began=began)
 
 
 def finished(task: RunTask) -> RunResult | dict[str, float] | None:
@@ -78,18 +83,16 @@ def finished(task: RunTask) -> RunResult | dict[str, float] | None:
     A run from before dependence was measured stays without: what else was found of it is as true as ever. One whose
     findings have the names of an earlier version, or lack a metric that is known since, is analysed again.
     """
-    if task.kind == "search":
-        result = files.read_result(task.folder)
-        same = result is not None and files.read_config(task.folder) == task.config
-        return _val(task.config, result) if result is not None and same else None
-    path = task.folder / ANALYSIS
-    if not path.is_file() or not (task.folder / TRACE).is_file():
-        return None
-    written = json.loads(path.read_text(encoding="utf-8"))
-    if written["config"] != json.loads(json.dumps(to_dict(task.config))):
+    needed = (files.RESULT,) if task.kind == "search" else (files.RESULT, ANALYSIS, TRACE)
+    if not all(is_whole(task.folder / name) for name in needed):
         return None
     result = files.read_result(task.folder)
     if result is None:
+        return None
+    if task.kind == "search":
+        return _val(task.config, result) if files.read_config(task.folder) == task.config else None
+    written = json.loads((task.folder / ANALYSIS).read_text(encoding="utf-8"))
+    if written["config"] != json.loads(json.dumps(to_dict(task.config))):
         return None
     try:
         found = _read({**training_clips(result), **written["result"]})
@@ -110,6 +113,10 @@ def _val(config: TrainConfig, result: dict[str, Any]) -> dict[str, float]:
 
 
 def _read(values: dict[str, Any]) -> RunResult:
-    modalities = {name: ModalityScores(**by) for name, by in values["modalities"].items()}
-    dependence = {pair: Dependence(**by) for pair, by in values.get("dependence", {}).items()}
-    return RunResult(**{**values, "modalities": modalities, "dependence": dependence})
+    def scores(of: dict[str, Any]) -> dict[str, Any]:
+        return {name: files.nan_for_null(value) if isinstance(value, dict) else value for name, value in of.items()}
+
+    modalities = {name: ModalityScores(**scores(by)) for name, by in values["modalities"].items()}
+    dependence = {pair: Dependence(**files.nan_for_null(by)) for pair, by in values.get("dependence", {}).items()}
+    whole = {name: files.nan_for_null(values[name]) for name in ("val", "test")}
+    return RunResult(**{**values, **whole, "modalities": modalities, "dependence": dependence})

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from counterpoint import guests
-from counterpoint._atomic import replacing
+from counterpoint._atomic import to_json, writing
+from counterpoint._checksums import require_whole
 from counterpoint._version import __version__
 from counterpoint.errors import ConfigError
 
@@ -73,6 +74,7 @@ class Model(nn.Module, ABC):
         Raises:
             ConfigError: the model was put together by hand, or `extra` holds what JSON does not know; what stood in the
                 folder is left then.
+            WriteError: a file cannot be written.
         """
         save_pretrained(self, folder, extra)
 
@@ -89,8 +91,10 @@ BUILDERS: dict[str | None, Callable[..., Model]] = {}
 """``name`` in ``config.json`` -> what makes that model of its ``options``; None: every other name, given first."""
 
 
-def save_pretrained(model: Model, folder: str | Path, extra: Mapping[str, Any] | None = None) -> None:
-    """Write a model; see `Model.save_pretrained`."""
+def save_pretrained(
+    model: Model, folder: str | Path, extra: Mapping[str, Any] | None = None, *, checked: bool = False
+) -> None:
+    """Write a model; see `Model.save_pretrained`. With `checked`, which is for runs, digests are kept of both files."""
     if not model.config:
         raise ConfigError(
             "only a model made by name (create_model) can be saved with its configuration; save its state_dict"
@@ -98,15 +102,16 @@ def save_pretrained(model: Model, folder: str | Path, extra: Mapping[str, Any] |
     config = {"counterpoint": __version__, "name": model.config["name"], "options": model.config["options"]}
     kept = model.config.get("extra", {}) if extra is None else extra
     try:
-        text = json.dumps({**config, "extra": dict(kept)}, indent=2, ensure_ascii=False)
+        text = to_json({**config, "extra": dict(kept)})
     except TypeError as error:
         raise ConfigError(f"options and extra must be values that JSON knows: {error}") from error
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     folder = Path(folder)
     # Both files are whole before either takes the place of an older one.
-    with replacing(folder / CONFIG) as new_config, replacing(folder / WEIGHTS) as new_weights:
-        save_file(tensors, new_weights)
+    with writing(folder / CONFIG, checked=checked) as new_config:
         new_config.write_text(text + "\n", encoding="utf-8")
+        with writing(folder / WEIGHTS, checked=checked) as new_weights:
+            save_file(tensors, new_weights)
 
 
 def from_pretrained(folder: str | Path, *, trust_code: bool = False) -> Model:
@@ -146,6 +151,7 @@ def _create(name: str, options: Mapping[str, Any]) -> Model:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
+    require_whole(path)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -161,6 +167,7 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
     path = folder / WEIGHTS
     if not path.is_file():
         raise ConfigError(f"{folder} holds no weights: {WEIGHTS} is missing")
+    require_whole(path)
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:

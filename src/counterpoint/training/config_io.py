@@ -111,11 +111,11 @@ def to_yaml(values: Mapping[str, Any]) -> str:
     return text
 
 
-def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
-    """A YAML file of plain values, in their order."""
+def write_yaml(path: Path, values: Mapping[str, Any], *, checked: bool = False) -> None:
+    """A YAML file of plain values, in their order; `checked`: with its digest beside it."""
     from counterpoint import _atomic
 
-    _atomic.write_text(path, to_yaml(values))
+    _atomic.write_text(path, to_yaml(values), checked=checked)
 
 
 def line_of(path: Path, key: str) -> int | None:

@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -47,6 +47,7 @@ def train_epochs(
     module: CounterpointModule,
     data: ClipData,
     state: dict[str, Any] | None,
+    extended: Sequence[int],
     display: ProgressDisplay,
 ) -> None:
     """Run the epochs that are left, writing each into the run folder as it ends.
@@ -57,6 +58,7 @@ def train_epochs(
         module: freshly built.
         data: its clips.
         state: the last checkpoint; None to start at the first epoch.
+        extended: after which epochs the run was taken for finished, and then made longer.
         display: where progress is shown.
 
     Raises:
@@ -68,12 +70,20 @@ def train_epochs(
         module.load_training_state(state)
     if first >= config.epochs:
         return
+    longer = first > 0 and first in extended
+    if longer:
+        module.reschedule()
     callbacks: list[Callback] = [  # in this order: an epoch is on disk before anything of it is displayed
         BeginEpoch(data, first),
         EndDiverged(),
         FitStatistics(),
-        Review(data, first),
-        Recorder(folder, config.metric, None if state is None else state["best"]),
+        Review(data, first, at_start=first == 0 or longer),  # one was due after what was the last epoch
+        Recorder(
+            folder,
+            config.metric,
+            None if state is None else state["best"],
+            {"epochs": config.epochs, "extended": list(extended)},
+        ),
         ShowTraining(display, config.metric, first, config.epochs),
     ]
     with quiet():

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from counterpoint import _atomic, guests
+from counterpoint._lock import locked
 from counterpoint._moved import former_names
 from counterpoint._progress import ProgressDisplay
 from counterpoint.data import SPLITS
-from counterpoint.errors import DivergedError
+from counterpoint.errors import DivergedError, RunError
+from counterpoint.models.pretrained import save_pretrained
 from counterpoint.training import run_dir as files
 from counterpoint.training.build import Parts, build
-from counterpoint.training.callbacks.checkpoint import read_checkpoint
+from counterpoint.training.callbacks.checkpoint import ROWS, read_checkpoint, read_progress, restore_rows
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.datamodule import ClipData
 from counterpoint.training.engine import train_epochs
@@ -25,6 +29,7 @@ from counterpoint.training.evaluate import evaluate_split
 from counterpoint.training.few_steps import few_steps, gap
 from counterpoint.training.load import Run, load_run
 from counterpoint.training.module import CounterpointModule
+from counterpoint.training.place import remove_run, require_place
 from counterpoint.training.precision import pick_device
 from counterpoint.training.resolve import admit_guests, resolve
 from counterpoint.training.resolved import Resolved
@@ -47,8 +52,10 @@ def fit(
         folder: the run's; made here.
         resume: go on after the last finished epoch of an interrupted run, to the very result that the uninterrupted
             run would have had; a run not begun is begun, a finished one is loaded (and evaluated on test, where that
-            was left out).
-        overwrite: remove a run that is there already, as soon as nothing is left that could be wrong with the new one.
+            was left out), or goes on where `config` has more epochs than it had. What is damaged is made anew from the
+            checkpoints.
+        overwrite: remove a run that is there already, as soon as nothing is left that could be wrong with the new one;
+            its own files alone.
         test: False leaves the test split alone, for the trials of a search.
         progress: show bars on standard error; where that is no terminal, a line per epoch.
 
@@ -57,37 +64,50 @@ def fit(
 
     Raises:
         RunError: the folder holds a run already (or, with `resume`, one of another configuration; with `overwrite`,
-            something that is no run).
+            something that is no run); another process is at work in it; a file cannot be written.
         DivergedError: the loss, a gradient or a weight is not finite any more; ``result.json`` says since when, and the
             checkpoints are those of the last finite epoch.
         CounterpointError: whatever is wrong with names, options or data.
         KeyboardInterrupt: on Ctrl-C and SIGTERM; finished epochs are kept.
     """
-    began, folder, main = time.perf_counter(), Path(folder), files.is_main_process()
+    folder = Path(folder)
+    admit_guests(config.config if isinstance(config, Resolved) else config)
+    with locked(folder) if files.is_main_process() else contextlib.nullcontext():
+        return _fit(config, folder, resume=resume, overwrite=overwrite, test=test, progress=progress)
+
+
+def _fit(
+    config: TrainConfig | Resolved, folder: Path, *, resume: bool, overwrite: bool, test: bool, progress: bool
+) -> Run:
+    began, main = time.perf_counter(), files.is_main_process()
     asked = config.config if isinstance(config, Resolved) else config
-    admit_guests(asked)
     if main:
-        files.require_place(folder, asked, resume=resume, overwrite=overwrite)
-        if resume and files.read_result(folder) is not None:
+        require_place(folder, asked, resume=resume, overwrite=overwrite)
+        if resume and files.is_finished(folder, asked.epochs):
             return _finished(folder, test)
     with ProgressDisplay(progress and main) as display:
         run = config if isinstance(config, Resolved) else resolve(config, display.callback("list"))
-        state = read_checkpoint(folder / files.LAST) if resume and (folder / files.LAST).exists() else None
+        state = read_progress(folder) if resume else None
+        if state is None and resume and (folder / files.WEIGHTS).exists():
+            raise RunError(
+                f"{folder} was finished, but is damaged, and has no checkpoint that would make it whole again"
+            )
         torch.manual_seed(run.config.seed)
         parts = build(run)
         data = _decode(run, parts, display)
         fit_scalers(parts.model, data)
         module = _module(run, parts, data, state)
+        extended = _extended(run.config, state)
         if main:
             if overwrite:
-                files.remove_run(folder)
-            _begin(folder, run, data, module, 0 if state is None else state["finished_epochs"])
+                remove_run(folder)
+            _begin(folder, run, data, module, state)
             display.log = folder / files.LOG
         few = few_steps(run.config, len(data.clips.clips("train")) - len(data.held_out))
         if few is not None:
             display.say(f"Note: {few}")
         try:
-            train_epochs(run.config, folder, module, data, state, display)
+            train_epochs(run.config, folder, module, data, state, extended, display)
         except DivergedError as error:
             display.record(str(error))
             if main:
@@ -101,8 +121,28 @@ def fit(
     module.eval()
     if main:
         notes = [*data.clips.table.notes, *([few, *_gap(folder, run, epoch)] if few is not None else [])]
+        notes += _of_schedule(run.config, extended)
         _write(folder, run, data, module, {"epoch": epoch, **scores}, notes, time.perf_counter() - began)
     return Run(folder, run.config, module, run.classes, run.spec, epoch, data)
+
+
+def _extended(config: TrainConfig, state: Mapping[str, Any] | None) -> list[int]:
+    """After which epochs the run had come to the end of its plan, and was given more."""
+    if state is None:
+        return []
+    planned = state.get("epochs", config.epochs)
+    return [*state.get("extended", ()), *([planned] if planned < config.epochs else [])]
+
+
+def _of_schedule(config: TrainConfig, extended: Sequence[int]) -> list[str]:
+    """What a learning rate that depends on the number of epochs makes of a run that was made longer."""
+    if not extended or config.optim.schedule == "constant":
+        return []
+    epochs = " and ".join(map(str, extended))
+    return [
+        f"the run was planned for {epochs} epochs and made longer; from there its learning rate (optim.schedule "
+        f"{config.optim.schedule}) is that of {config.epochs} epochs, so that a run planned for them would differ"
+    ]
 
 
 def _finished(folder: Path, test: bool) -> Run:
@@ -110,7 +150,7 @@ def _finished(folder: Path, test: bool) -> Run:
     run = load_run(folder)
     if test and "test" not in run.result:
         scores = evaluate_split(run.module, run.data, "test", pick_device(run.config.accelerator))
-        _atomic.write_json(folder / files.RESULT, {**run.result, "test": scores})
+        _atomic.write_json(folder / files.RESULT, {**run.result, "test": scores}, checked=True)
     return run
 
 
@@ -137,17 +177,18 @@ def _module(run: Resolved, parts: Parts, data: ClipData, state: dict[str, Any] |
     )
 
 
-def _begin(folder: Path, run: Resolved, data: ClipData, module: CounterpointModule, first_epoch: int) -> None:
-    """Write what stands before the first step, and drop rows of epochs that come again."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _begin(
+    folder: Path, run: Resolved, data: ClipData, module: CounterpointModule, state: Mapping[str, Any] | None
+) -> None:
+    """Write what stands before the first step, and the rows of the epochs that are finished."""
     files.write_config(folder, run.config)
     device = torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else str(run.device)
     machine = files.environment(precision=module.precision, device=device, threads=torch.get_num_threads())
-    _atomic.write_json(folder / files.ENVIRONMENT, machine)
+    _atomic.write_json(folder / files.ENVIRONMENT, machine, checked=True)
     rows = [{"clip": clip, "reason": reason} for clip, reason in data.clips.skipped.items()]
-    _atomic.write_csv(folder / files.SKIPPED, rows, ("clip", "reason"))
-    for name in (files.METRICS, files.STEPS):
-        files.keep_epochs_before(folder / name, first_epoch)
+    _atomic.write_csv(folder / files.SKIPPED, rows, ("clip", "reason"), checked=True)
+    for name in ROWS:
+        restore_rows(folder / name, state)
 
 
 def _gap(folder: Path, run: Resolved, epoch: int) -> list[str]:
@@ -161,7 +202,9 @@ def _gap(folder: Path, run: Resolved, epoch: int) -> list[str]:
 def _write_diverged(folder: Path, run: Resolved, error: DivergedError) -> None:
     loss = error.found["loss"]
     found = {**error.found, "loss": loss if math.isfinite(loss) else None}
-    _atomic.write_json(folder / files.RESULT, {"status": files.DIVERGED, "epochs": run.config.epochs, **found})
+    _atomic.write_json(
+        folder / files.RESULT, {"status": files.DIVERGED, "epochs": run.config.epochs, **found}, checked=True
+    )
 
 
 def _write(
@@ -178,7 +221,9 @@ def _write(
     extra = {"inputs": run.inputs, "classes": list(run.classes), "media": media, "precision": module.precision}
     if run.config.imports:
         extra[guests.IMPORTS] = run.config.imports
-    module.model.cpu().save_pretrained(folder, extra=extra)
+    for name in ROWS:  # from now on they do not change
+        _atomic.write_text(folder / name, (folder / name).read_text(encoding="utf-8"), checked=True)
+    save_pretrained(module.model.cpu(), folder, extra, checked=True)
     result = {
         "status": "finished",
         "epoch": found.pop("epoch"),
@@ -195,7 +240,7 @@ def _write(
         "precision": module.precision,
         "seconds": round(seconds, 2),
     }
-    _atomic.write_json(folder / files.RESULT, result)
+    _atomic.write_json(folder / files.RESULT, result, checked=True)
 
 
 __getattr__ = former_names(__name__, {"evaluate": "training.evaluate"})

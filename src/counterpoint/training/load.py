@@ -17,6 +17,7 @@ from counterpoint.training.callbacks.checkpoint import read_checkpoint
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.datamodule import ClipData
 from counterpoint.training.module import CounterpointModule
+from counterpoint.training.place import runs_in
 from counterpoint.training.resolve import resolve
 from counterpoint.training.resolved import Inputs
 from counterpoint.training.task import build_task
@@ -125,6 +126,9 @@ def load_run(folder: str | Path, which: Literal["best", "last"] = "best", *, tru
     folder = Path(folder)
     if not folder.is_dir():
         raise RunError(f"There is no run at {folder}.{files.runs_near(folder)}")
+    if (folder / files.COMPARISON).is_file() and not (folder / files.CONFIG).is_file():
+        inside = ", ".join(map(str, runs_in(folder)[:10])) or "none is begun"
+        raise RunError(f"{folder} is a comparison; name one of its runs: {inside}")
     exported = (folder / files.WEIGHTS).is_file() and (folder / files.MODEL).is_file()
     if not exported and not (folder / files.CONFIG).is_file():
         raise RunError(f"{folder} is not a run: it has neither {files.CONFIG}, nor {files.MODEL} and {files.WEIGHTS}")

@@ -231,6 +231,11 @@ class CounterpointModule(pl.LightningModule):
         if self.balancer is not None:
             self.balancer.load_state_dict(state["balancer"])
 
+    def reschedule(self) -> None:
+        """Have the learning rate that the schedule of `total_steps` steps gives here: the state is of a shorter one."""
+        for group, lr in zip(self.optimizer.param_groups, self.schedule.get_lr(), strict=True):
+            group["lr"] = lr
+
 
 @torch.no_grad()
 def not_finite(tensors: Sequence[Tensor | None], like: Tensor) -> Tensor:

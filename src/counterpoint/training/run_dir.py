@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from counterpoint import _atomic, guests
+from counterpoint import guests
+from counterpoint._checksums import is_whole, require_whole
 from counterpoint._cpu import cores
 from counterpoint._moved import former_names
 from counterpoint._version import __version__
-from counterpoint.errors import ConfigError, RunError
+from counterpoint.errors import ConfigError, DamagedFileError, RunError
 from counterpoint.registry import nearest
 from counterpoint.training.config import TrainConfig
-from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict, write_yaml
+from counterpoint.training.config_io import from_dict, read_yaml, to_dict, write_yaml
 
 CONFIG = "config.yaml"
 COMPARISON = "compare.yaml"
@@ -38,11 +40,6 @@ MODEL = "config.json"
 
 DIVERGED = "diverged"
 """The ``status`` in ``result.json`` of a run that came to no end; else it is ``"finished"``."""
-
-_KINDS = {CONFIG: "run", COMPARISON: "comparison"}
-
-FREE_TO_CHANGE = ("data.workers", "data.cache", "data.root", "accelerator", "imports")
-"""Options that say where and how, not what: a resumed run may have others."""
 
 # Of datasets whose defaults are others since 0.2.
 _FORMER_DATA: dict[str, dict[str, Any]] = {
@@ -69,29 +66,22 @@ def require_place_for_file(path: Path) -> None:
         raise ConfigError(f"{path} cannot be written: {error.strerror or error}; name another file") from error
 
 
-def keep_epochs_before(path: Path, epoch: int) -> None:
-    """Drop rows of epochs that a resumed run goes through again."""
-    rows = _atomic.read_csv(path)
-    kept = [row for row in rows if int(row["epoch"]) < epoch]
-    if len(kept) < len(rows):
-        _atomic.write_csv(path, kept, rows[0])
-
-
 def write_config(folder: Path, config: TrainConfig) -> None:
     """The whole configuration, defaults included, as YAML."""
-    write_yaml(folder / CONFIG, to_dict(_as_read(config)))
+    write_yaml(folder / CONFIG, to_dict(as_read(config)), checked=True)
 
 
 def read_config(folder: Path) -> TrainConfig:
     """The configuration of a run.
 
     Raises:
-        RunError: the folder holds no run.
+        RunError: the folder holds no run, or the file is damaged.
         UntrustedCodeError: it names code that the user has not named, see `guests.require_trust`.
     """
     path = folder / CONFIG
     if not path.is_file():
         raise RunError(f"{folder} is not a run: it has no {CONFIG}")
+    require_whole(path)
     values = read_yaml(path)
     guests.require_trust(path, values)
     return from_dict(TrainConfig, with_former_defaults(values))
@@ -117,7 +107,7 @@ def runs_near(folder: Path) -> str:
     return nearest(str(folder), there) or known
 
 
-def _as_read(config: TrainConfig) -> TrainConfig:
+def as_read(config: TrainConfig) -> TrainConfig:
     """What `read_config` makes of `config`: YAML knows no tuples."""
     return from_dict(TrainConfig, json.loads(json.dumps(to_dict(config))))
 
@@ -125,76 +115,6 @@ def _as_read(config: TrainConfig) -> TrainConfig:
 def is_main_process() -> bool:
     """Whether this is the only process of a run, or the one of several that writes and prints."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
-
-
-def require_place(folder: Path, config: TrainConfig, *, resume: bool, overwrite: bool) -> None:
-    """Nothing is overwritten unasked: a new run needs a folder without one, a resumed run its own.
-
-    Raises:
-        RunError: says what is there, or which options differ.
-        ConfigError: `resume` and `overwrite` are both asked for.
-    """
-    require_one_intent(resume, overwrite)
-    if overwrite:
-        return require_removable(folder)
-    require_no_other(folder, "run", COMPARISON)
-    if not (folder / CONFIG).exists():
-        return None
-    if resume:
-        return require_same_config(folder, config)
-    if (folder / RESULT).is_file():
-        raise RunError(f"{folder} holds a finished run. Give the new one another name, or replace it by --overwrite")
-    if (folder / LAST).exists():
-        raise RunError(f"{folder} holds an unfinished run. Continue it with --resume, or give the new one another name")
-    return None
-
-
-def require_one_intent(resume: bool, overwrite: bool) -> None:
-    """Refuse to go on with what is to be removed.
-
-    Raises:
-        ConfigError: both are asked for.
-    """
-    if resume and overwrite:
-        raise ConfigError("resume goes on with what is there and overwrite removes it; give one of the two")
-
-
-def require_no_other(folder: Path, what: str, marker: str) -> None:
-    """Refuse a place that is taken by a file, or by the folder of something else.
-
-    Args:
-        folder: the place.
-        what: is to go there, for the message.
-        marker: the file that a folder of the other kind has, `CONFIG` or `COMPARISON`.
-
-    Raises:
-        RunError: says what is there.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise RunError(f"{folder} is a file; give the {what} another name")
-    if (folder / marker).exists():
-        raise RunError(f"{folder} holds a {_KINDS[marker]} (it has a {marker}); give the {what} another name")
-
-
-def require_removable(folder: Path, marker: str = CONFIG) -> None:
-    """Let a folder be removed only if it is a run's, or of whatever else `marker` tells, or is not there.
-
-    Raises:
-        RunError: there is something else.
-    """
-    if folder.exists() and not (folder / marker).is_file():
-        raise RunError(f"{folder} holds something else (it has no {marker}) and is not removed; choose another name")
-
-
-def remove_run(folder: Path, marker: str = CONFIG) -> None:
-    """Remove the folder of a run, or of whatever else `marker` tells; where there is none, do nothing.
-
-    Raises:
-        RunError: there is something else; it is left alone.
-    """
-    require_removable(folder, marker)
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
@@ -206,29 +126,32 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     path = folder / RESULT
     if not path.is_file():
         return None
+    require_whole(path)
     try:
         result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{path} is damaged ({error}); remove it and go on with --resume") from error
+        result |= {split: nan_for_null(result[split]) for split in ("val", "test") if split in result}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedFileError(f"{path} is damaged ({error}); train --resume writes it anew") from error
     if result.get("status") == DIVERGED:
         return None
     return {_FORMER_KEYS.get(name, name): value for name, value in result.items()}
 
 
-def require_same_config(folder: Path, config: TrainConfig) -> None:
-    """Refuse to go on with a run under another configuration.
+def nan_for_null(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures as they were before they became JSON, which knows no NaN."""
+    return {name: math.nan if value is None else value for name, value in scores.items()}
 
-    Raises:
-        RunError: names every option that differs, with both values.
-    """
-    before, now = flatten(read_config(folder)), flatten(_as_read(config))
-    changed = [key for key in now if now[key] != before[key] and key not in FREE_TO_CHANGE]
-    if changed:
-        pairs = ", ".join(f"{key} (was {before[key]!r}, now {now[key]!r})" for key in changed)
-        raise RunError(
-            f"{folder} was started with another configuration: {pairs}. Resume it with the same options, or give the "
-            "changed run another name"
-        )
+
+def is_finished(folder: Path, epochs: int) -> bool:
+    """Whether a run has come to the end of so many epochs, and all that it came to is whole."""
+    if not is_whole(folder / RESULT):
+        return False
+    try:
+        result = read_result(folder)
+    except DamagedFileError:
+        return False
+    done = result is not None and result["epochs"] >= epochs
+    return done and all(is_whole(folder / name) for name in (WEIGHTS, MODEL, METRICS, STEPS))
 
 
 def environment(**more: Any) -> dict[str, Any]:
@@ -276,5 +199,18 @@ def _cpu() -> str:
 
 
 __getattr__ = former_names(
-    __name__, dict.fromkeys(("append_csv", "read_csv", "write_csv", "write_json", "write_text"), "_atomic")
+    __name__,
+    dict.fromkeys(("append_csv", "read_csv", "write_csv", "write_json", "write_text"), "_atomic")
+    | dict.fromkeys(
+        (
+            "remove_run",
+            "require_no_other",
+            "require_one_intent",
+            "require_place",
+            "require_removable",
+            "require_same_config",
+            "FREE_TO_CHANGE",
+        ),
+        "training.place",
+    ),
 )

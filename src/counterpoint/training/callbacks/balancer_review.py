@@ -19,17 +19,19 @@ class Review(Callback):
 
     Args:
         data: whose training clips are measured.
-        first_epoch: of this process; a resumed run has its earlier reviews in the checkpoint.
+        first_epoch: of this process.
+        at_start: review before it; else a resumed run has that review in the checkpoint.
     """
 
-    def __init__(self, data: ClipData, first_epoch: int) -> None:
+    def __init__(self, data: ClipData, first_epoch: int, *, at_start: bool) -> None:
         self.data = data
         self.first_epoch = first_epoch
+        self.at_start = at_start
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Weights are as drawn."""
-        if self.first_epoch == 0:
-            self._review(pl_module, 0)
+        """Weights are as drawn, or as the epoch before left them."""
+        if self.at_start:
+            self._review(pl_module, self.first_epoch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Comes before the callbacks that write checkpoints."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import os
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +14,96 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from counterpoint._atomic import append_csv, replacing
+from counterpoint._atomic import append_csv, read_csv, write_csv, write_text, writing
+from counterpoint._checksums import require_whole
 from counterpoint.distributed import all_gather
-from counterpoint.errors import RunError
+from counterpoint.errors import DamagedFileError, RunError
 from counterpoint.training.module import CounterpointModule
 from counterpoint.training.run_dir import BEST, LAST, METRICS, STEPS
+
+ROWS = (METRICS, STEPS)
+
+_log = logging.getLogger(__name__)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint, which may hold nothing but plain containers and tensors.
 
     Raises:
-        RunError: there is none, or it is damaged.
+        RunError: there is none.
+        DamagedFileError: it is damaged.
     """
     if not path.is_file():
         raise RunError(f"{path.parent} has no {path.name}: no epoch of the run was finished")
+    require_whole(path)
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever pickle and zip make of damaged bytes
-        raise RunError(f"{path} is damaged ({error}); start the run anew under another name") from error
+        why = str(error).partition("\n")[0][:200]
+        raise DamagedFileError(f"{path} is damaged ({why})") from error
     return state
+
+
+def read_progress(folder: Path) -> dict[str, Any] | None:
+    """The state that an interrupted run goes on from: the last one, or the best one where that is damaged.
+
+    Returns:
+        None where no epoch is finished.
+
+    Raises:
+        DamagedFileError: there are checkpoints, but not those that are needed.
+    """
+    damaged = ""
+    for name in (LAST, BEST):
+        if not (folder / name).is_file():
+            continue
+        try:
+            state = read_checkpoint(folder / name)
+        except DamagedFileError as error:
+            damaged = damaged or str(error)
+            continue
+        if name == BEST:
+            why = damaged or f"{folder} has no {LAST}"
+            _log.warning("%s. Going on from %s, after epoch %d", why, BEST, state["finished_epochs"])
+        _require_best(folder, state)
+        return state
+    if damaged:
+        raise DamagedFileError(f"{damaged}, and there is no other checkpoint; --overwrite begins the run anew")
+    return None
+
+
+def _require_best(folder: Path, state: Mapping[str, Any]) -> None:
+    """The best epoch's weights are needed in the end; those of the last epoch are at hand."""
+    try:
+        read_checkpoint(folder / BEST)
+    except RunError as error:
+        best = state["best"]["epoch"] + 1
+        if best != state["finished_epochs"]:
+            raise DamagedFileError(
+                f"{error}; it alone has the weights of epoch {best}, the best one. --overwrite begins the run anew"
+            ) from error
+        _write(folder / BEST, state)
+
+
+def restore_rows(path: Path, state: Mapping[str, Any] | None) -> None:
+    """Let a file of rows hold those of the finished epochs: as the state has them, else as they are found.
+
+    Args:
+        path: ``metrics.csv`` or ``steps.csv``.
+        state: that the run goes on from; None: from the beginning.
+    """
+    if state is None:
+        write_text(path, "")
+    elif "rows" in state:
+        write_text(path, state["rows"][path.name])
+    else:  # a checkpoint of version 0.1
+        rows = read_csv(path)
+        write_csv(path, [row for row in rows if int(row["epoch"]) < state["finished_epochs"]], rows[0] if rows else ())
+
+
+def _write(path: Path, state: Mapping[str, Any]) -> None:
+    with writing(path, checked=True) as part, part.open("wb") as file:  # a file tells what is wrong, and torch does not
+        torch.save(state, file)
 
 
 class Recorder(Callback):
@@ -48,12 +119,16 @@ class Recorder(Callback):
         folder: the run's.
         metric: which of the task's.
         best: of the epochs before a resumed run: ``{"epoch": int, "value": float, "loss": float}``.
+        planned: what stands in the checkpoint beside the state: of how many epochs the run is to be.
     """
 
-    def __init__(self, folder: Path, metric: str, best: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, metric: str, best: dict[str, Any] | None = None, planned: Mapping[str, Any] | None = None
+    ) -> None:
         self.folder = folder
         self.metric = metric
         self.best = best
+        self.planned = planned or {}
         self._began = time.perf_counter()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -95,17 +170,17 @@ class Recorder(Callback):
             "finished_epochs": module.epoch + 1,
             "best": self.best,
             "precision": module.precision,
+            **self.planned,
+            # Rows too, so that a run that goes on has them whatever became of the files.
+            "rows": {name: (self.folder / name).read_text(encoding="utf-8") for name in ROWS},
             **module.training_state(),
         }
-        with replacing(self.folder / LAST) as part:
-            torch.save(state, part)
+        with writing(self.folder / LAST, checked=True) as last:
+            with last.open("wb") as file:
+                torch.save(state, file)
             if improved:
-                with replacing(self.folder / BEST) as new_best:
-                    new_best.unlink(missing_ok=True)
-                    try:
-                        os.link(part, new_best)
-                    except OSError:  # not every file system has hard links
-                        shutil.copyfile(part, new_best)
+                with writing(self.folder / BEST, checked=True) as best:  # a file of its own: one may be damaged
+                    shutil.copyfile(last, best)
 
 
 def step_rows(module: CounterpointModule) -> list[dict[str, Any]]:
