@@ -145,8 +145,6 @@ def test_version(run):
         (["train", "--config", '{"epoch": 3}'], "unknown option 'epoch'. Did you mean 'epochs'?"),
         (["train", "--config", '{"recipe": "film"}'], "give --recipe film on the command line"),
         (["train", "--data.media", '{"sise": 3}'], "data.media has no field 'sise'. Did you mean 'size'?"),
-        (["train", "--resume"], "nothing to resume"),
-        (["compare", "--resume"], "nothing to resume"),
         (["train", "stray"], "unexpected argument 'stray'"),
         (
             ["train", "--config", '{"fusion": {"nam": "sum"}}'],
@@ -442,10 +440,11 @@ def test_train_evaluate_resume_overwrite(run, clips, tmp_path):
     assert code == 2 and "holds a finished run" in err
     code, _, err = run("train", "--runs", tmp_path, "--name", "first", "--resume")
     assert code == 0, err
-    code, _, err = run("train", "--runs", tmp_path, "--name", "first", "--resume", "--epochs", "5")
-    assert code == 2 and "epochs (was 1, now 5)" in err
-    code, _, err = run("train", "--runs", tmp_path, "--name", "frist", "--resume")
-    assert code == 2 and "Did you mean 'first'?" in err
+    code, _, err = run("train", "--runs", tmp_path, "--name", "first", "--resume", "--seed", "5")
+    assert code == 2 and "seed (was 0, now 5)" in err and "Epochs may become more" in err
+    nowhere = ["--data.name=folder", "--data.root", tmp_path / "nowhere"]
+    code, _, err = run("train", "--runs", tmp_path, "--name", "frist", "--resume", *nowhere)
+    assert code == 2 and "nothing to resume" in err and "it begins now. Did you mean 'first'?" in err
     code, _, err = run(*train, "--overwrite", "--seed", "5")
     assert code == 0, err
     assert yaml.safe_load((folder / "config.yaml").read_text())["seed"] == 5
@@ -458,6 +457,7 @@ def test_train_evaluate_resume_overwrite(run, clips, tmp_path):
         assert (folder / "result.json").is_file()  # a mistake removes nothing
 
     (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.tex").write_text("")
     code, _, err = run(*train[:4], "precious", *train[5:], "--overwrite")
     assert code == 2 and "is not removed" in err
 

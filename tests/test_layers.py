@@ -12,6 +12,7 @@ import counterpoint
 SOURCE = Path(counterpoint.__file__).parent
 GROUND = {"errors", "_version", "_moved", "_typecheck", "_eval_mode", "_atomic", "_cpu", "_features"}
 GROUND |= {"_limits", "_progress", "guests", "registry", "wants", "distributed", "allocator"}
+GROUND |= {"_checksums", "_lock"}
 PARTS = GROUND | {
     "functional",
     "heads",
@@ -39,8 +40,10 @@ MAY_IMPORT = {
     "_cpu": set(),
     "_features": {"errors", "registry", "_typecheck"},
     "_progress": set(),
-    "_atomic": {"errors"},
     "_limits": {"errors"},
+    "_atomic": {"errors", "_checksums"},
+    "_checksums": {"errors"},
+    "_lock": {"errors"},
     "allocator": {"errors"},
     "distributed": set(),
     "guests": {"errors"},

@@ -175,7 +175,8 @@ def hostile(place, tmp_path_factory):
         changes = json.loads(json.dumps(changes).replace("{here}", str(folder)))
         (run / "config.yaml").write_text(config or yaml.safe_dump({**clean, **changes}))
         (run / "config.json").write_text((own / "config.json").read_text().replace("guest_parts", "evil"))
-        (run / "result.json").unlink()
+        for name in ("result.json", "checksums.sha256"):
+            (run / name).unlink()
     model = folder / "runs" / "model"
     shutil.copytree(folder / "runs" / "names", model)
     (model / "config.yaml").unlink()

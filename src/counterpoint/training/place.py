@@ -23,11 +23,21 @@ _ANY = (CHECKSUMS, "report.html")
 OWN = {
     CONFIG: (
         *(files.ENVIRONMENT, files.METRICS, files.STEPS, files.SKIPPED, LAST, files.BEST, RESULT, files.WEIGHTS),
-        *(files.MODEL, "analysis.json", "trace.npz", "verification.json", "log.txt", "error.txt", *_ANY, CONFIG),
+        *(
+            files.MODEL,
+            "analysis.json",
+            "trace.npz",
+            "verification.json",
+            files.LOG,
+            "log.txt",
+            "error.txt",
+            *_ANY,
+            CONFIG,
+        ),
     ),
     COMPARISON: (
         *("results.json", "results.csv", "results_per_seed.csv", "results_per_fold.csv"),
-        *("reproduction.csv", "reproduction.md", *_ANY, COMPARISON),
+        *("reproduction.csv", "reproduction.md", "compare.log", *_ANY, COMPARISON),
     ),
 }
 """By the file that tells what a folder holds: all files that are written into it, that one last."""
