@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint._atomic import writing
+from counterpoint._checksums import require_whole
 
 Array = NDArray[np.float64]
 
@@ -112,6 +113,7 @@ def save_trace(trace: Trace, path: Path) -> None:
 
 def load_trace(path: Path) -> Trace:
     """Read what `save_trace` wrote."""
+    require_whole(path)
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     groups: dict[str, dict[str, Array]] = {kind: {} for kind in _PER_MODALITY}

@@ -33,4 +33,4 @@ def main(words: list[str]) -> None:
     shown.add_row(*(figure(name, value, metrics) for name, value in scores.items()))
     terminal().print(shown)
     if options["output"] is not None:
-        write_json(Path(options["output"]), scores)
+        write_json(Path(options["output"]), scores, shared=True)

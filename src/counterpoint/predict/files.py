@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from counterpoint._atomic import write_text
+from counterpoint._atomic import to_json, write_text
 from counterpoint.data.events import Event
 from counterpoint.errors import ConfigError
 from counterpoint.predict.subtitles import srt, webvtt
@@ -14,7 +13,7 @@ from counterpoint.predict.timeline import Timeline
 from counterpoint.registry import did_you_mean
 
 _TEXT: dict[str, Callable[[Timeline], str]] = {
-    "json": lambda timeline: json.dumps(timeline.to_dict(), indent=2, ensure_ascii=False) + "\n",
+    "json": lambda timeline: to_json(timeline.to_dict()) + "\n",
     "vtt": webvtt,
     "srt": srt,
 }
@@ -62,7 +61,7 @@ def write(
         path = stem.with_name(f"{stem.name}.{name}")
         if name in _TEXT:
             # A file's name may hold bytes that are no text.
-            write_text(path, _TEXT[name](timeline).encode("utf-8", "replace").decode("utf-8"))
+            write_text(path, _TEXT[name](timeline).encode("utf-8", "replace").decode("utf-8"), shared=True)
         else:
             from counterpoint.predict.picture import draw
 

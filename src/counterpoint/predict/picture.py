@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from counterpoint._atomic import replacing
+from counterpoint._atomic import writing
 from counterpoint.data.events import Event
 from counterpoint.media.decode import probe
 from counterpoint.predict.overview import aspect, frames_at, spectrogram
@@ -87,7 +87,7 @@ def draw(timeline: Timeline, path: Path, truth: Iterable[Event] | None = None) -
                 axes[name].axvspan(
                     part.start, part.end, facecolor="white", edgecolor=_MISSING, hatch="////", linewidth=0
                 )
-        with replacing(path) as unfinished:
+        with writing(path, shared=True) as unfinished:
             figure.savefig(unfinished, format="png")
 
 

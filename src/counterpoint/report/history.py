@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint._atomic import read_csv
+from counterpoint._checksums import require_whole
 from counterpoint.training.run_dir import METRICS, STEPS
 
 Series = NDArray[np.float64]
@@ -42,6 +43,7 @@ def mean_over_runs(histories: Sequence[Mapping[str, Series]], column: str) -> tu
 
 
 def _read(path: Path) -> dict[str, Series]:
+    require_whole(path)
     rows = read_csv(path)
     columns = rows[0] if rows else {}
     return {name: np.array([_number(row[name]) for row in rows]) for name in columns if name is not None}

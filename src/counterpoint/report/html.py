@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,5 +34,5 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.globals["INK"] = INK
-    made.filters |= {"counted": counted, "json": functools.partial(json.dumps, ensure_ascii=False)}
+    made.filters |= {"counted": counted, "json": functools.partial(_atomic.to_json, indent=None)}
     return made

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from counterpoint import _atomic
+from counterpoint._checksums import require_whole
 from counterpoint.analysis.analyse_run import TRACE
 from counterpoint.analysis.metrics import score
 from counterpoint.analysis.results import Comparison
@@ -169,7 +171,7 @@ def flatten_options(options: Mapping[str, Any], prefix: str = "") -> dict[str, s
         if isinstance(value, Mapping) and value and key not in ("options", "search_space", "inputs", "media"):
             flat |= flatten_options(value, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
+            flat[f"{prefix}{key}"] = _atomic.to_json(value, indent=None) if not isinstance(value, str) else value
     return flat
 
 
@@ -239,6 +241,7 @@ def _repeat(environment: Mapping[str, Any], options: Mapping[str, str]) -> dict[
 
 def _environment(folder: Path) -> dict[str, Any]:
     path = folder / files.ENVIRONMENT
+    require_whole(path)
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found
 

@@ -151,7 +151,7 @@ def is_finished(folder: Path, epochs: int) -> bool:
     except DamagedFileError:
         return False
     done = result is not None and result["epochs"] >= epochs
-    return done and all(is_whole(folder / name) for name in (WEIGHTS, MODEL, METRICS, STEPS))
+    return done and all(is_whole(folder / name) for name in (WEIGHTS, MODEL, METRICS, STEPS, ENVIRONMENT, SKIPPED))
 
 
 def environment(**more: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from counterpoint import _atomic
+from counterpoint._checksums import is_whole
 from counterpoint.data import DATASETS
 from counterpoint.data.datasets._fop_files import test_files
 from counterpoint.data.io.media_files import find_list
@@ -18,6 +19,7 @@ from counterpoint.data.quality import check_usable
 from counterpoint.errors import ConfigError, DatasetNotFoundError
 from counterpoint.training.config import DataConfig
 from counterpoint.training.load import Run
+from counterpoint.training.run_dir import nan_for_null
 from counterpoint.verify.trial_lists import ScoredTrials, score_list
 from counterpoint.verify.trial_sets import FEATURES, PAIRS, TRIALS, read_trial_set, require_pictures
 
@@ -110,16 +112,18 @@ def verify(run: Run, lists: Mapping[str, Path]) -> dict[str, Verified]:
     """
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in lists.items()}
     path = run.folder / FOUND
-    written = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    written = json.loads(path.read_text(encoding="utf-8")) if is_whole(path) else {}
     if written.get("lists") == digests:
-        kept = {name: Verified(**values) for name, values in written["found"].items()}
+        kept = {name: Verified(**nan_for_null(values)) for name, values in written["found"].items()}
         if all(one.missing in ("", _missing_now(run, lists[name])) for name, one in kept.items()):
             return kept
     try:
         found = {name: _evaluated(score_list(run, listed, strict=True)) for name, listed in lists.items()}
     finally:
         run.module.cpu()
-    _atomic.write_json(path, {"lists": digests, "found": {name: asdict(each) for name, each in found.items()}})
+    _atomic.write_json(
+        path, {"lists": digests, "found": {name: asdict(each) for name, each in found.items()}}, checked=True
+    )
     return found
 
 

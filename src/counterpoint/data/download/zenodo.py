@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from counterpoint._atomic import write_text
+from counterpoint._atomic import write_json
 from counterpoint._limits import read_json
 from counterpoint.data.download.http import Progress, fetch_file, fetch_json
 from counterpoint.data.download.zenodo_records import ZENODO_RECORDS, Part, ZenodoRecord
@@ -112,7 +111,7 @@ def _fetch(record: ZenodoRecord, file: _Listed, root: Path, parts: Sequence[Part
     placed = record.unpack(path, root, parts)
     if file.name not in record.kept:
         done[file.name] = {"md5": file.md5, "files": placed}
-        write_text(archives / _DONE, json.dumps(done, indent=0), shared=True)
+        write_json(archives / _DONE, done, shared=True)
         path.unlink()
     return new
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint._atomic import write_text
+from counterpoint._atomic import write_json
 from counterpoint._limits import read_json
 from counterpoint.data.io.hdf5 import opened
 from counterpoint.errors import DataError, RunError
@@ -139,6 +138,6 @@ def _recall(place: Path) -> dict[int, BadRow] | None:
 def _remember(place: Path, source: Source, bad: Mapping[int, BadRow]) -> None:
     said = {"file": str(source[0]), "dataset": source[1], "rows": {str(row): found for row, found in bad.items()}}
     try:
-        write_text(place, json.dumps(said), shared=True)
+        write_json(place, said, shared=True)
     except (RunError, ValueError) as error:  # ValueError: a file name that is no UTF-8
         log.warning("What was found in %s is not remembered: %s", source[0], error)

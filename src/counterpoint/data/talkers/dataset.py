@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from counterpoint._atomic import write_text
+from counterpoint._atomic import write_json
 from counterpoint._cpu import cores
 from counterpoint._limits import read_json
 from counterpoint.data.clip_table import Clip, ClipTable
@@ -88,7 +87,7 @@ def talkers(
     plans = make_plan(settings)
     render(settings, plans, folder, jobs or min(4, cores()), progress)
     if not (folder / _FACTS).exists():
-        write_text(folder / _FACTS, json.dumps(_facts(settings, plans), indent=1), shared=True)
+        write_json(folder / _FACTS, _facts(settings, plans), shared=True)
     return ClipTable(
         name=f"talkers/{task}",
         classes=SYLLABLES,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from counterpoint._atomic import write_text
+from counterpoint._atomic import write_json
 from counterpoint._limits import read_json
 from counterpoint.data import children
 from counterpoint.data.talkers.articulation import Movement, articulate, draw_slots
@@ -137,7 +136,7 @@ def render(settings: Settings, plans: Sequence[ClipPlan], folder: Path, jobs: in
     """
     folder.mkdir(parents=True, exist_ok=True)
     _sweep(folder)
-    write_text(folder / "settings.json", json.dumps({"version": VERSION, **settings.values}, indent=1), shared=True)
+    write_json(folder / "settings.json", {"version": VERSION, **settings.values}, shared=True)
     todo = missing(plans, folder)
     if not todo:
         return 0
