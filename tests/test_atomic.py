@@ -1,9 +1,18 @@
 """Files are whole or absent, whatever goes wrong while they are written."""
 
+import csv
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from counterpoint import _atomic
-from counterpoint.errors import RunError
+from counterpoint.errors import RunError, WriteError
+from small_disk import file_size
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -55,3 +64,85 @@ def test_what_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="file/a.txt cannot be written: "):
         _atomic.write_text(tmp_path / "file" / "a.txt", "text")
+
+
+WRITTEN = b"epoch,loss\n1,0.5\n11,0.25\n"
+
+
+@pytest.mark.parametrize("at", range(len(WRITTEN) + 1))
+def test_a_file_cut_at_any_byte_has_its_whole_rows_and_goes_on(tmp_path, at):
+    path = tmp_path / "a.csv"
+    path.write_bytes(WRITTEN[:at])
+    whole = WRITTEN[:at].count(b"\n")
+    rows = [{"epoch": "1", "loss": "0.5"}, {"epoch": "11", "loss": "0.25"}][: max(0, whole - 1)]
+    assert _atomic.read_csv(path) == rows
+    _atomic.append_csv(path, [{"epoch": 12, "loss": 0.125}])
+    assert _atomic.read_csv(path) == [*rows, {"epoch": "12", "loss": "0.125"}]
+    assert path.read_bytes().startswith(b"epoch,loss\n")
+
+
+def test_rows_that_do_not_fit_on_the_disk_are_taken_back(tmp_path):
+    path = tmp_path / "a.csv"
+    _atomic.append_csv(path, [{"a": "1"}])
+    with file_size(4_000), pytest.raises(WriteError, match=r"a\.csv cannot be written: File too large.* MB are free"):
+        _atomic.append_csv(path, [{"a": "2" * 10_000}])
+    assert path.read_text() == "a\n1\n"
+
+
+@pytest.mark.parametrize("kind", ["text", "csv", "npz", "torch", "safetensors"])
+def test_whatever_writes_a_full_disk_is_told_in_one_line(tmp_path, kind):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"0" * 200_000)
+    tensor = torch.zeros(100_000)
+    with file_size(50_000), pytest.raises(WriteError) as told, _atomic.writing(path) as part:
+        if kind == "text":
+            part.write_text("0" * 100_000)
+        elif kind == "csv":
+            with part.open("w") as file:
+                csv.writer(file).writerows([[0] * 100] * 1000)
+        elif kind == "npz":
+            with part.open("wb") as file:
+                np.savez(file, a=tensor.numpy())
+        elif kind == "torch":
+            with part.open("wb") as file:
+                torch.save({"a": tensor}, file)
+        else:
+            save_file({"a": tensor}, part)
+    assert str(told.value).startswith(f"{path} cannot be written: File too large; it needs 0.2 MB or more, ")
+    assert told.value.errno == errno.EFBIG and "\n" not in str(told.value)
+    assert path.stat().st_size == 200_000 and len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_error_that_is_not_of_the_disk_stays_what_it_is(tmp_path):
+    with pytest.raises(ZeroDivisionError), _atomic.writing(tmp_path / "a"):
+        _ = 1 / 0
+
+
+def test_json_has_null_for_what_is_no_number(tmp_path):
+    nan, inf = float("nan"), float("inf")
+    _atomic.write_json(tmp_path / "a.json", {"a": nan, "b": [inf, {"c": (-inf, 1.5)}], "d": "NaN", "e": None})
+    text = (tmp_path / "a.json").read_text()
+    values = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert values == {"a": None, "b": [None, {"c": [None, 1.5]}], "d": "NaN", "e": None}
+
+
+DUMPS = {
+    "_atomic.py": "is the one writer",
+    "_lock.py": "of its holder: numbers of the system",
+    "commands/options.py": "of configurations, read back at once",
+    "commands/reproduce.py": "of configurations, read back at once",
+    "commands/runs.py": "of configurations, read back at once",
+    "data/cache/shards.py": "of keys and places, with names of files whose bytes are no text",
+    "data/features/writer.py": "of settings and a digest, into HDF5",
+    "data/talkers/plan.py": "for a digest",
+    "experiments/worker.py": "of configurations, read back at once",
+    "training/config_io.py": "of configurations, to find what JSON does not know",
+    "training/resolve.py": "for a key",
+    "training/run_dir.py": "of configurations, read back at once",
+}
+
+
+def test_json_is_written_by_one_function():
+    source = Path(_atomic.__file__).parent
+    found = {str(path.relative_to(source)) for path in source.rglob("*.py") if "json.dump" in path.read_text()}
+    assert found == set(DUMPS)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from counterpoint._lock import locked
 from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import allocate_largely, parse_with_own_data
 from counterpoint.commands.terminal import table, terminal
@@ -83,18 +84,19 @@ def verify_trials(
     _check_costs(costs)
     loaded = load_run(run)
     folder = loaded.folder / "verification" / Path(trials).stem if output is None else Path(output)
-    require_place_for_file(folder / FIGURES)
-    with ProgressDisplay() as display:
-        found = score_list(loaded, trials, data, how, progress=display.callback("decode"))
-    curves = found.curves()
-    figures = {system: _figures(curve, costs) for system, curve in curves.items()}
-    write_csv(folder / SCORES, _scores(found))
-    if found.missing.utterances:
-        write_csv(folder / MISSING, _missing(found), ("utterance", "reason"))
-    else:
-        (folder / MISSING).unlink(missing_ok=True)
-    write_json(folder / FIGURES, _to_dict(loaded, found, how, costs, figures))
-    save_det(folder / PICTURE, curves, **costs)
+    with locked(folder):
+        require_place_for_file(folder / FIGURES)
+        with ProgressDisplay() as display:
+            found = score_list(loaded, trials, data, how, progress=display.callback("decode"))
+        curves = found.curves()
+        figures = {system: _figures(curve, costs) for system, curve in curves.items()}
+        write_csv(folder / SCORES, _scores(found))
+        if found.missing.utterances:
+            write_csv(folder / MISSING, _missing(found), ("utterance", "reason"))
+        else:
+            (folder / MISSING).unlink(missing_ok=True)
+        write_json(folder / FIGURES, _to_dict(loaded, found, how, costs, figures))
+        save_det(folder / PICTURE, curves, **costs)
     _print(loaded, found, how, costs, figures, folder)
 
 

@@ -233,8 +233,9 @@ class CounterpointModule(pl.LightningModule):
 
     def reschedule(self) -> None:
         """Have the learning rate that the schedule of `total_steps` steps gives here: the state is of a shorter one."""
-        for group, lr in zip(self.optimizer.param_groups, self.schedule.get_lr(), strict=True):
-            group["lr"] = lr
+        of = self.schedule
+        for group, lr, share in zip(self.optimizer.param_groups, of.base_lrs, of.lr_lambdas, strict=True):
+            group["lr"] = lr * share(of.last_epoch)
 
 
 @torch.no_grad()
