@@ -129,7 +129,6 @@ def test_json_has_null_for_what_is_no_number(tmp_path):
 DUMPS = {
     "_atomic.py": "is the one writer",
     "_lock.py": "of its holder: numbers of the system",
-    "commands/options.py": "of configurations, read back at once",
     "commands/reproduce.py": "of configurations, read back at once",
     "commands/runs.py": "of configurations, read back at once",
     "data/cache/shards.py": "of keys and places, with names of files whose bytes are no text",

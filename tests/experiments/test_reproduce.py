@@ -123,8 +123,8 @@ def test_a_second_call_goes_on(probes, cremad, monkeypatch):
     config = light("mmcosine-table2", cremad)
     again = reproduce(table, config, probes.folder, progress=False)
     assert again.rows == probes.rows
-    other = replace(config, base=replace(config.base, epochs=2))
-    with pytest.raises(RunError, match=r"started under another protocol: base\.epochs"):
+    other = replace(config, base=replace(config.base, augment=not config.base.augment))
+    with pytest.raises(RunError, match=r"started under another protocol: base\.augment"):
         reproduce(table, other, probes.folder, progress=False)
 
 

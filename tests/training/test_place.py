@@ -93,7 +93,7 @@ def test_the_list_of_own_files_has_those_that_other_rooms_write():
 
 @pytest.mark.parametrize("verb", ["train", "compare"])
 @pytest.mark.parametrize("flag", [[], ["--overwrite"], ["--resume"]])
-@pytest.mark.parametrize("name", ["../precious", "a/../../precious", "{}/precious", "link", "link/below", ".", "a\0b"])
+@pytest.mark.parametrize("name", ["../precious", "a/../../precious", "{}/precious", "link", "link/below", "."])
 def test_a_name_stays_in_the_folder_of_all_runs(tmp_path, capsys, verb, flag, name):
     put(tmp_path / "precious", "thesis.tex", "below/data.csv")
     (tmp_path / "runs").mkdir()
