@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -200,11 +199,8 @@ def _gap(folder: Path, run: Resolved, epoch: int) -> list[str]:
 
 
 def _write_diverged(folder: Path, run: Resolved, error: DivergedError) -> None:
-    loss = error.found["loss"]
-    found = {**error.found, "loss": loss if math.isfinite(loss) else None}
-    _atomic.write_json(
-        folder / files.RESULT, {"status": files.DIVERGED, "epochs": run.config.epochs, **found}, checked=True
-    )
+    found = {"status": files.DIVERGED, "epochs": run.config.epochs, **error.found}
+    _atomic.write_json(folder / files.RESULT, found, checked=True)
 
 
 def _write(
