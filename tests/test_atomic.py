@@ -133,6 +133,7 @@ DUMPS = {
     "commands/runs.py": "of configurations, read back at once",
     "data/cache/shards.py": "of keys and places, with names of files whose bytes are no text",
     "data/features/writer.py": "of settings and a digest, into HDF5",
+    "data/lengths.py": "for a digest",
     "data/talkers/plan.py": "for a digest",
     "experiments/worker.py": "of configurations, read back at once",
     "training/config_io.py": "of configurations, to find what JSON does not know",

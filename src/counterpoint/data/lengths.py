@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from counterpoint._atomic import write_text
+from counterpoint._atomic import write_json
 from counterpoint.data.alterations import TOLERANCE
 from counterpoint.data.cache.cache_keys import keys_of
 from counterpoint.data.cache.decode_pool import decode_all
@@ -59,7 +59,7 @@ def _lengths(table: ClipTable, memory: Path, progress: Callable[[int, int], None
     lengths, settled = _measure(table, keys, progress)
     if settled:
         try:
-            write_text(place, json.dumps({"dataset": table.name, "seconds": lengths}), shared=True)
+            write_json(place, {"dataset": table.name, "seconds": lengths}, shared=True)
         except RunError as error:
             log.warning("How long the clips of %s are is not remembered: %s", table.name, error)
     return lengths
