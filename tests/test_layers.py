@@ -12,7 +12,7 @@ import counterpoint
 SOURCE = Path(counterpoint.__file__).parent
 GROUND = {"errors", "_version", "_moved", "_typecheck", "_eval_mode", "_atomic", "_cpu", "_features"}
 GROUND |= {"_limits", "_progress", "guests", "registry", "wants", "distributed", "allocator"}
-GROUND |= {"_checksums", "_lock"}
+GROUND |= {"_checksums", "_console", "_csv_cells", "_lock"}
 PARTS = GROUND | {
     "functional",
     "heads",
@@ -39,7 +39,9 @@ MAY_IMPORT = {
     "_eval_mode": set(),
     "_cpu": set(),
     "_features": {"errors", "registry", "_typecheck"},
-    "_progress": set(),
+    "_progress": {"_console", "errors"},
+    "_console": {"errors"},
+    "_csv_cells": set(),
     "_limits": {"errors"},
     "_atomic": {"errors", "_checksums"},
     "_checksums": {"errors"},
@@ -70,7 +72,7 @@ MAY_IMPORT = {
     "report": TRAINING | {"recipes", "analysis", "verify"},
     "experiments": ANALYSIS | {"report"},
     "commands": EXPERIMENTS | {"commands"},
-    "cli": {"errors", "registry", "commands", "_version"},
+    "cli": {"_console", "errors", "registry", "commands", "_version"},
     "__main__": {"cli"},
 }
 PLUG_IN_ROOMS = ("functional", "heads", "intermediate", "fusion", "losses", "balance", "encoders", "models", "localise")

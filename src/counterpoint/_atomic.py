@@ -16,9 +16,10 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from counterpoint import _checksums
+from counterpoint._csv_cells import guarded, unguarded
 from counterpoint.errors import WriteError
 
 _NUMBER = re.compile(r"\(os error (\d+)\)")
@@ -192,9 +193,7 @@ def write_csv(
     first = next(rows, None)
     names = list(columns) if columns is not None else list(first or ())
     with writing(path, checked=checked) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(itertools.chain([first] if first is not None else [], rows))
+        _write_rows(file, names, itertools.chain([first] if first is not None else [], rows), header=True)
 
 
 def append_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -212,10 +211,7 @@ def append_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         write_csv(path, [*read_csv(path), *rows], merged(columns, header or ()))
         return
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    if header is None:
-        writer.writeheader()
-    writer.writerows(rows)
+    _write_rows(text, columns, rows, header=header is None)
     with telling(path), path.open("r+b" if path.exists() else "xb", buffering=0) as file:
         end = _end_of_lines(file)
         file.truncate(end)
@@ -229,13 +225,32 @@ def append_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             raise
 
 
+class _Lines:
+    """A file for a `csv.writer` that ends lines by both characters, so as to quote cells with either; we end by one."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self.file = file
+
+    def write(self, row: str) -> int:
+        return self.file.write(f"{row[:-2]}\n")
+
+
+def _write_rows(file: IO[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, header: bool) -> None:
+    writer = csv.DictWriter(_Lines(file), columns, lineterminator="\r\n")
+    if header:
+        writer.writerow({column: guarded(column) for column in columns})
+    writer.writerows({column: guarded(value) for column, value in row.items()} for row in rows)
+
+
 def _header(path: Path) -> list[str] | None:
     try:
         with path.open("rb") as file:
             line = file.readline()
     except FileNotFoundError:
         return None
-    return next(csv.reader([line.decode(errors="replace")]), None) if line.endswith(b"\n") else None
+    if not line.endswith(b"\n"):
+        return None
+    return [unguarded(cell) for cell in next(csv.reader([line.decode(errors="replace")]), ())]
 
 
 def _end_of_lines(file: FileIO) -> int:
@@ -255,7 +270,7 @@ def merged(columns: Iterable[str], header: Iterable[str]) -> list[str]:
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
-    """Rows as written, every value a string; empty where there is no such file.
+    """Rows as they were given, every value a string; empty where there is no such file.
 
     A last line without its end was cut off, whatever it still seems to say, and is left out.
     """
@@ -263,4 +278,6 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         whole = path.read_bytes().rpartition(b"\n")
     except FileNotFoundError:
         return []
-    return list(csv.DictReader(io.StringIO(b"".join(whole[:2]).decode(errors="replace"), newline="")))
+    rows = csv.reader(io.StringIO(b"".join(whole[:2]).decode(errors="replace"), newline=""))
+    header = [unguarded(cell) for cell in next(rows, [])]
+    return [dict(zip(header, map(unguarded, row), strict=False)) for row in rows if row]

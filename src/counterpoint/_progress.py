@@ -12,9 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from counterpoint._console import console
+from counterpoint.errors import one_line, printable
 
 _EVERY = 30.0  # seconds from one line of a slow task to the next
 
@@ -47,7 +49,7 @@ class ProgressDisplay:
         self.enabled = enabled
         self.log: Path | None = None
         self._count: Callable[[int], str] = decimal if sizes else str
-        self._console = Console(stderr=True, markup=False, highlight=False)
+        self._console = console(stderr=True)
         # FORCE_COLOR makes rich take a file for a terminal.
         self.draws = enabled and self._console.is_terminal and self._console.file.isatty()
         self._bars = Progress(
@@ -90,12 +92,12 @@ class ProgressDisplay:
         if self.draws:
             state: Any = {"completed": done, "total": total, "note": note, "count": count}
             if task.bar is None:
-                task.bar = self._bars.add_task(name, **state)
+                task.bar = self._bars.add_task(one_line(name), **state)
             self._bars.update(task.bar, **state)
         if note != task.note or now - task.told >= _EVERY:
             left = (now - task.began) * (total - done) / max(1, done - task.first)
             ahead = f", {timedelta(seconds=round(left))} left" if task.first < done < total else ""
-            line = f"{name} {count}{f', {note}' if note else ''}{ahead}".lstrip()
+            line = f"{one_line(name)} {count}{f', {note}' if note else ''}{ahead}".lstrip()
             self.record(line) if self.draws else self.say(line)
             task.told, task.note = now, note
 
@@ -116,7 +118,7 @@ class ProgressDisplay:
         # It is opened each time, so that whoever removes or fills its folder ends no work by it.
         if self.log is not None:
             with contextlib.suppress(OSError), self.log.open("a", encoding="utf-8") as file:
-                file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {line}\n")
+                file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {printable(line)}\n")
 
     def callback(self, name: str) -> Callable[[int, int], None] | None:
         """A function of (done, total) that updates the task of that name; None where nothing is shown."""

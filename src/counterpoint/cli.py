@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from counterpoint._console import guard_logging
 from counterpoint._version import __version__
-from counterpoint.errors import ConfigError, CounterpointError, WriteError
+from counterpoint.errors import ConfigError, CounterpointError, WriteError, printable
 from counterpoint.registry import did_you_mean
 
 VERBS = ("train", "evaluate", "verify", "predict", "compare", "reproduce", "list", "prepare", "check", "download")
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         With ``COUNTERPOINT_DEBUG=1`` in the environment errors come with their traceback.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    guard_logging()
     try:
         if len(words) > 1 and words[0] == "help":  # of a verb, as its --help
             words = [words[1], "--help"]
@@ -56,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         kept = KEPT.get(words[0], "") if isinstance(error, WriteError) else ""
         name = f"counterpoint {words[0]}" if words[0] in VERBS else "counterpoint"
-        print(f"{name}: {error}{kept}", file=sys.stderr)
+        print(printable(f"{name}: {error}{kept}"), file=sys.stderr)
         return WRONG
     except KeyboardInterrupt:
         print(f"Interrupted{KEPT.get(words[0], '')}", file=sys.stderr)

@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 _QUOTED = 100  # characters of a value that a message shows
+_LINE = 400  # of what others say
+_MESSAGE = 4000
+_ENDLESS = re.compile(r"\S{1000,}")
+
+# Control characters but for line feed and tab; marks that turn the direction of what follows; lone surrogates.
+_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """A text that does nothing to a terminal but stand there: an escape is written as in Python, ``\\x1b``."""
+    return _ACTING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def moderate(text: str) -> str:
+    """A `printable` text in which words longer than any path are cut in the middle."""
+    return _ENDLESS.sub(lambda found: _cut(found[0], _QUOTED), printable(text))
+
+
+def one_line(said: object) -> str:
+    """What another library, a server or a file says, in one line of moderate length."""
+    return _cut(moderate(" ".join(str(said).split())), _LINE)
 
 
 def quoted(value: object) -> str:
     """A value as messages show it: its `repr`, cut in the middle where it is long."""
-    text = repr(value)
-    if len(text) <= _QUOTED:
+    return _cut(repr(value), _QUOTED)
+
+
+def _cut(text: str, most: int) -> str:
+    if len(text) <= most:
         return text
-    half = _QUOTED // 2
+    half = most // 2
     return f"{text[:half]} ... {text[-half // 2 :]} ({len(text):,} characters)"
 
 
@@ -32,7 +57,14 @@ def nearest(name: object, known: Iterable[str], end: str = "") -> str:
 
 
 class CounterpointError(Exception):
-    """Base of all errors raised on purpose: says what is wrong, where, and what to do."""
+    """Base of all errors raised on purpose: says what is wrong, where, and what to do.
+
+    Whatever a message has of names and of what others say, it is `printable`, and of moderate length.
+    """
+
+    def __str__(self) -> str:
+        """The message."""
+        return _cut(moderate(super().__str__()), _MESSAGE)
 
 
 class ShapeError(CounterpointError, ValueError):

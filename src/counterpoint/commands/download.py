@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from counterpoint.commands.options import Parser
+from counterpoint.commands.terminal import terminal
 
 
 def main(words: list[str]) -> None:
@@ -45,4 +46,6 @@ def fetch(
             progress=display.update,
             announce=display.say,
         )
-    print(f"{len(done.fetched)} files fetched, {len(done.skipped)} were there already; in {done.root}")
+    terminal(soft_wrap=True).print(
+        f"{len(done.fetched)} files fetched, {len(done.skipped)} were there already; in {done.root}"
+    )

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from counterpoint._console import console
+from counterpoint.errors import one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -16,10 +19,8 @@ SHOWN = 12  # rows of a long list that are printed; a file has them all
 
 
 def terminal(*, stderr: bool = False, soft_wrap: bool = False) -> Console:
-    """A console that prints text as it stands: a clip may be called ``[/x]``, which rich would take for markup."""
-    from rich.console import Console
-
-    return Console(stderr=stderr, soft_wrap=soft_wrap, markup=False, highlight=False)
+    """The console that verbs print to, see `counterpoint._console`."""
+    return console(stderr=stderr, soft_wrap=soft_wrap)
 
 
 def table(*headings: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
@@ -51,12 +52,12 @@ def plain_table(*headings: str, right: Sequence[str] = ()) -> Table:
     return made
 
 
-def print_skipped(console: Console, skipped: Mapping[str, str], file: str) -> None:
+def print_skipped(into: Console, skipped: Mapping[str, str], file: str) -> None:
     """The first of the clips that are skipped, and where all of them are."""
     for clip, reason in list(skipped.items())[:SHOWN]:
-        console.print(f"skipped {clip}: {reason}", soft_wrap=True)
+        into.print(f"skipped {one_line(clip)}: {one_line(reason)}", soft_wrap=True)
     if len(skipped) > SHOWN:
-        console.print(f"and {len(skipped) - SHOWN} more; {file} lists all")
+        into.print(f"and {len(skipped) - SHOWN} more; {file} lists all")
 
 
 def print_alterations(console: Console, rows: Iterable[Alteration], option: str = "--") -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from counterpoint.data.io.csv_tables import Row, parse_csv, read_text
-from counterpoint.errors import DataError
+from counterpoint.errors import DataError, quoted
 from counterpoint.registry import did_you_mean
 
 ROUNDING = 0.05
@@ -148,7 +148,7 @@ def read_events(path: Path, which: Callable[[Row], str], classes: Sequence[str])
     found: dict[str, list[Event]] = {}
     for row in parse_csv(read_text(path), str(path), ("clip", "start", "end", "class")):
         if row["class"] not in classes:
-            raise row.error("class", f"there is no class {row['class']!r}.{did_you_mean(row['class'], classes)}")
+            raise row.error("class", f"there is no class {quoted(row['class'])}.{did_you_mean(row['class'], classes)}")
         label = classes.index(row["class"])
         start, end = _time(row, "start"), _time(row, "end")
         try:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Container, Mapping, Sequence
 
 from counterpoint.data.clip_table import SPLITS, Clip, ClipTable
 from counterpoint.data.features.validate import MISSING
-from counterpoint.errors import ConfigError, DataError
+from counterpoint.errors import ConfigError, DataError, one_line, quoted
 
 
 class UnusableError(DataError):
@@ -80,7 +80,7 @@ def check_usable(table: ClipTable, usable: Container[str], skipped: Mapping[str,
         if listed and not any(clip in usable for clip in listed):
             name = table.classes[label]
             raise UnusableError(
-                f"{table.name}: no clip of class {name!r} in training {_none(listed, skipped)}", skipped
+                f"{table.name}: no clip of class {quoted(name)} in training {_none(listed, skipped)}", skipped
             )
 
 
@@ -92,8 +92,8 @@ def _none(clips: Sequence[str], skipped: Mapping[str, str]) -> str:
 
 def _reasons(skipped: Mapping[str, str]) -> str:
     reasons = Counter(kind_of_reason(reason) for reason in skipped.values()).most_common(3)
-    worst = "".join(f"\n  {count} x {reason}" for reason, count in reasons)
-    first = "".join(f"\n  {clip}: {reason}" for clip, reason in list(skipped.items())[:5])
+    worst = "".join(f"\n  {count} x {one_line(reason)}" for reason, count in reasons)
+    first = "".join(f"\n  {one_line(clip)}: {one_line(reason)}" for clip, reason in list(skipped.items())[:5])
     return f"Most often:{worst or ' there are no clips'}\nThe first:{first or ' none'}\n"
 
 

@@ -20,8 +20,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Protocol, TypeVar
 
+from counterpoint._console import guard_logging
 from counterpoint._cpu import cores
 from counterpoint.data import children
+from counterpoint.errors import one_line, printable
 
 
 class HasFolder(Protocol):
@@ -172,6 +174,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(messages,), daemon=True).start()
     with Connection(os.dup(1), readable=False) as answers, contextlib.suppress(OSError, KeyboardInterrupt):
         os.dup2(2, 1)  # whatever prints must not fall into the answers
+        guard_logging()
         spawn.prepare(pickle.loads(messages.get()))
         function, threads = pickle.loads(messages.get())
         import torch
@@ -207,7 +210,7 @@ def _attempt(function: Callable[[T], R], task: T) -> tuple[R | None, str | None,
         return function(task), None, ""
     except Exception as error:
         sys.stdout.flush()
-        return None, f"{type(error).__name__}: {error}", traceback.format_exc()
+        return None, f"{type(error).__name__}: {one_line(error)}", printable(traceback.format_exc())
 
 
 def _outcome(task: T, result: R | None, error: str | None, trace: str) -> Outcome[T, R]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from counterpoint._csv_cells import guarded
 from counterpoint.data import Clip, ClipTable, Event, PreparedFeatures, load_table
 from counterpoint.data.datasets.feature_folder import parse_clips
 from counterpoint.data.features.writer import FeatureWriter
@@ -211,7 +212,7 @@ CELL = st.text("ab c,\"'é/.-", min_size=1, max_size=8).filter(lambda text: text
 )
 def test_clips_come_back(rows):
     out = io.StringIO()
-    csv.writer(out).writerows([("clip", "class", "seconds"), *rows])
+    csv.writer(out).writerows([("clip", "class", "seconds"), *([guarded(cell) for cell in row] for row in rows)])
     assert [(c.clip, c.label, c.seconds) for c in parse_clips(out.getvalue(), "clips.csv")] == rows
 
 

@@ -17,7 +17,7 @@ from counterpoint.data import children
 from counterpoint.data.cache import decode_worker
 from counterpoint.data.cache.decode_worker import READY, Answer, decode, find_reader
 from counterpoint.data.cache.shards import Key
-from counterpoint.errors import CounterpointError
+from counterpoint.errors import CounterpointError, one_line
 from counterpoint.media.spec import MediaSpec
 
 # Ends that lie in the clip (a kill from outside, e.g. for memory, may not happen again).
@@ -208,4 +208,4 @@ class _Process:
     def _last_words(self) -> str:
         self.errors.seek(0)
         lines = self.errors.read()[-2000:].decode(errors="replace").strip().splitlines()
-        return lines[-1][:200] if lines else ""
+        return one_line(lines[-1]) if lines else ""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from counterpoint.data.cache.shards import Array, Facts, Key, array_shapes
-from counterpoint.errors import MediaError
+from counterpoint.errors import MediaError, one_line
 from counterpoint.media.clip import SILENT
 from counterpoint.media.spec import MediaSpec
 
@@ -71,7 +71,7 @@ def decode(read: Callable[..., Any], key: Key, spec: MediaSpec, modalities: Sequ
     except MemoryError:
         return Answer(reason="there was not enough memory to read it")
     except Exception as error:  # one clip must never end the run; max_bad stops it if this meets many
-        return Answer(reason=f"unexpected {type(error).__name__}: {error}")
+        return Answer(reason=f"unexpected {type(error).__name__}: {one_line(error)}")
     arrays = {modality: getattr(clip, modality) for modality in modalities}
     for modality, array in arrays.items():
         shape, dtype = array_shapes(spec)[modality]

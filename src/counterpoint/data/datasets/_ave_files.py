@@ -15,7 +15,7 @@ from counterpoint.data.clip_table import SPLITS
 from counterpoint.data.events import Event, runs, segment_classes
 from counterpoint.data.io.csv_tables import Row, parse_csv, read_text
 from counterpoint.data.io.hdf5 import read_numbers
-from counterpoint.errors import DataError, DatasetNotFoundError
+from counterpoint.errors import DataError, DatasetNotFoundError, quoted
 from counterpoint.registry import did_you_mean
 
 SECONDS = 10.0
@@ -108,7 +108,7 @@ def parse_annotations(text: str, source: str) -> list[Annotation]:
 
 def _annotation(row: Row) -> Annotation:
     if row["class"] not in CLASSES:
-        raise row.error("class", f"AVE has no class {row['class']!r}.{did_you_mean(row['class'], CLASSES)}")
+        raise row.error("class", f"AVE has no class {quoted(row['class'])}.{did_you_mean(row['class'], CLASSES)}")
     if not row["id"] or set(row["id"]) & set("/\\\0"):
         raise row.error("id", f"{row['id']!r} is no name of a video")
     start, end = _time(row, "start"), _time(row, "end")

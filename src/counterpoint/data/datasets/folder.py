@@ -13,7 +13,7 @@ from counterpoint.data.io.csv_tables import Row, parse_csv, read_text
 from counterpoint.data.io.media_files import VIDEOS
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import describe, draw_split, shared_note
-from counterpoint.errors import DataError, DatasetNotFoundError
+from counterpoint.errors import DataError, DatasetNotFoundError, quoted
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 
@@ -249,5 +249,5 @@ def _given(
         notes.append(f"split.csv has no validation clips; a share of {val:g} was drawn from train with seed {seed}.")
     for label in sorted(set(labels.values())):
         if not any(sides[clip] == "train" for clip in labels if labels[clip] == label):
-            raise DataError(f"{name}/split.csv: class {label!r} has no clip in train")
+            raise DataError(f"{name}/split.csv: class {quoted(label)} has no clip in train")
     return sides, (f"Split: {describe(sides)}, as split.csv says.", *notes, *shared_note(sides, groups, "group"))

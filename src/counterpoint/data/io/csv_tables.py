@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from counterpoint._csv_cells import unguarded
 from counterpoint._limits import TABLE_BYTES, read_bytes
 from counterpoint.errors import DataError
 from counterpoint.media.files import LFS_POINTER, cells_of, is_lfs_pointer
@@ -97,7 +98,7 @@ def parse_csv(
     rows = []
     try:
         for line, raw in cells_of(text, delimiter):
-            cells = [cell.strip() for cell in raw]
+            cells = [unguarded(cell.strip()) for cell in raw]
             if not any(cells):
                 continue
             if columns is None:

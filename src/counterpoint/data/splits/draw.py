@@ -14,7 +14,7 @@ from typing import Any
 
 from counterpoint._typecheck import fits
 from counterpoint.data.clip_table import SPLITS
-from counterpoint.errors import ConfigError, DataError
+from counterpoint.errors import ConfigError, DataError, quoted
 
 _TRIALS = 32  # orders of groups that are tried; the one nearest to the wanted shares is taken
 
@@ -170,7 +170,7 @@ def _stratify(name: str, labels: Mapping[str, str], shares: Mapping[str, float],
         wanted = {side: max(1, int(len(clips) * share + 0.5)) for side, share in shares.items() if share > 0}
         if sum(wanted.values()) >= len(clips):
             raise DataError(
-                f"{name}: class {label!r} has {_count(len(clips), 'clip')}, too few for "
+                f"{name}: class {quoted(label)} has {_count(len(clips), 'clip')}, too few for "
                 f"{_count(len(wanted) + 1, 'split')} with shares "
                 f"{', '.join(f'{side}={share:g}' for side, share in shares.items() if share > 0)}. Add clips, "
                 "leave the class out, or lower the shares"
@@ -236,9 +236,9 @@ def _assign_groups(
     for label in sorted(totals):
         if holders[label] < len(shares):
             raise DataError(
-                f"{name}: class {label!r} is in {_count(holders[label], group_word)}, too few for {len(shares)} splits "
-                f"that share none. Add clips, leave the class out, give the split yourself, or share {group_word}s "
-                "between splits"
+                f"{name}: class {quoted(label)} is in {_count(holders[label], group_word)}, too few for {len(shares)} "
+                "splits that share none. Add clips, leave the class out, give the split yourself, or share "
+                f"{group_word}s between splits"
             )
     # Few groups deserve many tries; among thousands the first order is as good as any.
     trials = max(1, min(_TRIALS, 20_000 // len(counts)))

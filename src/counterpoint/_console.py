@@ -1,0 +1,54 @@
+"""Where everything is printed: text as it stands, but for what would act on the terminal."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from counterpoint.errors import moderate, printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def console(**options: Any) -> Console:
+    """A rich console that takes nothing for markup: a clip may be called ``[/x]``, or have an escape in its name.
+
+    Args:
+        options: of `rich.console.Console`.
+    """
+    return _safe_console()(markup=False, highlight=False, **options)
+
+
+@functools.cache
+def _safe_console() -> type[Console]:
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+    from rich.text import Text
+
+    class SafeConsole(Console):
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(moderate(text), **options)
+
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+    return SafeConsole
+
+
+@functools.cache
+def guard_logging() -> None:
+    """Have warnings, and log records that no handler takes, printed in this way too, in a process of ours."""
+    former = warnings.formatwarning
+    warnings.formatwarning = lambda *args, **kwargs: printable(former(*args, **kwargs))
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_Printable())
+
+
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
