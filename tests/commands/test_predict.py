@@ -67,6 +67,17 @@ def run(capsys, monkeypatch):
     return call
 
 
+def test_names_that_are_long_or_bite_keep_nothing_from_the_others(run, run_folder, table, tmp_path):
+    names = ["n" * 251, "n" * 250 + "m", "\x1b[2J\x1b]0;title\x07\u202e", "plain"]
+    films = [shutil.copy(table.clips[0].path, tmp_path / f"{name}.mp4") for name in names]
+    code, out, err = run(*films, "--run", run_folder, "--formats", "json", "--output", tmp_path / "made")
+    assert code == 0, err
+    made = sorted((tmp_path / "made").iterdir(), key=lambda path: len(path.name))
+    assert [path.name for path in made[:2]] == ["plain.json", f"{names[2]}.json"] and len(made) == 4
+    assert {json.loads(path.read_text())["file"] for path in made} == set(map(str, films))
+    assert not {"\x1b", "\x07", "\u202e"} & {*out, *err}
+
+
 def test_a_minute_becomes_events_subtitles_and_a_picture(run, run_folder, long, tmp_path):
     truth = tmp_path / "events.csv"
     truth.write_text("clip,start,end,class\nminute,0.48,1.92,ga\nother.mp4,0,1,ba\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from counterpoint.predict import Timeline
     from counterpoint.training.load import Run
 
+_LONGEST = 200  # bytes of a name
 _ROWS = 20  # events printed of a file; all are in the files
 
 
@@ -103,10 +105,18 @@ def _names(paths: Sequence[Path]) -> dict[Path, str]:
     """What the files of each clip are called: as short as keeps them apart."""
     for names in ([path.stem for path in paths], [path.name for path in paths]):
         if len(set(names)) == len(names):
-            return dict(zip(paths, names, strict=True))
+            return dict(zip(paths, map(_short, names), strict=True))
     whole = [path.absolute() for path in paths]
     above = Path(os.path.commonpath([path.parent for path in whole]))
-    return {path: "-".join(full.relative_to(above).parts) for path, full in zip(paths, whole, strict=True)}
+    return {path: _short("-".join(full.relative_to(above).parts)) for path, full in zip(paths, whole, strict=True)}
+
+
+def _short(name: str) -> str:
+    """A name that has room for a suffix: file systems take 255 bytes. A longer one ends in a digest of it."""
+    whole = os.fsencode(name)
+    if len(whole) <= _LONGEST:
+        return name
+    return f"{whole[: _LONGEST - 17].decode(errors='ignore')}-{hashlib.sha256(whole).hexdigest()[:16]}"
 
 
 def _truth(file: Path, paths: Sequence[Path], run: Run) -> Mapping[Path, tuple[Event, ...]]:
