@@ -28,6 +28,8 @@ def obedient(path, spec, *, start=0.0, end=None, modalities=("audio", "visual"),
         os._exit(3)
     if order == "hang":
         time.sleep(1000)
+    if order == "greedy":
+        bytearray(2**34)
     if order == "bug":
         raise ZeroDivisionError("oops")
     if order == "shape":

@@ -1,6 +1,6 @@
 """How much is taken of files and servers, so that none can fill the memory or keep a run for ever; all limits are here.
 
-Each is far above what honest inputs need. (Those of media are in `counterpoint.media`: files are decoded apart.)
+Each is far above what honest inputs need. (How large a picture may be, and how slow a file, `media.source` says.)
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ TABLE_BYTES = 2**29
 """Of a CSV file or another list; VoxCeleb's longest have a tenth of it."""
 FILES = 5_000_000
 """In a folder and those in it."""
+DECODER_BYTES = 2**33
+"""That a decoding process may ask for; headers can declare anything."""
 ANSWER_BYTES = 2**24
 """Of what a server lists."""
 SLOWEST = 1024

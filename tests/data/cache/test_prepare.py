@@ -18,12 +18,13 @@ import torch
 from torch.utils.data import DataLoader
 
 import fake_readers
-from counterpoint.data import Clip, ClipTable, collate, prepare
+from counterpoint.data import Clip, ClipTable, children, collate, prepare
 from counterpoint.data.cache import decode_worker
 from counterpoint.data.cache import shards as shards_module
 from counterpoint.errors import ConfigError, CounterpointError, DataError
 from counterpoint.media.spec import MediaSpec
 from face_tables import face_table
+from gigantic import make_all
 from made_clips import pcm_file, video_file
 
 HERE = [str(Path(__file__).parent), str(Path(fake_readers.__file__).parent)]
@@ -612,3 +613,19 @@ def test_a_clip_refuses_a_wrong_size_of_its_landmarks(size):
         Clip("c", Path("a.mp4"), 0, "train", landmarks=Path("a.csv"), landmarks_size=size)
     with pytest.raises(DataError, match="but no landmarks"):
         Clip("c", Path("a.mp4"), 0, "train", landmarks_size=(4, 3))
+
+
+def test_headers_that_declare_too_much_cost_neither_memory_nor_time(tmp_path):
+    files = make_all(tmp_path)
+    child = children.start("gigantic", *map(str, files), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    *reasons, most = child.communicate(timeout=60)[0].splitlines()
+    assert len(reasons) == 2 * len(files) and child.returncode == 0
+    assert all("\\n" not in reason and len(reason) < 300 for reason in reasons)
+    assert reasons[:4].count("''") == 0, reasons  # of pictures that are too large there is nothing
+    assert int(most) < 700_000, f"{most} KiB"
+
+
+def test_a_decoder_that_asks_for_too_much_memory_is_told_that_there_is_none(tmp_path):
+    table = make_table(tmp_path / "d", [*range(31), "greedy"])
+    prepared = prepare(table, cache=tmp_path / "c", jobs=1)
+    assert prepared.skipped == {"c31": "there was not enough memory to read it"}

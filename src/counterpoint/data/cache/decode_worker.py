@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from counterpoint._limits import DECODER_BYTES
 from counterpoint.data.cache.shards import Array, Facts, Key, array_shapes
 from counterpoint.errors import MediaError, one_line
 from counterpoint.media.clip import SILENT
@@ -90,6 +91,7 @@ def _facts(key: Key, clip: DecodedClip) -> Facts:
 def main() -> None:
     """Answer tasks until standard input ends. First comes ``(spec, modalities, reader)``, then one key per clip."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    _bound_memory()
     with os.fdopen(os.dup(1), "wb") as out, contextlib.suppress(EOFError, BrokenPipeError):
         os.dup2(2, 1)  # whatever else prints must not fall into the answers
         spec, modalities, reader = pickle.load(sys.stdin.buffer)
@@ -100,3 +102,13 @@ def main() -> None:
             answer = decode(read, pickle.load(sys.stdin.buffer), spec, modalities)
             pickle.dump(answer, out, protocol=pickle.HIGHEST_PROTOCOL)
             out.flush()
+
+
+def _bound_memory() -> None:
+    """What asks for more is told that there is none, before the machine has to look for a process to end."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        soft = DECODER_BYTES if most == resource.RLIM_INFINITY else min(DECODER_BYTES, most)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, most))
