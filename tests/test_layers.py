@@ -43,7 +43,7 @@ MAY_IMPORT = {
     "_console": {"errors"},
     "_csv_cells": set(),
     "_limits": {"errors"},
-    "_atomic": {"errors", "_checksums"},
+    "_atomic": {"errors", "_checksums", "_csv_cells"},
     "_checksums": {"errors"},
     "_lock": {"errors"},
     "allocator": {"errors"},

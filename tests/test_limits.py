@@ -14,7 +14,9 @@ from counterpoint.data.io.media_files import files_by_name
 from counterpoint.data.videos import list_videos
 from counterpoint.errors import ConfigError, CounterpointError, DatasetNotFoundError
 from counterpoint.media.spec import MediaSpec
+from counterpoint.models import from_pretrained
 from counterpoint.training.config_io import line_of, read_yaml
+from counterpoint.training.run_dir import read_result
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
@@ -124,3 +126,11 @@ def test_folders_that_lead_into_themselves_and_pipes_in_them(tmp_path, monkeypat
     monkeypatch.setattr(media_files, "FILES", 3)
     with pytest.raises(CounterpointError, match="more than 3 files"):
         files_by_name(tmp_path, {".mp4"})
+
+
+@pytest.mark.parametrize("reader", [from_pretrained, read_result])
+def test_a_folder_from_elsewhere_may_hold_a_bomb(reader, tmp_path):
+    for name in ("config.json", "result.json"):
+        (tmp_path / name).write_text("[" * 10**6)
+    with pytest.raises(CounterpointError, match="nested too deep"):
+        reader(tmp_path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterpoint._checksums import is_whole
+from counterpoint._limits import read_json
 from counterpoint._lock import locked
 from counterpoint.analysis.analyse_run import ANALYSIS, TRACE, analyse, training_clips
 from counterpoint.analysis.dependence import Dependence
@@ -91,7 +92,7 @@ def finished(task: RunTask) -> RunResult | dict[str, float] | None:
         return None
     if task.kind == "search":
         return _val(task.config, result) if files.read_config(task.folder) == task.config else None
-    written = json.loads((task.folder / ANALYSIS).read_text(encoding="utf-8"))
+    written = read_json(task.folder / ANALYSIS)
     if written["config"] != json.loads(json.dumps(to_dict(task.config))):
         return None
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing_extensions import override
 from counterpoint import guests
 from counterpoint._atomic import to_json, writing
 from counterpoint._checksums import require_whole
+from counterpoint._limits import read_json
 from counterpoint._version import __version__
 from counterpoint.errors import ConfigError
 
@@ -153,7 +153,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     require_whole(path)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path, ConfigError)
     except FileNotFoundError as error:
         raise ConfigError(f"{folder} holds no model: it needs {CONFIG} and {WEIGHTS}") from error
     except (OSError, ValueError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from counterpoint import _atomic
 from counterpoint._checksums import require_whole
+from counterpoint._limits import read_json
 from counterpoint.analysis.analyse_run import TRACE
 from counterpoint.analysis.metrics import score
 from counterpoint.analysis.results import Comparison
@@ -242,7 +242,7 @@ def _repeat(environment: Mapping[str, Any], options: Mapping[str, str]) -> dict[
 def _environment(folder: Path) -> dict[str, Any]:
     path = folder / files.ENVIRONMENT
     require_whole(path)
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found: dict[str, Any] = read_json(path) if path.is_file() else {}
     return found
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from counterpoint import guests
 from counterpoint._checksums import is_whole, require_whole
 from counterpoint._cpu import cores
+from counterpoint._limits import read_json
 from counterpoint._moved import former_names
 from counterpoint._version import __version__
 from counterpoint.errors import ConfigError, DamagedFileError, RunError
@@ -128,7 +129,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         return None
     require_whole(path)
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        result: dict[str, Any] = read_json(path)
         result |= {split: nan_for_null(result[split]) for split in ("val", "test") if split in result}
     except (ValueError, TypeError, AttributeError) as error:
         raise DamagedFileError(f"{path} is damaged ({error}); train --resume writes it anew") from error

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from counterpoint import _atomic
 from counterpoint._checksums import is_whole
+from counterpoint._limits import read_json
 from counterpoint.data import DATASETS
 from counterpoint.data.datasets._fop_files import test_files
 from counterpoint.data.io.media_files import find_list
@@ -112,7 +112,7 @@ def verify(run: Run, lists: Mapping[str, Path]) -> dict[str, Verified]:
     """
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in lists.items()}
     path = run.folder / FOUND
-    written = json.loads(path.read_text(encoding="utf-8")) if is_whole(path) else {}
+    written = read_json(path) if is_whole(path) else {}
     if written.get("lists") == digests:
         kept = {name: Verified(**nan_for_null(values)) for name, values in written["found"].items()}
         if all(one.missing in ("", _missing_now(run, lists[name])) for name, one in kept.items()):
