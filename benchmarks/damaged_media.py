@@ -22,7 +22,7 @@ from _bench import peak_mib
 
 from counterpoint import cli
 from counterpoint.data import load_table, prepare
-from counterpoint.data.cache.prepare import kind_of_reason
+from counterpoint.data.quality import kind_of_reason
 from counterpoint.media.spec import MediaSpec
 
 FORMATS = {  # name: suffix, codecs of pictures and sound, rate of sound
