@@ -6,7 +6,6 @@ import warnings
 
 import pytest
 
-import counterpoint._console as module
 from counterpoint import cli
 from counterpoint._console import console, guard_logging
 from counterpoint._progress import ProgressDisplay
@@ -84,10 +83,8 @@ def test_progress_and_its_log(terminal, capsys, monkeypatch, tmp_path):
 
 def test_warnings_and_log_records(capsys):
     guard_logging()
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.warn(BITING, stacklevel=1)
-    module.logging.lastResort.handle(logging.LogRecord("x", logging.WARNING, "x.py", 1, "read %s", (BITING,), None))
+    assert harmless(warnings.formatwarning(BITING, UserWarning, "x.py", 1))
+    logging.lastResort.handle(logging.LogRecord("x", logging.WARNING, "x.py", 1, "read %s", (BITING,), None))
     err = capsys.readouterr().err
     assert harmless(err) and "read" in err
 
