@@ -28,7 +28,7 @@ WANTS: Mapping[str, str] = {
     "n_mfcc": "int: F, coefficients of what the transform gives",
     "num_frames": "int: steps in time of what the transform gives, of one segment where clips are cut into segments",
     "fusion": "Fusion: of the model that is trained; there is none in localisation",
-    "parameters": 'str: "conv" in classification, "all" in localisation, where features may come without convolutions',
+    "parameters": 'str: "auto" in classification, "all" in localisation, where features may come without convolutions',
     "epochs": "int, at least 1: passes over the training split, of the whole run",
     "optimizer": "torch.optim.Optimizer: of the whole run, handed to `Balancer.attach` once it exists",
     "progress": "Callable[[int, int], None] | None: to be called with (clips done, clips to do)",

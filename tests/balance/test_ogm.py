@@ -6,9 +6,11 @@ import torch
 from torch import nn
 
 from balance_parts import counted, encoder, encoders, give_gradients, output, output_of_ratio, random_output
-from counterpoint.balance import BALANCERS, OGM, create_balancer
+from counterpoint.balance import BALANCERS, OGM, OGMGE, create_balancer
+from counterpoint.encoders import create_encoder
 from counterpoint.errors import ConfigError, CounterpointError, UnknownNameError
 from counterpoint.functional import score_ratio, zeta_ratio
+from counterpoint.fusion import create_fusion
 
 
 def softmax(x):
@@ -269,7 +271,9 @@ def test_encoders_that_cannot_be_balanced():
     with pytest.raises(ConfigError, match="at least two"):
         OGM(encoders("audio"))
     with pytest.raises(ConfigError, match="'visual' has no convolutions.*parameters='all'"):
-        OGM({"audio": encoder(), "visual": nn.Linear(2, 2)})
+        OGM({"audio": encoder(), "visual": nn.Linear(2, 2)}, parameters="conv")
+    with pytest.raises(ConfigError, match="'text' has no convolutions to balance, and no other weights"):
+        OGM({"audio": encoder(), "text": nn.Identity()})
     with pytest.raises(ConfigError, match="'text' has no parameters to balance"):
         OGM({"audio": encoder(), "text": nn.Identity()}, parameters="all")
     shared = encoder()
@@ -282,3 +286,64 @@ def test_output_of_other_modalities_and_missing_gradients():
         OGM(encoders("audio", "text")).step(*output_of_ratio(2))
     with pytest.raises(CounterpointError, match="after backward"):
         OGM(encoders()).step(*output_of_ratio(2))
+
+
+class Patches(nn.Module):
+    """As in a vision transformer: one convolution that makes patches, and linear layers."""
+
+    def __init__(self, convolution):
+        super().__init__()
+        self.patches = convolution
+        self.blocks = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 64, batch_first=True), 2)
+
+
+@pytest.mark.parametrize("balancer", [OGM, OGMGE])
+@pytest.mark.parametrize(
+    "patches",
+    [Patches(nn.Conv2d(3, 8, 4)), Patches(nn.Conv1d(1, 8, 10)), nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 4))],
+)
+def test_encoders_of_few_convolutions_are_reached_by_default(balancer, patches):
+    """Of a ViT, wav2vec 2.0 and a patch transformer 1 of 40, 2 of 46 and 2 of 52 tensors were."""
+    with pytest.warns(UserWarning, match=r"acts on .*its convolutions are \d"):
+        made = balancer({"audio": encoder(), "visual": patches})
+    weights = [p for p in patches.parameters() if p.ndim >= 2]
+    assert [id(p) for p in made.parameters["visual"]] == [id(p) for p in weights]
+    assert len(made.parameters["audio"]) == len(OGM(encoders()).parameters["audio"])
+    share = sum(p.numel() for p in weights) / sum(p.numel() for p in patches.parameters())
+    count = len(list(patches.parameters()))
+    assert share > 0.8 and f"{len(weights)} of {count} tensors of visual ({share:.1%}" in made.notes[0]
+
+
+def test_too_little_that_was_asked_for_is_told():
+    with pytest.warns(UserWarning, match=r" acts on .* and 1 of \d+ tensors of visual"):
+        made = OGM({"audio": encoder(), "visual": Patches(nn.Conv2d(3, 8, 4))}, parameters="conv")
+    assert len(made.parameters["visual"]) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["audio_cnn", "visual_cnn", "resnet18", "resnet34", "resnet18_3d", "mfcc_cnn", "resnet_se34"]
+)
+def test_encoders_of_the_papers_are_balanced_as_published(name, recwarn):
+    with torch.device("meta"):
+        one, other = create_encoder(name), create_encoder(name)
+    default, published = (OGM({"a": one, "b": other}, **options) for options in ({}, {"parameters": "conv"}))
+    assert not recwarn.list
+    assert [[id(p) for p in of] for of in default.parameters.values()] == [
+        [id(p) for p in of] for of in published.parameters.values()
+    ]
+
+
+@pytest.mark.parametrize("name", ["sum", "film", "gated"])
+@pytest.mark.parametrize("zeta", [0.5, 0.3, "learned"])
+def test_a_fixed_zeta_tells_nothing(name, zeta):
+    fusion = create_fusion(name, {"audio": 4, "visual": 4}, 3, zeta=zeta)
+    output = fusion({"audio": torch.randn(2, 4), "visual": torch.randn(2, 4)})
+    balancer = OGM(encoders(), ratio="zeta")
+    if zeta == "learned":
+        balancer.check(output)
+        return
+    with pytest.raises(ConfigError, match="not learned here.*fusion.zeta=learned"):
+        balancer.check(output)
+    with pytest.warns(UserWarning, match="not learned here"):  # in a loop of one's own
+        balancer.observe(output, torch.tensor([0, 1]))
+    OGM(encoders(), ratio="score").check(output)

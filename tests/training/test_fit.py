@@ -94,7 +94,8 @@ def test_every_epoch_is_in_the_log_and_few_steps_are_told(finished):
     metrics = rows(finished.folder / "metrics.csv")
     few = "16 training clips in batches of 8 make 2 steps an epoch, 6 in all: few."
     assert few in lines[0] and any(note.startswith(few) for note in finished.result["notes"])
-    for k, (line, row) in enumerate(zip(lines[1:], metrics, strict=True)):
+    assert "OGMGE acts on 6 of 18 tensors of audio (99." in lines[1]
+    for k, (line, row) in enumerate(zip(lines[2:], metrics, strict=True)):
         assert f"train {2 * k + 2}/6, epoch {k + 1}/3  val Top-1 {float(row['val_accuracy']):.3f}" in line
         assert f"train Top-1 {float(row['train_accuracy']):.3f}  loss {float(row['train_loss']):.3f}" in line
 
@@ -232,6 +233,7 @@ def test_a_damaged_clip_is_set_aside_and_told(clips, tmp_path):
         ({"model": {"inputs": {"audio": "mfcc"}}}, ConfigError, "model.inputs.audio is 'mfcc'"),
         ({"epochs": 0}, ConfigError, "epochs is 0"),
         ({"accelerator": "gppu"}, ConfigError, "Did you mean 'gpu'"),
+        ({"fusion": {"name": "sum", "zeta": 0.5}}, ConfigError, "ratio='zeta' goes by .* not learned here"),
         ({"balance": {"name": "ogm", "options": {"alpha": "x"}}}, ConfigError, "alpha|balance has a value"),
         ({"model": {"inputs": {"audio": {"n_mels": "many"}}}}, ConfigError, "n_mels|audio has a value"),
     ],

@@ -84,6 +84,8 @@ class Balancer(Part, ABC):
             )
         self.epoch = 0
         self.optimizer: Optimizer | None = None
+        self.notes: tuple[str, ...] = ()
+        """What a run says of it before its first step, such as how much of the encoders it reaches."""
         self.parts = nn.ModuleDict()
         """Modules of its own that train with the model; they are no part of it and not exported with it."""
         self.holdout = 0.0
@@ -122,6 +124,17 @@ class Balancer(Part, ABC):
             label_smoothing: 0 to 1.
         """
         return F.cross_entropy(output.logits, target, label_smoothing=label_smoothing)
+
+    def check(self, output: FusionOutput) -> None:
+        """Refuse a fusion by whose output the method can do nothing; here none.
+
+        Args:
+            output: of two samples, with gradients, before anything is trained.
+
+        Raises:
+            ConfigError: says what the fusion lacks.
+        """
+        return
 
     def due(self, finished: int) -> bool:
         """Whether `review` is to come after that many finished epochs, 0 before the first; here never."""

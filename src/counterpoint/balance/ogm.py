@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from counterpoint.balance.base import BALANCERS, Balancer
 from counterpoint.balance.noise import add_noise, standard_deviation
-from counterpoint.balance.parameters import by_device, select_parameters
+from counterpoint.balance.parameters import Which, by_device, reach, select_parameters
 from counterpoint.balance.update import LastStep, steps_with_gradients
 from counterpoint.distributed import all_reduce_sum
 from counterpoint.errors import ConfigError, CounterpointError
@@ -40,14 +40,21 @@ class OGM(Balancer):
             that are not learned give a ratio that never changes, at 0.5 one that slows nobody.
         epochs: first and last epoch in which gradients are scaled, both included; None: always. OGM-GE uses (0, 50).
             Counted by `set_epoch`: a loop that never calls it stays in epoch 0.
-        parameters: ``"conv"``: weights of convolutions alone, as OGM-GE's release does; ``"all"``: every one.
+        parameters: ``"conv"``: weights of convolutions alone, as OGM-GE's release does; ``"all"``: every one;
+            ``"auto"``: as released where convolutions are a fifth of what is trained of an encoder or more (those of
+            the papers: 88 % and more); else, as in transformers and encoders of vectors, all weights of two axes or
+            more.
         on: what k multiplies. ``"gradient"``: as published. ``"update"``: the step that `optimizer` makes, weight decay
             included; its own averages run on as if nobody were slowed. ``"auto"``: the gradient where a tenth of it
             makes a tenth of the step, as under SGD, or where the optimizer is not known; else the update.
         optimizer: what steps on the encoders; `attach` gives it afterwards. `step` comes before its step all the same.
 
     Raises:
-        ConfigError: an option outside its range, an encoder without convolutions, or encoders that share parameters.
+        ConfigError: an option outside its range, an encoder without such parameters, or encoders that share parameters.
+
+    Warns:
+        UserWarning: less than a fifth of an encoder is reached, or more than its convolutions, which are few; and in
+            the first step, that ``ratio="zeta"`` has weights which are not learned.
 
     Example:
         >>> from counterpoint.fusion import Concat
@@ -69,7 +76,7 @@ class OGM(Balancer):
         alpha: float = 0.8,
         ratio: Literal["score", "zeta"] = "score",
         epochs: Sequence[int] | None = (0, 50),
-        parameters: Literal["conv", "all"] = "conv",
+        parameters: Which = "auto",
         on: Literal["auto", "gradient", "update"] = "auto",
         optimizer: Optimizer | None = None,
     ) -> None:
@@ -84,6 +91,11 @@ class OGM(Balancer):
         self.ratio = ratio
         self.epochs = None if epochs is None else (epochs[0], epochs[1])
         self.parameters = select_parameters(self.encoders, parameters)
+        reached, look = reach(self.encoders, self.parameters)
+        self.notes = (f"{type(self).__name__} acts on {reached}",)
+        if look:
+            warnings.warn(f"{self.notes[0]}; `parameters` chooses.", stacklevel=2)
+        self._checked = False
         self.on = on
         self._scores: Tensor | None = None
         self._coefficients: Tensor | None = None
@@ -120,9 +132,31 @@ class OGM(Balancer):
         """Whether the running epoch lies in the window."""
         return self.epochs is None or self.epochs[0] <= self.epoch <= self.epochs[1]
 
+    def check(self, output: FusionOutput) -> None:
+        """Refuse weights that are not learned, where the ratio is made of them.
+
+        Args:
+            output: of the fusion, with gradients.
+
+        Raises:
+            ConfigError: see above.
+        """
+        weights = output.weights
+        if self.ratio == "zeta" and weights and not any(weight.requires_grad for weight in weights.values()):
+            raise ConfigError(
+                "ratio='zeta' goes by the weights of the superposition, which are not learned here: the ratio never "
+                "changes, and at zeta 0.5 nobody is slowed. Learn them (fusion.zeta=learned), or take ratio='score'"
+            )
+
     @torch.no_grad()
     def observe(self, output: FusionOutput, target: Tensor) -> None:
         """Add a part of the batch to what `step` judges; see `Balancer` on accumulation."""
+        if not self._checked:
+            self._checked = True
+            try:
+                self.check(output)
+            except ConfigError as error:
+                warnings.warn(str(error), stacklevel=2)
         scores = self._score(output, target)
         self._scores = scores if self._scores is None else self._scores + scores
 
@@ -236,7 +270,7 @@ class OGMGE(OGM):
         alpha: float = 0.8,
         ratio: Literal["score", "zeta"] = "score",
         epochs: Sequence[int] | None = (0, 50),
-        parameters: Literal["conv", "all"] = "conv",
+        parameters: Which = "auto",
         noise: Literal["all", "slowed"] = "all",
         noise_std: Literal["unscaled", "scaled"] = "unscaled",
         seed: int = 0,

@@ -11,6 +11,11 @@ from torch.nn.modules.conv import _ConvNd
 
 from counterpoint.errors import ConfigError
 
+Which = Literal["auto", "conv", "all"]
+
+ENOUGH = 0.2
+"""Share of an encoder's trained parameters that its convolutions must have for ``"auto"`` to leave it at them."""
+
 
 def _convolutions(encoder: nn.Module) -> list[nn.Parameter]:
     """Weights of convolutions, and whatever else has four axes or more, as a convolution written by hand has."""
@@ -18,10 +23,28 @@ def _convolutions(encoder: nn.Module) -> list[nn.Parameter]:
     return [p for p in encoder.parameters() if p.ndim >= 4 or id(p) in weights]
 
 
-def select_parameters(
-    encoders: Mapping[str, nn.Module], which: Literal["conv", "all"]
-) -> dict[str, list[nn.Parameter]]:
-    """Per modality the parameters to act on: ``"conv"``, weights of convolutions alone, or ``"all"``.
+def _share(chosen: Sequence[nn.Parameter], encoder: nn.Module) -> float:
+    """Of the encoder's trained parameters, 0 to 1."""
+    trained = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
+    return sum(p.numel() for p in chosen if p.requires_grad) / max(1, trained)
+
+
+def _select(encoder: nn.Module, which: Which) -> list[nn.Parameter]:
+    if which == "all":
+        return list(encoder.parameters())
+    convolutions = _convolutions(encoder)
+    if which == "conv" or _share(convolutions, encoder) >= ENOUGH:
+        return convolutions
+    return [p for p in encoder.parameters() if p.ndim >= 2]
+
+
+def select_parameters(encoders: Mapping[str, nn.Module], which: Which) -> dict[str, list[nn.Parameter]]:
+    """Per modality the parameters to act on.
+
+    Args:
+        encoders: per modality its module.
+        which: ``"conv"``: weights of convolutions alone; ``"all"``: every one; ``"auto"``: weights of convolutions
+            where they are a fifth of what is trained or more, else all weights of two axes or more.
 
     Raises:
         ConfigError: an encoder without such parameters, or a parameter that two encoders share.
@@ -29,11 +52,12 @@ def select_parameters(
     selected: dict[str, list[nn.Parameter]] = {}
     owners: dict[int, str] = {}
     for modality, encoder in encoders.items():
-        parameters = _convolutions(encoder) if which == "conv" else list(encoder.parameters())
+        parameters = _select(encoder, which)
         if not parameters:
             some = next(encoder.parameters(), None) is not None
-            hint = "; parameters='all' would balance every one" if which == "conv" and some else ""
-            kind = "convolutions" if which == "conv" else "parameters"
+            hint = ", and no other weights" if which == "auto" else ""
+            hint = "; parameters='all' would balance every one" if some else hint
+            kind = "parameters" if which == "all" else "convolutions"
             raise ConfigError(f"The encoder of {modality!r} has no {kind} to balance{hint}.")
         for parameter in parameters:
             other = owners.setdefault(id(parameter), modality)
@@ -44,6 +68,27 @@ def select_parameters(
                 )
         selected[modality] = parameters
     return selected
+
+
+def reach(encoders: Mapping[str, nn.Module], selected: Mapping[str, Sequence[nn.Parameter]]) -> tuple[str, bool]:
+    """How much of what is trained was selected, in words, and whether that should be looked at.
+
+    Args:
+        encoders: per modality its module.
+        selected: what `select_parameters` gave.
+
+    Returns:
+        The words; and whether less than a fifth of an encoder is reached, or more than its convolutions, being few.
+    """
+    said, look = [], False
+    for modality, encoder in encoders.items():
+        chosen, few = selected[modality], _convolutions(encoder)
+        widened = len(chosen) < len(list(encoder.parameters())) and len(chosen) > len(few)
+        look = look or widened or _share(chosen, encoder) < ENOUGH
+        beside = f"; its convolutions are {_share(few, encoder):.1%}" if widened else ""
+        tensors = f"{len(chosen)} of {len(list(encoder.parameters()))} tensors"
+        said.append(f"{tensors} of {modality} ({_share(chosen, encoder):.1%} of what is trained{beside})")
+    return " and ".join(said), look
 
 
 def by_device(tensors: Sequence[Tensor | None], first: int) -> dict[torch.device, tuple[list[int], list[Tensor]]]:

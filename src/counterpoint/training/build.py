@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -164,7 +165,7 @@ def build_balancer(config: TrainConfig, model: Model) -> Balancer | None:
     if name is None:
         return None
     part = BALANCERS.get(name)
-    there: dict[str, Any] = {"seed": config.seed, "parameters": "conv"}
+    there: dict[str, Any] = {"seed": config.seed, "parameters": "auto"}
     if isinstance(model, LocalisationModel):
         there["parameters"] = "all"
         if not model.localiser.decoupled:
@@ -177,7 +178,8 @@ def build_balancer(config: TrainConfig, model: Model) -> Balancer | None:
             raise ConfigError(f"balance {name!r} trains with a loss of its own, which localisers cannot")
     else:
         there["fusion"] = model.fusion
-    with type_errors_as_config_errors("balance"):
+    with type_errors_as_config_errors("balance"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".* acts on .*of what is trained")  # the run says it in its notes
         return create_balancer(name, model.balanced, **hand_in(part, config.balance.options, **there))
 
 
@@ -203,7 +205,7 @@ def build_loss(config: TrainConfig, balancer: Balancer | None, model: Model | No
         with type_errors_as_config_errors("loss"):
             loss = create_loss(config.loss.name, **config.loss.options)
     if isinstance(model, MultimodalModel):
-        _dry_run(model.fusion, loss)
+        _dry_run(model.fusion, loss, balancer)
     return loss
 
 
@@ -218,7 +220,7 @@ class _LocaliserLoss:
         return self.localiser.loss(output, target)
 
 
-def _dry_run(fusion: Fusion, loss: Callable[..., Tensor]) -> None:
+def _dry_run(fusion: Fusion, loss: Callable[..., Tensor], balancer: Balancer | None) -> None:
     """Tell now what the first training step would refuse; weights and records stay.
 
     Features of two samples that are zero throughout are fused, and the loss taken: some options of parts fit by
@@ -231,7 +233,10 @@ def _dry_run(fusion: Fusion, loss: Callable[..., Tensor]) -> None:
     like = next(fusion.parameters())
     features = {name: like.new_zeros(2, width) for name, width in fusion.dims.items()}
     with evaluating(fusion), torch.enable_grad():
-        loss(fusion(features), torch.zeros(2, dtype=torch.long, device=like.device))
+        output = fusion(features)
+        loss(output, torch.zeros(2, dtype=torch.long, device=like.device))
+        if balancer is not None:
+            balancer.check(output)
 
 
 def on_no_device(make: Callable[[], T]) -> T:

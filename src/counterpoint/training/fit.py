@@ -103,8 +103,8 @@ def _fit(
             _begin(folder, run, data, module, state)
             display.log = folder / files.LOG
         few = few_steps(run.config, len(data.clips.clips("train")) - len(data.held_out))
-        if few is not None:
-            display.say(f"Note: {few}")
+        for note in (*([few] if few is not None else []), *(parts.balancer.notes if parts.balancer else ())):
+            display.say(f"Note: {note}")
         try:
             train_epochs(run.config, folder, module, data, state, extended, display)
         except DivergedError as error:
