@@ -1,6 +1,8 @@
 """The folder of features: written clip by clip, interrupted anywhere, read back as the dataset `features`."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -153,3 +155,36 @@ def test_nothing_but_bad_clips_is_no_dataset(tmp_path):
             out.skipped(name, "it is damaged")
         with pytest.raises(DataError, match="no clip can be used, e.g. a it is damaged"):
             out.finish()
+
+
+def test_overwriting_removes_only_what_was_written_here(tmp_path):
+    clips = tmp_path / "clips"  # a dataset with tables of the same names
+    clips.mkdir()
+    for name in ("clips.csv", "events.csv", "skipped.csv"):
+        (clips / name).write_text(name)
+    with pytest.raises(DataError, match="holds something else"):
+        writer(clips, overwrite=True)
+    assert sorted(path.name for path in clips.iterdir()) == ["clips.csv", "events.csv", "skipped.csv"]
+    foreign = tmp_path / "foreign"  # features that an own script has made
+    foreign.mkdir()
+    with h5py.File(foreign / "features.h5", "w") as file:
+        file["audio"] = np.zeros((2, 4, 8), np.float32)
+    (foreign / "clips.csv").write_text("clip,class\n")
+    with pytest.raises(DataError, match="features.h5 was not made by prepare, and is not removed"):
+        writer(foreign, overwrite=True)
+    assert (foreign / "clips.csv").read_text() == "clip,class\n"
+
+
+def test_overwriting_leaves_alone_what_another_process_writes(tmp_path):
+    with writer(tmp_path / "made") as out:
+        code = (
+            "import sys, h5py\n"
+            "from pathlib import Path\n"
+            "from counterpoint.data.features.writer import FeatureWriter\n"
+            "made = FeatureWriter.__new__(FeatureWriter)\n"
+            "made.folder = Path(sys.argv[1])\n"
+            "made._clear()\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code, out.folder], capture_output=True, text=True)
+        assert "another process writes it" in done.stderr
+    assert (tmp_path / "made" / "unfinished.h5").is_file()

@@ -43,7 +43,7 @@ class FeatureWriter:
         seconds: length of a clip.
         made_by: modality -> what encodes it, in a few words; stands in the folder for whoever reads it.
         setting: everything else that the numbers depend on, as JSON knows it.
-        overwrite: remove what is there.
+        overwrite: remove what `prepare` wrote there.
 
     Attributes:
         folder: as given.
@@ -70,8 +70,7 @@ class FeatureWriter:
         self._setting: dict[str, Any] = json.loads(json.dumps({**setting, "clips": _digest(table), "seconds": seconds}))
         self._row = {clip.id: k for k, clip in enumerate(table.clips)}
         if overwrite:
-            for name in _OURS:
-                (self.folder / name).unlink(missing_ok=True)
+            self._clear()
         self.done: dict[str, str] = {}
         self.finished = (self.folder / FEATURES).is_file()
         self._file = self._open()
@@ -82,6 +81,22 @@ class FeatureWriter:
         elif (self.folder / _JOURNAL).is_file():
             self.done = _read_reasons(self.folder / _JOURNAL)
         self.done |= {clip.id: table.rejected[clip.id] for clip in table.clips if clip.id in table.rejected}
+
+    def _clear(self) -> None:
+        """Remove what was written here before. Tables without features are of others, and `_open` tells of them."""
+        here = [path for name in (FEATURES, _ROWS) if (path := self.folder / name).is_file()]
+        for path in here:
+            try:
+                with import_h5py(path).File(path, "r" if path.name == FEATURES else "r+") as file:
+                    ours = path.name == _ROWS or "setting" in file.attrs
+            except BlockingIOError:
+                raise DataError(f"{path}: another process writes it") from None
+            except OSError:  # nobody can read it any more
+                continue
+            if not ours:
+                raise DataError(f"{path} was not made by prepare, and is not removed; name another folder")
+        for name in _OURS if here else ():
+            (self.folder / name).unlink(missing_ok=True)
 
     def _open(self) -> Any:
         path = self.folder / (FEATURES if self.finished else _ROWS)
