@@ -119,7 +119,7 @@ def prepared(case: Case) -> Iterator[str]:
     from counterpoint.training.datamodule import list_clips, media_spec, prepare_clips
 
     config = DataConfig(name="folder", root=case.words[2].partition("=")[2], cache=str(case.cache))
-    table = list_clips(config)
+    table = list_clips(config, fit_length=True)
     spec: MediaSpec = media_spec(table, config.media)
     clips = prepare_clips(table, config, spec, ("audio", "visual"))
     if clips.decoded:
