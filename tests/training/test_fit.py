@@ -168,7 +168,9 @@ def test_an_interrupted_run_goes_on_to_the_very_same_result(finished, clips, tmp
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert not (folder / "result.json").exists()
     torch.manual_seed(123)  # whatever state the second process is in
+    (folder / "set_aside.csv").write_text("clip,reason\n")  # of version 0.1, which began the run
     run = fit(config(clips), folder, resume=True, progress=False)
+    assert not (folder / "set_aside.csv").exists()
     for part in ("best.ckpt", "last.ckpt"):
         a, b = (torch.load(f / part, weights_only=True) for f in (folder, finished.folder))
         for name, tensor in b["state_dict"].items():

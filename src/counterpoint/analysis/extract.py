@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from counterpoint.analysis.geometry import angles, weight_norms
 from counterpoint.analysis.traces import ZETA_BINS, Array, Trace
 from counterpoint.models import MultimodalModel
+from counterpoint.training.datamodule import Batch
 from counterpoint.training.load import Run
 from counterpoint.training.precision import DTYPES
 
@@ -44,9 +45,10 @@ class Extraction:
     zeta: Mapping[str, Tensor] | None
 
 
-@torch.inference_mode()
-def extract(run: Run, split: str, device: torch.device | None = None) -> Extraction:
-    """Run a trained model over a split, in ``eval()``, in the precision that it was trained in.
+def encode(
+    run: Run, split: str, device: torch.device | None
+) -> Iterator[tuple[Batch, dict[str, Tensor], torch.autocast]]:
+    """The batches of a split, in ``eval()``, with their features, and the context of the precision of training.
 
     Args:
         run: the trained run.
@@ -56,9 +58,26 @@ def extract(run: Run, split: str, device: torch.device | None = None) -> Extract
     module = run.module.eval()
     device = module.device if device is None else device
     module.to(device)
-    model = module.model
+    dtype = DTYPES[module.precision]
+    precision = torch.autocast(device.type, dtype, enabled=dtype is not None)
+    for batch in run.data.loader(split):
+        with precision:
+            features = module.model.encode(module.inputs({m: batch[m].to(device) for m in module.transforms}))
+        yield batch, features, precision
+
+
+@torch.inference_mode()
+def extract(run: Run, split: str, device: torch.device | None = None) -> Extraction:
+    """Run a trained model over a split, in ``eval()``, in the precision that it was trained in.
+
+    Args:
+        run: the trained run.
+        split: ``"train"``, ``"val"`` or ``"test"``; clips come in table order, without augmentation.
+        device: where to compute; None: where the module is.
+    """
+    model = run.module.model
     assert isinstance(model, MultimodalModel)
-    fusion, dtype = model.fusion, DTYPES[module.precision]
+    fusion = model.fusion
     kinds = ("features", "unimodal", "ablated", "head", "zeta")
     parts: dict[str, dict[str, list[Tensor]]] = {kind: {} for kind in kinds}
     logits, targets, index = [], [], []
@@ -66,9 +85,8 @@ def extract(run: Run, split: str, device: torch.device | None = None) -> Extract
     def keep(kind: str, modality: str, values: Tensor) -> None:
         parts[kind].setdefault(modality, []).append(values.float().cpu())
 
-    for batch in run.data.loader(split):
-        with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            features = model.encode(module.inputs({m: batch[m].to(device) for m in module.transforms}))
+    for batch, features, precision in encode(run, split, device):
+        with precision:
             with _inputs_of(fusion.head) as seen:
                 output = fusion(features)
             for modality, values in features.items():

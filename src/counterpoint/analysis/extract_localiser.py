@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from counterpoint.analysis.extract import encode
 from counterpoint.analysis.traces import Trace
 from counterpoint.models import LocalisationModel
 from counterpoint.training.load import Run
-from counterpoint.training.precision import DTYPES
 
 
 @torch.inference_mode()
@@ -22,14 +22,11 @@ def trace_events(run: Run, split: str, device: torch.device | None = None) -> Tr
         split: ``"train"``, ``"val"`` or ``"test"``; clips come in table order, without augmentation.
         device: where to compute; None: where the module is.
     """
-    module = run.module.eval()
-    device = module.device if device is None else device
-    model, dtype = module.to(device).model, DTYPES[module.precision]
+    model = run.module.model
     assert isinstance(model, LocalisationModel)
     parts: dict[str, list[Tensor]] = {}
-    for batch in run.data.loader(split):
-        with torch.autocast(device.type, dtype, enabled=dtype is not None):
-            features = model.encode(module.inputs({m: batch[m].to(device) for m in module.transforms}))
+    for batch, features, precision in encode(run, split, device):
+        with precision:
             output = model.localiser(features)
             found = {f"ablated/{m}": model.localiser.ablated(features, m).segments() for m in model.modalities}
         if model.localiser.supervision == "fully":  # in weak supervision it is told of clips alone

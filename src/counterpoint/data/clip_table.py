@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from counterpoint._moved import former_keywords
 from counterpoint.data.events import Event, cut_events, main_class
-from counterpoint.errors import DataError
+from counterpoint.errors import DataError, quoted
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 
@@ -59,9 +59,11 @@ class Clip:
         if size is None:
             return
         if self.landmarks is None:
-            raise DataError(f"Clip {self.id!r} has landmarks_size {size!r}, but no landmarks")
+            raise DataError(f"Clip {quoted(self.id)} has landmarks_size {quoted(size)}, but no landmarks")
         if not isinstance(size, tuple) or len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size):
-            raise DataError(f"Clip {self.id!r}: landmarks_size is {size!r}; it must be (width, height) in pixels")
+            raise DataError(
+                f"Clip {quoted(self.id)}: landmarks_size is {quoted(size)}; it must be (width, height) in pixels"
+            )
 
 
 @former_keywords(refused="rejected")
@@ -109,7 +111,7 @@ class ClipTable:
     def __post_init__(self) -> None:
         twice = [clip for clip, count in Counter(c.id for c in self.clips).items() if count > 1]
         if twice:
-            raise DataError(f"{self.name}: clip {twice[0]!r} is listed more than once; ids must be unique")
+            raise DataError(f"{self.name}: clip {quoted(twice[0])} is listed more than once; ids must be unique")
 
     def within(self, seconds: float) -> ClipTable:
         """The same clips, of each of which only the first `seconds` are read: events are cut there, and a note says so.
@@ -138,7 +140,7 @@ class ClipTable:
             DataError: there is no such split, or it is empty.
         """
         if name not in SPLITS:
-            raise DataError(f"{self.name}: unknown split {name!r}.{did_you_mean(name, SPLITS)}")
+            raise DataError(f"{self.name}: unknown split {quoted(name)}.{did_you_mean(name, SPLITS)}")
         clips = [clip for clip in self.clips if clip.split == name]
         if not clips:
             raise DataError(f"{self.name}: the {name} split is empty")

@@ -166,4 +166,4 @@ def _time(row: Row, column: str) -> float:
     try:
         return float(row[column])
     except ValueError:
-        raise row.error(column, f"{row[column]!r} is not a time in seconds") from None
+        raise row.error(column, f"{quoted(row[column])} is not a time in seconds") from None

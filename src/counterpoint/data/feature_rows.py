@@ -9,7 +9,7 @@ from pathlib import Path
 
 from counterpoint.data.features.validate import Source
 from counterpoint.data.io.hdf5 import opened
-from counterpoint.errors import DataError
+from counterpoint.errors import DataError, quoted
 from counterpoint.registry import did_you_mean
 
 AXES = {"audio": ("clips", "T", "D"), "visual": ("clips", "T", "H", "W", "D")}
@@ -108,15 +108,17 @@ def _look_at(modality: str, rows: Iterable[FeatureRow]) -> tuple[dict[Source, in
             found = tuple(int(size) for size in data.shape)
             axes = AXES.get(modality)
             if axes is None:
-                raise DataError(f"{path}: no modality is called {modality!r}.{did_you_mean(modality, AXES)}")
+                raise DataError(f"{path}: no modality is called {quoted(modality)}.{did_you_mean(modality, AXES)}")
             if data.dtype.kind != "f":
-                raise DataError(f"{path}: dataset {name!r} holds {data.dtype}; features must be floating-point numbers")
+                raise DataError(
+                    f"{path}: dataset {quoted(name)} holds {data.dtype}; features must be floating-point numbers"
+                )
             if len(found) not in (len(axes), len(VECTORS)) or 0 in found[1:]:
                 raise DataError(
-                    f"{path}: dataset {name!r} has the shape {found}; {modality} features must be ({', '.join(axes)}), "
-                    f"or one vector for each clip, ({', '.join(VECTORS)})"
+                    f"{path}: dataset {quoted(name)} has the shape {found}; {modality} features must be "
+                    f"({', '.join(axes)}), or one vector for each clip, ({', '.join(VECTORS)})"
                 )
             if shape and found[1:] != shape:
-                raise DataError(f"{path}: a row of {name!r} has the shape {found[1:]}, in other files {shape}")
+                raise DataError(f"{path}: a row of {quoted(name)} has the shape {found[1:]}, in other files {shape}")
         sizes[path, name], shape = found[0], found[1:]
     return sizes, shape

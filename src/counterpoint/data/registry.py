@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from counterpoint.data.clip_table import ClipTable
-from counterpoint.errors import UnknownNameError
+from counterpoint.errors import UnknownNameError, quoted
 from counterpoint.registry import ROW, Registry, check_options, did_you_mean
 
 Load = Callable[..., ClipTable]
@@ -52,8 +52,8 @@ class DatasetEntry:
         """List the clips of one task; see `load_table`."""
         task = self.tasks[0] if task is None else task
         if task not in self.tasks:
-            raise UnknownNameError(f"{self.name} has no task {task!r}.{did_you_mean(task, self.tasks)}")
-        check_options(f"Dataset {self.name!r}", self.load, options, given=len(_OWN))
+            raise UnknownNameError(f"{self.name} has no task {quoted(task)}.{did_you_mean(task, self.tasks)}")
+        check_options(f"Dataset {quoted(self.name)}", self.load, options, given=len(_OWN))
         return self.load(None if root is None else Path(root).expanduser(), task=task, seed=seed, **options)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.data.io.csv_tables import read_text
-from counterpoint.errors import DataError
+from counterpoint.errors import DataError, quoted
 from counterpoint.media.files import cells_of
 
 
@@ -135,8 +135,8 @@ def parse_trials(text: str, source: str) -> TrialList:
             continue
         if len(cells) != 3 or not all(cells):
             raise DataError(
-                f"{source}, line {number}: {line.strip()[:80]!r} is no trial; it must be a label and two utterances, "
-                "`1 a b` or `1,a,b`"
+                f"{source}, line {number}: {quoted(line.strip()[:80])} is no trial; it must be a label and two "
+                "utterances, `1 a b` or `1,a,b`"
             )
         if cells[0] not in ("0", "1"):
             raise DataError(

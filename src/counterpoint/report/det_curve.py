@@ -95,22 +95,13 @@ def draw_det(
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), fontsize="small", frameon=False)
 
 
-def save_det(
-    path: Path,
-    systems: Mapping[str, ErrorCurve],
-    *,
-    p_target: float = 0.01,
-    c_miss: float = 1.0,
-    c_fa: float = 1.0,
-) -> None:
+def save_det(path: Path, systems: Mapping[str, ErrorCurve], **costs: float) -> None:
     """Write the picture of `draw_det` to a file, of the format its name ends in: png, svg, pdf.
 
     Args:
         path: the file; its folder exists.
         systems: name to its errors, one or more.
-        p_target: prior of a target trial in the detection cost; see `ErrorCurve.min_dcf`.
-        c_miss: cost of a miss.
-        c_fa: cost of a false alarm.
+        costs: ``p_target``, ``c_miss`` and ``c_fa``, see `draw_det`.
 
     Raises:
         ConfigError: no systems, costs out of their range, or a format that matplotlib cannot write.
@@ -125,7 +116,7 @@ def save_det(
             raise ConfigError(
                 f"{path}: matplotlib writes {', '.join(sorted(formats))}, not {path.suffix or 'files without a suffix'}"
             )
-        draw_det(figure.add_subplot(), systems, p_target=p_target, c_miss=c_miss, c_fa=c_fa)
+        draw_det(figure.add_subplot(), systems, **costs)
         figure.savefig(path, dpi=200, bbox_inches="tight")
 
 

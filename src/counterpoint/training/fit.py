@@ -186,6 +186,7 @@ def _begin(
     _atomic.write_json(folder / files.ENVIRONMENT, machine, checked=True)
     rows = [{"clip": clip, "reason": reason} for clip, reason in data.clips.skipped.items()]
     _atomic.write_csv(folder / files.SKIPPED, rows, ("clip", "reason"), checked=True)
+    (folder / files.FORMER_SKIPPED).unlink(missing_ok=True)
     for name in ROWS:
         restore_rows(folder / name, state)
 

@@ -33,6 +33,7 @@ METRICS = "metrics.csv"
 STEPS = "steps.csv"
 LOG = "train.log"
 SKIPPED = "skipped.csv"
+FORMER_SKIPPED = "set_aside.csv"  # before 0.2
 LAST = "last.ckpt"
 BEST = "best.ckpt"
 RESULT = "result.json"

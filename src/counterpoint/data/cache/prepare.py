@@ -18,7 +18,7 @@ from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.events import segment_classes
 from counterpoint.data.io.paths import cache_root
 from counterpoint.data.quality import check_max_bad, check_usable, usable_clips
-from counterpoint.errors import ConfigError, DataError
+from counterpoint.errors import ConfigError, DataError, quoted
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 
@@ -145,10 +145,10 @@ def prepare(
 def _check(max_bad: float, modalities: Sequence[str], jobs: int | None, timeout: float) -> tuple[str, ...]:
     known = tuple(array_shapes(MediaSpec()))
     if isinstance(modalities, str) or not modalities:
-        raise ConfigError(f"modalities is {modalities!r}; give a list with one or more of {', '.join(known)}")
+        raise ConfigError(f"modalities is {quoted(modalities)}; give a list with one or more of {', '.join(known)}")
     for modality in modalities:
         if modality not in known:
-            raise ConfigError(f"modalities: unknown modality {modality!r}.{did_you_mean(modality, known)}")
+            raise ConfigError(f"modalities: unknown modality {quoted(modality)}.{did_you_mean(modality, known)}")
     check_max_bad(max_bad)
     if jobs is not None and jobs < 0:
         raise ConfigError(f"jobs is {jobs}; it must be 0 or more")

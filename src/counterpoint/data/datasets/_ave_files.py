@@ -110,7 +110,7 @@ def _annotation(row: Row) -> Annotation:
     if row["class"] not in CLASSES:
         raise row.error("class", f"AVE has no class {quoted(row['class'])}.{did_you_mean(row['class'], CLASSES)}")
     if not row["id"] or set(row["id"]) & set("/\\\0"):
-        raise row.error("id", f"{row['id']!r} is no name of a video")
+        raise row.error("id", f"{quoted(row['id'])} is no name of a video")
     start, end = _time(row, "start"), _time(row, "end")
     if end < start:
         raise row.error("end", f"the event ends at {end:g} s, before it starts ({start:g} s)")
@@ -121,7 +121,7 @@ def _time(row: Row, column: str) -> float:
     try:
         time = float(row[column])
     except ValueError:
-        raise row.error(column, f"{row[column]!r} is not a time in seconds") from None
+        raise row.error(column, f"{quoted(row[column])} is not a time in seconds") from None
     if not 0 <= time <= SECONDS:
         raise row.error(column, f"{row[column]} is not within the {SECONDS:g} s of a video")
     return time
@@ -232,7 +232,7 @@ def _read_marks(path: Path, axes: tuple[str, ...], clips: int) -> NDArray[Any]:
     """Where labels are greater than 0."""
     numbers = read_numbers(path, KEY, axes)
     if numbers.shape[-1] != BACKGROUND + 1 or 0 in numbers.shape:
-        raise DataError(f"{path}: {KEY!r} has the shape {numbers.shape}; it must be ({', '.join(axes)})")
+        raise DataError(f"{path}: {quoted(KEY)} has the shape {numbers.shape}; it must be ({', '.join(axes)})")
     if len(numbers) != clips:
         raise DataError(f"{path}: it has {len(numbers)} rows, but there are {clips} clips")
     return np.asarray(numbers > 0)

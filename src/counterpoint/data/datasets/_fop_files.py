@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint.data.io.media_files import find_list
-from counterpoint.errors import DataError, DatasetNotFoundError
+from counterpoint.errors import DataError, DatasetNotFoundError, quoted
 from counterpoint.media.files import LFS_POINTER, is_lfs_pointer
 
 DIMS = {"audio": 512, "visual": 4096}
@@ -61,7 +61,7 @@ def read_training(folder: str | Path) -> FopFeatures:
     for row, (voice, face) in enumerate(zip(speakers["audio"], speakers["visual"], strict=True), 1):
         if voice != face:
             raise DataError(
-                f"{paths['audio']}, line {row}: the speaker is {voice!r}, but {face!r} in {paths['visual']}"
+                f"{paths['audio']}, line {row}: the speaker is {quoted(voice)}, but {quoted(face)} in {paths['visual']}"
             )
     names, target = np.unique(np.array(speakers["visual"]), return_inverse=True)
     features = {modality: _numbers(path, DIMS[modality]) for modality, path in paths.items()}

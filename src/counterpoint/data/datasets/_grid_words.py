@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from counterpoint.data.io.csv_tables import parse_csv
-from counterpoint.errors import DataError
+from counterpoint.errors import DataError, quoted
 from counterpoint.registry import did_you_mean
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -49,12 +49,12 @@ def sentence(name: str) -> dict[str, str]:
         DataError: not the name of a GRID clip.
     """
     if len(name) != len(WORDS):
-        raise DataError(f"{name!r} is not the name of a GRID clip: it must have six letters such as 'bbaf2n'")
+        raise DataError(f"{quoted(name)} is not the name of a GRID clip: it must have six letters such as 'bbaf2n'")
     said = {}
     for place, (letter, (task, words)) in enumerate(zip(name, WORDS.items(), strict=True), start=1):
         if letter not in words:
             raise DataError(
-                f"{name!r} is not the name of a GRID clip: letter {place} is {letter!r}, but a {task} is one of "
+                f"{quoted(name)} is not the name of a GRID clip: letter {place} is {letter!r}, but a {task} is one of "
                 f"{' '.join(words)}"
             )
         said[task] = words[letter]
@@ -73,7 +73,7 @@ def parse_align(text: str, source: str) -> tuple[Word, ...]:
             continue
         found = _LINE.fullmatch(line.strip())
         if not found:
-            raise DataError(f"{source}, line {number}: {line.strip()[:40]!r} is not 'start end word'")
+            raise DataError(f"{source}, line {number}: {quoted(line.strip()[:40])} is not 'start end word'")
         word = Word(found[3], int(found[1]) / _TICKS, int(found[2]) / _TICKS)
         _check_order(word, words, f"{source}, line {number}")
         words.append(word)
@@ -98,7 +98,7 @@ def parse_words(text: str, source: str = "words.csv") -> dict[str, tuple[Word, .
             except ValueError:
                 time = math.nan
             if not 0 <= time < 1e6:
-                raise row.error(column, f"{row[column]!r} is not a time in seconds")
+                raise row.error(column, f"{quoted(row[column])} is not a time in seconds")
             times.append(time)
         word = Word(row["word"], times[0], times[1])
         _check_order(word, clips[row["clip"]], f"{source}, line {row.line}")
@@ -114,17 +114,19 @@ def find_word(words: tuple[Word, ...], name: str, task: str) -> Word:
     """
     said = sentence(name)
     if task not in said:
-        raise DataError(f"GRID has no task {task!r}.{did_you_mean(task, TASKS)}")
+        raise DataError(f"GRID has no task {quoted(task)}.{did_you_mean(task, TASKS)}")
     if len(words) != len(said):
         raise DataError(f"the timing of {name} has {len(words)} words, but a sentence has {len(said)}")
     word = words[TASKS.index(task)]
     if word.text.lower() != said[task]:
-        raise DataError(f"the timing of {name} has {word.text!r} where its name says {said[task]!r}")
+        raise DataError(f"the timing of {name} has {quoted(word.text)} where its name says {quoted(said[task])}")
     return word
 
 
 def _check_order(word: Word, before: list[Word], where: str) -> None:
     if word.end <= word.start:
-        raise DataError(f"{where}: {word.text!r} ends at {word.end:g} s, not after its start at {word.start:g} s")
+        raise DataError(f"{where}: {quoted(word.text)} ends at {word.end:g} s, not after its start at {word.start:g} s")
     if before and word.start < before[-1].end:
-        raise DataError(f"{where}: {word.text!r} starts at {word.start:g} s, before {before[-1].text!r} ends")
+        raise DataError(
+            f"{where}: {quoted(word.text)} starts at {word.start:g} s, before {quoted(before[-1].text)} ends"
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from counterpoint.data.io.csv_tables import parse_csv, read_text
+from counterpoint.errors import quoted
 
 _SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
 _COLUMNS = ("youtube_id", "time_start", "time_end")
@@ -57,7 +58,7 @@ def read_list(path: Path, split: str) -> list[Listed]:
             raise row.error("label", "is empty")
         start, end = row.integer("time_start"), row.integer("time_end")
         if not row["youtube_id"] or end <= start:
-            raise row.error("youtube_id", f"no clip: {row['youtube_id']!r} from {start} to {end} s")
+            raise row.error("youtube_id", f"no clip: {quoted(row['youtube_id'])} from {start} to {end} s")
         listed.append(Listed(row["youtube_id"], start, end, row["label"], split))
     return listed
 
@@ -85,7 +86,7 @@ def read_ogm_ge(folder: Path) -> dict[tuple[str, int], tuple[str, str]] | None:
         for row in parse_csv(read_text(path), str(path), ("clip", "seconds", "class"), header=False):
             match = re.fullmatch(r"(.+)_([0-9]{1,7})", row["clip"])
             if match is None:
-                raise row.error("clip", f"{row['clip']!r} is no video and second such as '-3Mwkq-7TV4_2'")
+                raise row.error("clip", f"{quoted(row['clip'])} is no video and second such as '-3Mwkq-7TV4_2'")
             row.integer("class")
             if listed.setdefault((match[1], int(match[2])), (side, row["class"])) != (side, row["class"]):
                 raise row.error("clip", f"{row['clip']} is listed already, otherwise")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from counterpoint.data.io.csv_tables import Row, parse_csv, read_text
 from counterpoint.data.io.media_files import PICTURES, SOUNDS, VIDEOS
-from counterpoint.errors import DataError
+from counterpoint.errors import DataError, quoted
 
 _SPEAKER = re.compile(r"id[0-9]{5}")
 # A face track or its pictures, as in the lists of VoxCeleb1's videos: speaker, video, utterance.
@@ -120,13 +120,13 @@ def read_meta(path: Path) -> list[Speaker]:
 
 def _speaker(row: Row, column: str) -> str:
     if not _SPEAKER.fullmatch(row[column]):
-        raise row.error(column, f"{row[column]!r} is no speaker such as 'id10001'")
+        raise row.error(column, f"{quoted(row[column])} is no speaker such as 'id10001'")
     return row[column]
 
 
 def _is_test(row: Row) -> bool:
     if row["Set"] not in ("dev", "test"):
-        raise row.error("Set", f"{row['Set']!r} is neither dev nor test")
+        raise row.error("Set", f"{quoted(row['Set'])} is neither dev nor test")
     return row["Set"] == "test"
 
 
@@ -138,7 +138,7 @@ def utterance_name(listed: str) -> str:
     """
     parts = listed.lstrip("/").rsplit(".", 1)[0].split("/")
     if len(parts) != 3 or not _SPEAKER.fullmatch(parts[0]) or not all(parts):
-        raise DataError(f"{listed!r} is no utterance such as 'id10270/x6uYqmx31kE/00001.wav'")
+        raise DataError(f"{quoted(listed)} is no utterance such as 'id10270/x6uYqmx31kE/00001.wav'")
     return "/".join(parts)
 
 
@@ -152,7 +152,7 @@ def read_iden_split(path: Path) -> dict[str, str]:
     sides: dict[str, str] = {}
     for row in parse_csv(read_text(path), str(path), ("set", "utterance"), header=False, delimiter=" "):
         if row["set"] not in _SIDES:
-            raise row.error("set", f"{row['set']!r} is none of 1, 2 and 3")
+            raise row.error("set", f"{quoted(row['set'])} is none of 1, 2 and 3")
         try:
             name = utterance_name(row["utterance"])
         except DataError as error:

@@ -17,7 +17,7 @@ from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import Drawn, draw_split, hold_out_validation
 from counterpoint.data.splits.leaks import Entry, LeakReport, compare_lists
 from counterpoint.data.splits.published import published
-from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
+from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError, quoted
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 
@@ -77,7 +77,9 @@ def load_cremad(
         ConfigError: a value outside its range.
     """
     if lists is not None and split != "lists":
-        raise ConfigError(f"lists is {lists}, but split is {split!r}, which reads none; set split=lists, or drop lists")
+        raise ConfigError(
+            f"lists is {lists}, but split is {quoted(split)}, which reads none; set split=lists, or drop lists"
+        )
     root = default_root("cremad") if root is None else root
     found = _find(root)
     if not found.clips:
@@ -135,11 +137,11 @@ def read_name(name: str) -> Spoken:
     parts = name.split("_")
     if len(parts) != 4:
         raise DataError(
-            f"{name!r} is not the name of a CREMA-D file: it must have four parts such as '1001_DFA_ANG_XX'"
+            f"{quoted(name)} is not the name of a CREMA-D file: it must have four parts such as '1001_DFA_ANG_XX'"
         )
     actor, sentence, emotion, level = parts
     if not re.fullmatch("[0-9]{4}", actor) or int(actor) not in _ACTORS:
-        raise DataError(f"{name!r} is not the name of a CREMA-D file: {actor!r} is no actor, 1001 to 1091")
+        raise DataError(f"{quoted(name)} is not the name of a CREMA-D file: {quoted(actor)} is no actor, 1001 to 1091")
     for what, part, known in (
         ("sentence", sentence, SENTENCES),
         ("emotion", emotion, tuple(EMOTIONS)),
@@ -147,7 +149,8 @@ def read_name(name: str) -> Spoken:
     ):
         if part not in known:
             raise DataError(
-                f"{name!r} is not the name of a CREMA-D file: {part!r} is no {what}.{did_you_mean(part, known)}"
+                f"{quoted(name)} is not the name of a CREMA-D file: {quoted(part)} is no {what}."
+                f"{did_you_mean(part, known)}"
             )
     return Spoken(actor, sentence, EMOTIONS[emotion], level)
 
@@ -201,7 +204,7 @@ def _read_lists(folder: Path, found: _Found) -> dict[str, str]:
         for row in parse_csv(read_text(path), str(path), ("clip", "class"), header=False):
             name, said = row["clip"], _said(row)
             if EMOTIONS.get(row["class"]) != said.emotion:
-                raise row.error("class", f"{row['class']!r}, but {name} shows {said.emotion}")
+                raise row.error("class", f"{quoted(row['class'])}, but {name} shows {said.emotion}")
             if name in sides:
                 raise row.error("clip", f"{name} is listed already, for {sides[name]}")
             sides[name] = side

@@ -14,7 +14,7 @@ from counterpoint.data.io.csv_tables import Row, parse_csv, read_text
 from counterpoint.data.io.hdf5 import open_hdf5
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import describe, draw_split, shared_note
-from counterpoint.errors import DataError, DatasetNotFoundError
+from counterpoint.errors import DataError, DatasetNotFoundError, quoted
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 
@@ -150,10 +150,10 @@ def parse_clips(text: str, source: str) -> list[ListedClip]:
         if not name:
             raise row.error("clip", "is empty")
         if name in lines:
-            raise row.error("clip", f"{name!r} is listed already, in line {lines[name]}")
+            raise row.error("clip", f"{quoted(name)} is listed already, in line {lines[name]}")
         lines[name] = row.line
         if split and split not in SPLITS:
-            raise row.error("split", f"{split!r} is no split.{did_you_mean(split, SPLITS)}")
+            raise row.error("split", f"{quoted(split)} is no split.{did_you_mean(split, SPLITS)}")
         if bool(split) != bool(rows[0]["split"]):
             raise row.error("split", "some rows say their split, others do not; fill in all or none")
         listed.append(ListedClip(name, row["class"], split, row["group"] or None, _seconds(row)))
@@ -168,7 +168,7 @@ def _seconds(row: Row) -> float | None:
     except ValueError:
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise row.error("seconds", f"{row['seconds']!r} is not a length in seconds")
+        raise row.error("seconds", f"{quoted(row['seconds'])} is not a length in seconds")
     return seconds
 
 
@@ -191,7 +191,7 @@ def _open(path: Path, clips: Sequence[str]) -> tuple[Features, list[str]]:
     for name, sources in features.sources.items():
         for rows in sources.values():
             if rows != len(clips):
-                raise DataError(f"{path}: {name!r} has {rows} rows, but {CLIPS} has {len(clips)} clips")
+                raise DataError(f"{path}: {quoted(name)} has {rows} rows, but {CLIPS} has {len(clips)} clips")
     if isinstance(encoders, bytes):
         encoders = encoders.decode("utf-8", "replace")
     return features, [f"Input: features made by {encoders}." if encoders else "Input: features; by what is not said."]
@@ -215,7 +215,7 @@ def _events(
     def which(row: Row) -> str:
         if row["clip"] not in known:
             near = list(known)[:2000]  # thousands of names would take long to compare
-            raise row.error("clip", f"{CLIPS} has no clip {row['clip']!r}.{did_you_mean(row['clip'], near)}")
+            raise row.error("clip", f"{CLIPS} has no clip {quoted(row['clip'])}.{did_you_mean(row['clip'], near)}")
         return row["clip"]
 
     found = read_events(path, which, classes)
@@ -224,7 +224,7 @@ def _events(
         events = found.setdefault(row.clip, ())
         happening = {classes[event.label] for event in events}
         if row.label and row.label not in happening:
-            rejected[row.clip] = f"its class is {row.label!r} in {CLIPS}, but {EVENTS} has no such event of it"
+            rejected[row.clip] = f"its class is {quoted(row.label)} in {CLIPS}, but {EVENTS} has no such event of it"
         elif any(event.end > _length(row) + ROUNDING for event in events):
             rejected[row.clip] = f"an event ends after the clip, which lasts {_length(row):g} s"
     return found, _some(classes), rejected

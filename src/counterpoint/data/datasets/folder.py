@@ -174,9 +174,9 @@ def _read_split(path: Path, on_disk: Mapping[str, str]) -> dict[str, _Listed]:
     for row in rows:
         clip = _which(row, on_disk)
         if clip in listed:
-            raise row.error("clip", f"{clip!r} is listed already, in line {listed[clip].row.line}")
+            raise row.error("clip", f"{quoted(clip)} is listed already, in line {listed[clip].row.line}")
         if row["split"] and row["split"] not in SPLITS:
-            raise row.error("split", f"{row['split']!r} is no split.{did_you_mean(row['split'], SPLITS)}")
+            raise row.error("split", f"{quoted(row['split'])} is no split.{did_you_mean(row['split'], SPLITS)}")
         listed[clip] = _Listed(row, row["split"], row["group"] or None)
     if any(entry.split for entry in listed.values()):
         for entry in listed.values():
@@ -192,22 +192,22 @@ def _which(row: Row, on_disk: Mapping[str, str]) -> str:
     if not name:
         raise row.error("clip", "is empty")
     if label and label not in classes:
-        raise row.error("class", f"there is no folder {label!r} with clips.{did_you_mean(label, classes)}")
+        raise row.error("class", f"there is no folder {quoted(label)} with clips.{did_you_mean(label, classes)}")
     if "/" not in name:
         if not label:
             raise row.error(
-                "clip", f"{name!r} does not say its folder; write class/{name}, or fill in the column class"
+                "clip", f"{quoted(name)} does not say its folder; write class/{name}, or fill in the column class"
             )
         name = f"{label}/{name}"
     name = _named(row, name, on_disk)
     if label and on_disk[name] != label:
-        raise row.error("class", f"{label!r}, but the clip is in the folder {on_disk[name]!r}")
+        raise row.error("class", f"{quoted(label)}, but the clip is in the folder {quoted(on_disk[name])}")
     return name
 
 
 def _named(row: Row, name: str, on_disk: Mapping[str, str]) -> str:
     if name not in on_disk:
-        raise row.error("clip", f"there is no clip {name!r}.{_near(name, on_disk)}")
+        raise row.error("clip", f"there is no clip {quoted(name)}.{_near(name, on_disk)}")
     return name
 
 
@@ -218,7 +218,7 @@ def _near(name: str, on_disk: Mapping[str, str]) -> str:
     if not same:
         return did_you_mean(folder[:-1], sorted(set(on_disk.values())))
     proposal = did_you_mean(name, same[:2000])
-    return proposal if "Did you mean" in proposal else f" {folder} has {len(same)} clips, e.g. {same[0]!r}."
+    return proposal if "Did you mean" in proposal else f" {folder} has {len(same)} clips, e.g. {quoted(same[0])}."
 
 
 def _given(

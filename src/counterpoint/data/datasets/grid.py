@@ -14,7 +14,7 @@ from counterpoint.data.io.csv_tables import read_text
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import draw_split
-from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
+from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError, quoted
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 
@@ -144,7 +144,7 @@ def _check(segment: bool, segment_seconds: float, events: bool, background: Sequ
             "segment cuts the word out, and events tell where it is in the whole clip; choose one of them"
         )
     if not 0 < segment_seconds <= _SECONDS:
-        raise ConfigError(f"segment_seconds is {segment_seconds!r}; it must be in (0, {_SECONDS:g}]")
+        raise ConfigError(f"segment_seconds is {quoted(segment_seconds)}; it must be in (0, {_SECONDS:g}]")
 
 
 def _classes(task: str, background: Sequence[str]) -> tuple[str, ...]:
@@ -153,7 +153,7 @@ def _classes(task: str, background: Sequence[str]) -> tuple[str, ...]:
         classes = ("zero", *(word for word in classes if word != "zero"))
     for other in background:
         if other not in classes:
-            raise ConfigError(f"background: {other!r} is no {task} of GRID.{did_you_mean(str(other), classes)}")
+            raise ConfigError(f"background: {quoted(other)} is no {task} of GRID.{did_you_mean(str(other), classes)}")
     return tuple(word for word in classes if word not in background)
 
 
@@ -252,12 +252,12 @@ def _has_video(folder: Path) -> bool:
 
 def _choose(folders: Mapping[str, Path], speakers: Sequence[int | str], root: Path) -> dict[str, Path]:
     if isinstance(speakers, str) or not isinstance(speakers, Sequence):
-        raise ConfigError(f"speakers is {speakers!r}; give a list such as [1, 2]")
+        raise ConfigError(f"speakers is {quoted(speakers)}; give a list such as [1, 2]")
     chosen = {}
     for speaker in speakers:
         name = str(speaker) if str(speaker).startswith("s") else f"s{speaker}"
         if name not in folders:
-            raise ConfigError(f"{root} has no speaker {name!r}.{did_you_mean(name, folders)}")
+            raise ConfigError(f"{root} has no speaker {quoted(name)}.{did_you_mean(name, folders)}")
         chosen[name] = folders[name]
     return chosen
 

@@ -20,7 +20,7 @@ from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import hold_out_validation
 from counterpoint.data.splits.leaks import Entry, LeakReport, compare_lists
 from counterpoint.data.splits.published import published
-from counterpoint.errors import DataError, DatasetNotFoundError
+from counterpoint.errors import DataError, DatasetNotFoundError, quoted
 from counterpoint.media.spec import MediaSpec
 
 WHERE = "Kinetics-Sounds, a part of Kinetics (Kay et al. 2017), its lists under CC BY 4.0; the videos are their owners'"
@@ -215,8 +215,8 @@ def _choose(found: _Found, chosen: Mapping[tuple[str, int], tuple[str, str]]) ->
         label = found.labels[name]
         if classes.setdefault(number, label) != label:
             raise DataError(
-                f"{OGM_GE[side]}: {video}_{start} is of class {number}, as clips of {classes[number]!r} are, but it is "
-                f"of {label!r}"
+                f"{OGM_GE[side]}: {video}_{start} is of class {number}, as clips of {quoted(classes[number])} are, but "
+                f"it is of {quoted(label)}"
             )
         kept.add(name, found.files[name], label, video, start, side)
     if not kept.files:

@@ -16,7 +16,7 @@ from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.folds import Folds, consecutive, draw_fold
-from counterpoint.errors import DataError, DatasetNotFoundError
+from counterpoint.errors import DataError, DatasetNotFoundError, quoted
 from counterpoint.media.spec import MediaSpec
 
 WHERE = "RAVDESS emotional speech (Livingstone and Russo 2018), Zenodo record 1188976, CC BY-NC-SA 4.0"
@@ -149,18 +149,19 @@ def read_name(name: str) -> dict[str, str]:
     numbers = name.split("-")
     if len(numbers) != len(_FIELDS) or not all(re.fullmatch("[0-9]{2}", number) for number in numbers):
         raise DataError(
-            f"{name!r} is not the name of a RAVDESS file: it must have seven numbers such as '01-01-03-01-01-01-01'"
+            f"{quoted(name)} is not the name of a RAVDESS file: it must have seven numbers such as "
+            "'01-01-03-01-01-01-01'"
         )
     said = {}
     for place, (number, (kind, values)) in enumerate(zip(numbers, _FIELDS.items(), strict=True), start=1):
         if not 1 <= int(number) <= len(values):
             raise DataError(
-                f"{name!r} is not the name of a RAVDESS file: number {place}, the {kind}, is {number}, not 01 to "
+                f"{quoted(name)} is not the name of a RAVDESS file: number {place}, the {kind}, is {number}, not 01 to "
                 f"{len(values):02d}"
             )
         said[kind] = values[int(number) - 1]
     if (said["emotion"], said["intensity"]) == ("neutral", "strong"):
-        raise DataError(f"{name!r} is not the name of a RAVDESS file: there is no strong intensity of neutral")
+        raise DataError(f"{quoted(name)} is not the name of a RAVDESS file: there is no strong intensity of neutral")
     return {**said, "gender": _gender(said["actor"])}
 
 

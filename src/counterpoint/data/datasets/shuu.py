@@ -24,7 +24,7 @@ from counterpoint.data.splits.draw import hold_out_validation
 from counterpoint.data.splits.leaks import Entry, LeakReport, compare_lists
 from counterpoint.data.splits.published import published
 from counterpoint.data.trials import TrialList
-from counterpoint.errors import DataError, DatasetNotFoundError
+from counterpoint.errors import DataError, DatasetNotFoundError, quoted
 from counterpoint.media.spec import MediaSpec
 
 WHERE = "Seen-Heard and Unseen-Unheard faces and voices of VoxCeleb1 (Nagrani et al. 2018)"
@@ -142,10 +142,12 @@ def read_pairs(path: Path) -> TrialList:
         voice, face = row["voice-path"], row["face-path"]
         for column, name, form in (("voice-path", voice, _VOICE), ("face-path", face, _FACE)):
             if not form.fullmatch(name):
-                raise row.error(column, f"{name!r} is no {column.split('-')[0]} such as {_EXAMPLES[column]!r}")
+                raise row.error(
+                    column, f"{quoted(name)} is no {column.split('-')[0]} such as {quoted(_EXAMPLES[column])}"
+                )
         same = voice.split("/")[0] == face.split("/")[0]
         if row["label"] != str(int(same)):
-            raise row.error("label", f"{row['label']!r}, but the names are {'one' if same else 'two'}")
+            raise row.error("label", f"{quoted(row['label'])}, but the names are {'one' if same else 'two'}")
         sides.append((names.setdefault(voice, len(names)), names.setdefault(face, len(names))))
         target.append(same)
     if not sides:
@@ -166,7 +168,7 @@ def read_identity_splits(path: Path) -> dict[str, str]:
         if not line.strip():
             continue
         if len(line.split()) != 2 or row["set"] not in _SETS:
-            raise row.error("set", f"{line.strip()[:80]!r} is not a name and 1, 2 or 4")
+            raise row.error("set", f"{quoted(line.strip()[:80])} is not a name and 1, 2 or 4")
         if row["name"] in sets:
             raise row.error("name", f"{row['name']} is listed already")
         sets[row["name"]] = _SETS[row["set"]]

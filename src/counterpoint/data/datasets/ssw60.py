@@ -18,7 +18,7 @@ from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import hold_out_validation
 from counterpoint.data.splits.leaks import Entry, LeakReport, compare_lists
 from counterpoint.data.splits.published import published
-from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
+from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError, quoted
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 
@@ -221,9 +221,9 @@ def read_list(path: Path, classes: int = SPECIES) -> list[tuple[Row, Clip]]:
     for row in parse_csv(read_text(path), str(path), ("asset_id", "label", "split"), ("", *part.columns)):
         asset, side = row["asset_id"], _SPLITS.get(row["split"])
         if not asset or "/" in asset:
-            raise row.error("asset_id", f"{asset!r} is no name of a file")
+            raise row.error("asset_id", f"{quoted(asset)} is no name of a file")
         if side is None:
-            raise row.error("split", f"{row['split']!r} is no split.{did_you_mean(row['split'], _SPLITS)}")
+            raise row.error("split", f"{quoted(row['split'])} is no split.{did_you_mean(row['split'], _SPLITS)}")
         if asset in listed:
             raise row.error("asset_id", f"{asset} is listed already, in line {listed[asset][0].line}")
         label = row.integer("label")

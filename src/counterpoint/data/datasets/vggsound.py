@@ -18,7 +18,7 @@ from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import hold_out_validation
 from counterpoint.data.splits.leaks import Entry, LeakReport, compare_lists
 from counterpoint.data.splits.published import published
-from counterpoint.errors import DataError, DatasetNotFoundError
+from counterpoint.errors import DataError, DatasetNotFoundError, quoted
 from counterpoint.media.spec import MediaSpec
 from counterpoint.registry import did_you_mean
 
@@ -139,7 +139,7 @@ def read_list(path: Path) -> list[Listed]:
 
 def _read(row: Row) -> Listed:
     if row["split"] not in ("train", "test"):
-        raise row.error("split", f"{row['split']!r} is no split.{did_you_mean(row['split'], ('train', 'test'))}")
+        raise row.error("split", f"{quoted(row['split'])} is no split.{did_you_mean(row['split'], ('train', 'test'))}")
     for column in ("video", "label"):
         if not row[column]:
             raise row.error(column, "is empty")

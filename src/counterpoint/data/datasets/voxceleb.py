@@ -29,7 +29,7 @@ from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.draw import Drawn, describe, draw_split, shared_note
 from counterpoint.data.trials import TrialList, read_trials
-from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError
+from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError, quoted
 from counterpoint.media.spec import MediaSpec
 
 WHERE = "VoxCeleb (Nagrani et al. 2017, Chung et al. 2018), its lists under CC BY 4.0; the videos are their owners'"
@@ -107,7 +107,7 @@ def load_voxceleb(
         drawn = Drawn(sides, (f"Split: {describe(sides)}, as {path.name} says.", *_shared(sides)))
     else:
         if lists is not None:
-            raise ConfigError(f"lists is {lists!r}, but the split is drawn; take split=iden")
+            raise ConfigError(f"lists is {quoted(lists)}, but the split is drawn; take split=iden")
         drawn = _hold_out_videos(found.utterances, val, test, seed)
     if not drawn.sides:
         raise DataError(f"{root}: no utterance for training is there; the option trials reads those of a trial list")

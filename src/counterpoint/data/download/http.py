@@ -190,7 +190,7 @@ def _receive(url: str, part: Path, size: int, progress: Progress | None) -> None
 
 def _open(url: str, headers: dict[str, str], what: str) -> Any:
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise DownloadError(f"{what}: {url!r} is not an http or https address")
+        raise DownloadError(f"{what}: {quoted(url)} is not an http or https address")
     try:
         opener = urllib.request.build_opener(_Http, _Https, _Redirect)
         return opener.open(urllib.request.Request(url, headers={**_HEADERS, **headers}), timeout=TIMEOUT)

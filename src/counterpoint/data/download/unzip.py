@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from counterpoint._atomic import replacing
 from counterpoint.data.download.http import check_room
-from counterpoint.errors import DownloadError
+from counterpoint.errors import DownloadError, quoted
 
 Place = Callable[[PurePosixPath], "PurePosixPath | None"]
 """Where a member goes, relative to the folder; None leaves it out."""
@@ -75,7 +75,9 @@ def _open(archive: Path) -> zipfile.ZipFile:
 def _check_inside(archive: Path, name: str, target: PurePosixPath) -> None:
     odd = any(part in ("..", "") or "\\" in part or ":" in part or "\0" in part for part in target.parts)
     if odd or target.is_absolute() or not target.parts:
-        raise DownloadError(f"{archive}: member {name!r} would be written outside of the folder; it was not unpacked")
+        raise DownloadError(
+            f"{archive}: member {quoted(name)} would be written outside of the folder; it was not unpacked"
+        )
 
 
 def _extract(archive: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> None:
@@ -86,9 +88,9 @@ def _extract(archive: Path, file: zipfile.ZipFile, info: zipfile.ZipInfo, path: 
                 while chunk := source.read(1 << 20):
                     written += len(chunk)
                     if written > info.file_size:  # the header lies about the size
-                        raise zipfile.BadZipFile(f"{info.filename!r} is larger than it says")
+                        raise zipfile.BadZipFile(f"{quoted(info.filename)} is larger than it says")
                     sink.write(chunk)
             if written != info.file_size:
-                raise zipfile.BadZipFile(f"{info.filename!r} is cut short")
+                raise zipfile.BadZipFile(f"{quoted(info.filename)} is cut short")
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
         raise DownloadError(f"{archive}: damaged or encrypted ({error}); remove it and download again") from error

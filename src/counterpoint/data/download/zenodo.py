@@ -13,7 +13,7 @@ from counterpoint.data.download.http import Progress, fetch_file, fetch_json
 from counterpoint.data.download.zenodo_records import ZENODO_RECORDS, Part, ZenodoRecord
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import DATASETS
-from counterpoint.errors import DownloadError, UnknownNameError
+from counterpoint.errors import DownloadError, UnknownNameError, quoted
 from counterpoint.registry import did_you_mean
 
 ZENODO = "https://zenodo.org"
@@ -122,7 +122,7 @@ def _find(name: str) -> ZenodoRecord:
     try:
         return ZENODO_RECORDS[name]
     except KeyError:
-        message = f"No dataset that can be downloaded is called {name!r}.{did_you_mean(name, ZENODO_RECORDS)}"
+        message = f"No dataset that can be downloaded is called {quoted(name)}.{did_you_mean(name, ZENODO_RECORDS)}"
         raise UnknownNameError(message) from None
 
 
@@ -130,7 +130,9 @@ def _extra(name: str, record: ZenodoRecord, extra: str) -> ZenodoRecord:
     try:
         return record.extras[extra]
     except KeyError:
-        raise UnknownNameError(f"{name} has no {extra!r} to download.{did_you_mean(extra, record.extras)}") from None
+        raise UnknownNameError(
+            f"{name} has no {quoted(extra)} to download.{did_you_mean(extra, record.extras)}"
+        ) from None
 
 
 def _list_record(record: ZenodoRecord, base_url: str) -> dict[str, _Listed]:
@@ -141,7 +143,7 @@ def _list_record(record: ZenodoRecord, base_url: str) -> dict[str, _Listed]:
         return {entry["key"]: _listed(entry, url) for entry in answer["files"]}
     except (KeyError, TypeError, ValueError) as error:
         raise DownloadError(
-            f"Zenodo record {record.record}: the listing at {url} lacks what it should have ({error!r}); "
+            f"Zenodo record {record.record}: the listing at {url} lacks what it should have ({quoted(error)}); "
             "the server's interface may have changed"
         ) from error
 
@@ -150,7 +152,7 @@ def _listed(entry: dict[str, Any], url: str) -> _Listed:
     name, size = str(entry["key"]), int(entry["size"])
     kind, _, digest = str(entry["checksum"]).partition(":")
     if kind != "md5" or len(digest) != 32 or size < 0:
-        raise ValueError(f"checksum {entry['checksum']!r}, size {size} of {name!r}")
+        raise ValueError(f"checksum {quoted(entry['checksum'])}, size {size} of {quoted(name)}")
     return _Listed(name, size, digest.lower(), str(entry["links"]["self"]))
 
 
@@ -158,7 +160,7 @@ def _pick(listing: dict[str, _Listed], name: str, record: ZenodoRecord) -> _List
     try:
         return listing[name]
     except KeyError:
-        message = f"Zenodo record {record.record} has no file {name!r}.{did_you_mean(name, listing)}"
+        message = f"Zenodo record {record.record} has no file {quoted(name)}.{did_you_mean(name, listing)}"
         raise UnknownNameError(message) from None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from counterpoint.data.download.unzip import member_names, unpack
-from counterpoint.errors import ConfigError, DownloadError
+from counterpoint.errors import ConfigError, DownloadError, quoted
 
 Part = int | str
 
@@ -61,7 +61,7 @@ def grid_speaker(part: Part) -> int:
     if number == 21:
         raise ConfigError("speaker 21 of GRID has no video; choose others of 1 to 34")
     if number not in _GRID_SPEAKERS:
-        raise ConfigError(f"GRID has no speaker {part!r}; its speakers are 1 to 34 without 21")
+        raise ConfigError(f"GRID has no speaker {quoted(part)}; its speakers are 1 to 34 without 21")
     return number
 
 
@@ -127,7 +127,7 @@ def ravdess_actors(parts: Sequence[Part]) -> list[str]:
         text = str(part).strip().lower().removeprefix("actor_")
         number = int(text) if text.isdigit() else 0
         if text != "all" and not 1 <= number <= 24:
-            raise ConfigError(f"RAVDESS has no actor {part!r}; its actors are 1 to 24, or all")
+            raise ConfigError(f"RAVDESS has no actor {quoted(part)}; its actors are 1 to 24, or all")
         actors += [f"{n:02d}" for n in (range(1, 25) if text == "all" else [number])]
     return list(dict.fromkeys(actors))
 

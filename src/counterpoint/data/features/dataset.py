@@ -16,7 +16,7 @@ from counterpoint.data.cache.shards import Array
 from counterpoint.data.clip_table import Clip
 from counterpoint.data.feature_rows import Features
 from counterpoint.data.io.hdf5 import find_dataset, open_hdf5
-from counterpoint.errors import DataError
+from counterpoint.errors import DataError, quoted
 
 
 class FeatureDataset(RowDataset):
@@ -89,9 +89,10 @@ class FeatureDataset(RowDataset):
 
     def _refusal(self, modality: str, index: int, what: str) -> DataError:
         path, name = self._sources[int(self._source[modality][index])]
+        clip = quoted(self.clips[index].id)
         row = int(self._row[modality][index])
         return DataError(
-            f"{path}, dataset {name!r}: row {row}, the {modality} features of clip {self.clips[index].id!r}, {what}. "
+            f"{path}, dataset {quoted(name)}: row {row}, the {modality} features of clip {clip}, {what}. "
             "`counterpoint prepare` reads every row once; clips with such rows are then skipped"
         )
 

@@ -15,7 +15,7 @@ from counterpoint.data.feature_rows import Features
 from counterpoint.data.features.validate import BadRow, Source, bad_rows
 from counterpoint.data.io.paths import cache_root
 from counterpoint.data.quality import check_max_bad, check_usable, usable_clips
-from counterpoint.errors import ConfigError, DataError
+from counterpoint.errors import ConfigError, DataError, quoted
 from counterpoint.registry import check_choice, did_you_mean
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _only(features: Features, modalities: Sequence[str] | None) -> Features:
         return features
     for modality in modalities:
         if modality not in features.rows:
-            raise ConfigError(f"There are no features {modality!r}.{did_you_mean(modality, features.rows)}")
+            raise ConfigError(f"There are no features {quoted(modality)}.{did_you_mean(modality, features.rows)}")
     return replace(features, rows={name: rows for name, rows in features.rows.items() if name in modalities})
 
 

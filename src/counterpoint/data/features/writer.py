@@ -23,7 +23,7 @@ from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.datasets.feature_folder import CLIPS, EVENTS, FEATURES
 from counterpoint.data.io.csv_tables import parse_csv, read_text
 from counterpoint.data.io.hdf5 import import_h5py
-from counterpoint.errors import DataError
+from counterpoint.errors import DataError, quoted
 from counterpoint.media.spec import FORMER_FIELDS
 
 SKIPPED = "skipped.csv"
@@ -128,7 +128,7 @@ class FeatureWriter:
         for name in {**then, **now}:
             if then.get(name) == now.get(name):
                 continue
-            what = f"{name} was {then.get(name)!r} and is now {now.get(name)!r}"
+            what = f"{name} was {quoted(then.get(name))} and is now {quoted(now.get(name))}"
             if name == "clips":
                 what = "the clips are others now"
             raise DataError(f"{path} was made in another way: {what}. Name another folder, or give --overwrite")

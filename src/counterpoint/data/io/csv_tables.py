@@ -9,7 +9,7 @@ from pathlib import Path
 
 from counterpoint._csv_cells import unguarded
 from counterpoint._limits import TABLE_BYTES, read_bytes
-from counterpoint.errors import DataError
+from counterpoint.errors import DataError, quoted
 from counterpoint.media.files import LFS_POINTER, cells_of, is_lfs_pointer
 from counterpoint.registry import did_you_mean
 
@@ -60,12 +60,12 @@ class Row(Mapping[str, str]):
             DataError: it is none; the message says file, line and column.
         """
         if not re.fullmatch(r"[0-9]{1,15}(\.0+)?", self[column]):
-            raise self.error(column, f"{self[column]!r} is not an int of 0 or more")
+            raise self.error(column, f"{quoted(self[column])} is not an int of 0 or more")
         return int(self[column].partition(".")[0])
 
     def error(self, column: str, message: str) -> DataError:
         """An exception that says file, line and column."""
-        return DataError(f"{self.source}, line {self.line}, column {column!r}: {message}")
+        return DataError(f"{self.source}, line {self.line}, column {quoted(column)}: {message}")
 
 
 def parse_csv(
@@ -125,9 +125,9 @@ def _check_header(header: list[str], source: str, required: tuple[str, ...], kno
     for column in header:
         if column not in known:
             near = did_you_mean(column, [name for name in known if name])
-            raise DataError(f"{source}, line 1: unknown column {column!r}.{near}")
+            raise DataError(f"{source}, line 1: unknown column {quoted(column)}.{near}")
         if header.count(column) > 1:
-            raise DataError(f"{source}, line 1: column {column!r} is there twice")
+            raise DataError(f"{source}, line 1: column {quoted(column)} is there twice")
     for column in required:
         if column not in header:
-            raise DataError(f"{source}, line 1: column {column!r} is missing; found {', '.join(header)}")
+            raise DataError(f"{source}, line 1: column {quoted(column)} is missing; found {', '.join(header)}")

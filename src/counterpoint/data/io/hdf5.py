@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.errors import DataError
+from counterpoint.errors import DataError, quoted
 from counterpoint.media.files import what_is_wrong
 from counterpoint.registry import did_you_mean
 
@@ -53,7 +53,7 @@ def find_dataset(file: Any, path: Path, name: str) -> Any:
     found: list[str] = []
     file.visititems(lambda key, item: found.append(key) if hasattr(item, "shape") else None)
     if name not in found:
-        raise DataError(f"{path}: it has no dataset {name!r}.{did_you_mean(name, found)}")
+        raise DataError(f"{path}: it has no dataset {quoted(name)}.{did_you_mean(name, found)}")
     return file[name]
 
 
@@ -69,7 +69,7 @@ def opened(path: Path, name: str) -> Iterator[Any]:
         try:
             yield data
         except OSError as error:
-            raise DataError(f"{path}: dataset {name!r} is damaged ({error}); get the file again") from None
+            raise DataError(f"{path}: dataset {quoted(name)} is damaged ({error}); get the file again") from None
 
 
 def read_numbers(path: Path, name: str, axes: tuple[str, ...]) -> NDArray[Any]:
@@ -85,10 +85,12 @@ def read_numbers(path: Path, name: str, axes: tuple[str, ...]) -> NDArray[Any]:
     """
     with opened(path, name) as data:
         if data.dtype.kind not in "iufb":
-            raise DataError(f"{path}: dataset {name!r} holds {data.dtype}, not numbers")
+            raise DataError(f"{path}: dataset {quoted(name)} holds {data.dtype}, not numbers")
         if len(data.shape) != len(axes):
-            raise DataError(f"{path}: dataset {name!r} has the shape {data.shape}; it must be ({', '.join(axes)})")
+            raise DataError(
+                f"{path}: dataset {quoted(name)} has the shape {data.shape}; it must be ({', '.join(axes)})"
+            )
         numbers: NDArray[Any] = data[()]
     if not np.isfinite(numbers).all():
-        raise DataError(f"{path}: dataset {name!r} has values that are not finite")
+        raise DataError(f"{path}: dataset {quoted(name)} has values that are not finite")
     return numbers

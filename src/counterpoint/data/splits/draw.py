@@ -145,7 +145,7 @@ def shared_note(sides: Mapping[str, str], groups: Mapping[str, str | None], grou
 def check_share(option: str, share: Any) -> None:
     """Raise a ConfigError unless `share` is a number of at least 0 and below 1."""
     if not fits(share, float) or not 0 <= share < 1:
-        raise ConfigError(f"{option} is {share!r}; it must be a share, 0 <= {option} < 1")
+        raise ConfigError(f"{option} is {quoted(share)}; it must be a share, 0 <= {option} < 1")
 
 
 def _check_shares(val: float, test: float) -> None:

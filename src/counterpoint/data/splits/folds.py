@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from counterpoint._moved import former_keywords
 from counterpoint._typecheck import fits
 from counterpoint.data.splits.draw import Drawn, check_share, describe, rank, shared_note
-from counterpoint.errors import ConfigError, DataError
+from counterpoint.errors import ConfigError, DataError, quoted
 
 Folds = tuple[tuple[str, ...], ...]
 """Per fold, the groups that it tests; the other groups are for training and validation."""
@@ -49,7 +49,7 @@ def draw_fold(
         DataError: nobody is left to be tested, trained on or held out.
     """
     if not fits(fold, int) or not 0 <= fold < len(folds):
-        raise ConfigError(f"fold is {fold!r}; there are {len(folds)}, 0 to {len(folds) - 1}")
+        raise ConfigError(f"fold is {quoted(fold)}; there are {len(folds)}, 0 to {len(folds) - 1}")
     check_share("val", val)
     tested = folds[fold]
     there = set(groups.values())

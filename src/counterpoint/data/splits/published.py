@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from counterpoint.data.splits.leaks import LeakReport
-from counterpoint.errors import ConfigError, DatasetNotFoundError
+from counterpoint.errors import ConfigError, DatasetNotFoundError, quoted
 from counterpoint.registry import did_you_mean
 
 Read = Callable[[Path], list[LeakReport]]
@@ -46,7 +46,7 @@ def check_lists(dataset: str, folder: str | Path) -> list[LeakReport]:
         DataError: a line of a list that does not fit, with its number.
     """
     if dataset not in READERS:
-        raise ConfigError(f"No published lists are read of {dataset!r}.{did_you_mean(dataset, READERS)}")
+        raise ConfigError(f"No published lists are read of {quoted(dataset)}.{did_you_mean(dataset, READERS)}")
     path = Path(folder).expanduser()
     if not path.is_dir():
         raise DatasetNotFoundError(f"There is no folder {folder} with lists of {dataset}")

@@ -15,7 +15,7 @@ import numpy as np
 from counterpoint._typecheck import fits, in_words
 from counterpoint.data.clip_table import SPLITS
 from counterpoint.data.talkers.phones import SYLLABLES
-from counterpoint.errors import ConfigError
+from counterpoint.errors import ConfigError, quoted
 
 VERSION = 1
 """Of the generator; a clip rendered by another version is never reused."""
@@ -65,7 +65,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
-            raise ConfigError(f"talkers has no task {self.task!r}; it has {' and '.join(TASKS)}")
+            raise ConfigError(f"talkers has no task {quoted(self.task)}; it has {' and '.join(TASKS)}")
         _check("seed", self.seed, 0, 2**63 - 1, int)
         _check("audio_snr_db", self.audio_snr_db, -60, 100)
         _check("visual_noise", self.visual_noise, 0, 1)
@@ -234,6 +234,6 @@ def _event(label: int | None, rng: np.random.Generator) -> tuple[tuple[int | Non
 
 def _check(name: str, value: Any, low: float, high: float, wanted: type = float) -> None:
     if not fits(value, wanted):
-        raise ConfigError(f"talkers.{name} is {value!r}; it must be {in_words(wanted)}")
+        raise ConfigError(f"talkers.{name} is {quoted(value)}; it must be {in_words(wanted)}")
     if not low <= value <= high:
         raise ConfigError(f"talkers.{name} is {value}; it must be {low:g} to {high:g}")

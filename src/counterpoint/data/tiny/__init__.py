@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from counterpoint.errors import UnknownNameError
+from counterpoint.errors import UnknownNameError, quoted
 from counterpoint.registry import did_you_mean
 
 TINY = {
@@ -39,7 +39,7 @@ def write_tiny(name: str, root: str | Path) -> Path:
         UnknownNameError: there is no tiny copy of that dataset.
     """
     if name not in TINY:
-        raise UnknownNameError(f"There is no tiny copy of {name!r}.{did_you_mean(name, TINY)}")
+        raise UnknownNameError(f"There is no tiny copy of {quoted(name)}.{did_you_mean(name, TINY)}")
     root = Path(root)
     root.mkdir(parents=True, exist_ok=True)
     getattr(import_module(f"{__name__}.{TINY[name]}"), f"write_{name}")(root)
