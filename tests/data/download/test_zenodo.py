@@ -1,14 +1,16 @@
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from counterpoint._lock import locked
 from counterpoint.data.download import http as transfer
 from counterpoint.data.download import unzip as unpack
 from counterpoint.data.download import zenodo_records as records
 from counterpoint.data.download.zenodo import download
-from counterpoint.errors import ConfigError, DownloadError, UnknownNameError
+from counterpoint.errors import ConfigError, DownloadError, InUseError, UnknownNameError
 from zenodo_server import Zenodo, zipped
 
 
@@ -291,3 +293,10 @@ def test_another_record_needs_only_an_entry(zenodo: Zenodo, tmp_path: Path, monk
     monkeypatch.setitem(records.ZENODO_RECORDS, "other", entry)
     assert download("other", tmp_path, base_url=zenodo.url).fetched == ("s2.zip",)
     assert (tmp_path / "s2/clip3.mpg").exists()
+
+
+def test_two_at_once_into_one_folder(zenodo: Zenodo, tmp_path: Path) -> None:
+    with locked(tmp_path / "archives"), ThreadPoolExecutor() as others:
+        second = others.submit(download, "grid", tmp_path, parts=[1], base_url=zenodo.url)
+        assert isinstance(second.exception(60), InUseError)
+    assert zenodo.requests == []

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -12,7 +13,7 @@ import pytest
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.events import Event
 from counterpoint.data.features.writer import FeatureWriter
-from counterpoint.errors import DataError
+from counterpoint.errors import DataError, InUseError
 from counterpoint.media.spec import MediaSpec
 
 NAMES = ("a", "b", "c", "d", "e")
@@ -188,3 +189,15 @@ def test_overwriting_leaves_alone_what_another_process_writes(tmp_path):
         done = subprocess.run([sys.executable, "-c", code, out.folder], capture_output=True, text=True)
         assert "another process writes it" in done.stderr
     assert (tmp_path / "made" / "unfinished.h5").is_file()
+
+
+def test_two_at_once_in_one_folder(tmp_path):
+    """The second is told, and with --overwrite takes nothing away either."""
+    with writer(tmp_path / "made") as first, ThreadPoolExecutor() as others:
+        first.write(first.pending[0].id, features("a"))
+        for overwrite in (False, True):
+            with pytest.raises(InUseError, match="made is in use by process"):
+                others.submit(writer, tmp_path / "made", overwrite=overwrite).result(60)
+        assert (tmp_path / "made" / "unfinished.h5").is_file()
+    with writer(tmp_path / "made") as again:
+        assert len(again.done) == 1

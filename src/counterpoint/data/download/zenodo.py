@@ -9,6 +9,7 @@ from typing import Any
 
 from counterpoint._atomic import write_json
 from counterpoint._limits import read_json
+from counterpoint._lock import locked
 from counterpoint.data.download.http import Progress, fetch_file, fetch_json
 from counterpoint.data.download.zenodo_records import ZENODO_RECORDS, Part, ZenodoRecord
 from counterpoint.data.io.paths import default_root
@@ -77,6 +78,7 @@ def download(
         UnknownNameError: no such record or extra, or the record has no file of that name any more.
         ConfigError: no such part.
         DownloadError: not reachable, damaged or no room; what has arrived is kept for the next try.
+        InUseError: another process downloads into the folder.
     """
     record = _find(record_name)
     records = [_extra(record_name, record, extra) for extra in extras]
@@ -88,13 +90,14 @@ def download(
     ]  # a part that there is not is told before anything is fetched
     fetched: list[str] = []
     skipped: list[str] = []
-    for each, names in files:
-        if announce is not None:
-            announce(f"{each.title}\nZenodo record {each.record}, licence: {each.licence}\nInto {root}")
-        listing = _list_record(each, base_url)
-        for name in names:
-            new = _fetch(each, _pick(listing, name, each), root, parts, progress)
-            (fetched if new else skipped).append(name)
+    with locked(root / _ARCHIVES):
+        for each, names in files:
+            if announce is not None:
+                announce(f"{each.title}\nZenodo record {each.record}, licence: {each.licence}\nInto {root}")
+            listing = _list_record(each, base_url)
+            for name in names:
+                new = _fetch(each, _pick(listing, name, each), root, parts, progress)
+                (fetched if new else skipped).append(name)
     licences = dict.fromkeys(each.licence for each in records)
     layout = "; ".join(each.layout for each in records)
     return Download(root, tuple(fetched), tuple(skipped), "; ".join(licences), layout)

@@ -7,6 +7,7 @@ are written. The files that a reader looks for appear at the end.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from counterpoint._atomic import append_csv, replacing, write_csv
+from counterpoint._lock import LOCK, locked
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.datasets.feature_folder import CLIPS, EVENTS, FEATURES
 from counterpoint.data.io.csv_tables import parse_csv, read_text
@@ -51,7 +53,8 @@ class FeatureWriter:
 
     Raises:
         DataError: the folder holds features of other clips or made in another way, or something else; the file is
-            damaged, or another process writes it.
+            damaged.
+        InUseError: another process is at work in the folder.
     """
 
     def __init__(
@@ -69,6 +72,16 @@ class FeatureWriter:
         self._made_by = json.dumps(dict(made_by))
         self._setting: dict[str, Any] = json.loads(json.dumps({**setting, "clips": _digest(table), "seconds": seconds}))
         self._row = {clip.id: k for k, clip in enumerate(table.clips)}
+        if self.folder.exists() and not self.folder.is_dir():
+            raise DataError(f"{self.folder} is a file; name a folder")
+        with contextlib.ExitStack() as held:
+            held.enter_context(locked(self.folder))
+            self._begin(overwrite)
+            held.callback(self._file.close)
+            self._held = held.pop_all()
+
+    def _begin(self, overwrite: bool) -> None:
+        table = self.table
         if overwrite:
             self._clear()
         self.done: dict[str, str] = {}
@@ -102,9 +115,8 @@ class FeatureWriter:
         path = self.folder / (FEATURES if self.finished else _ROWS)
         h5py = import_h5py(path)
         new = not path.exists()
-        if new and self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+        if new and any(each.name != LOCK for each in self.folder.iterdir()):
             raise DataError(f"{self.folder} holds something else; name a folder that is empty or not there")
-        self.folder.mkdir(parents=True, exist_ok=True)
         try:
             file = h5py.File(path, "w" if new else "r" if self.finished else "r+")
         except BlockingIOError:
@@ -139,7 +151,7 @@ class FeatureWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self._held.close()
 
     @property
     def pending(self) -> list[Clip]:
