@@ -22,6 +22,7 @@ SMALL = {
 FORMS = {
     "avel": [
         {"guided": False},
+        {"variant": "released", "inner": 3},
         {"attention": "simam2"},
         {"zeta": "learned"},
         {"attention": "simam2", "zeta": "learned"},
@@ -37,7 +38,7 @@ FORMS = {
         {"joint": "add"},
         {"fold": True},
     ],
-    "psp": [{"attention": "simam2"}, {"attention": "simam2", "zeta": "learned"}],
+    "psp": [{"variant": "released", "inner": 3}, {"attention": "simam2"}, {"attention": "simam2", "zeta": "learned"}],
 }
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from counterpoint.errors import ConfigError, ShapeError, UnknownNameError
 from counterpoint.functional import mmcosine_scale_bound
+from counterpoint.fusion import create_fusion
 from counterpoint.heads import HEADS, Cosine, Head, Linear, create_head
 
 DIMS = {"audio": 5, "visual": 7, "text": 3}
@@ -44,6 +45,36 @@ def test_linear_splits_the_logits_of_a_sum():
     head = Linear({"fused": 5}, 4)
     parts = [torch.randn(3, 5) for _ in range(3)]
     torch.testing.assert_close(sum(head.split("fused", parts)), head({"fused": sum(parts)})["fused"])
+
+
+@pytest.mark.parametrize("bias", ["shared", "each"])
+def test_a_sum_with_ogm_ges_biases(bias):
+    """Two layers with a bias each, whose decoupled logits have it whole: the scores, and so k, are others."""
+    dims = {"audio": 5, "visual": 7}
+    fusion = create_fusion("sum", dims, 4, head_options={"bias": bias}).double()
+    with torch.no_grad():
+        for parameter in fusion.parameters():
+            parameter.normal_()
+    x = {m: torch.randn(3, d, dtype=torch.float64) for m, d in dims.items()}
+    out, weights = fusion(x), fusion.head.weights()
+    for m in dims:
+        own = (fusion.head.bias[m] if bias == "each" else fusion.head.bias / 2).detach().numpy()
+        expected = x[m].numpy() @ weights[m].detach().numpy().T + own
+        np.testing.assert_allclose(out.unimodal_logits[m].detach().numpy(), expected, rtol=1e-10)
+    torch.testing.assert_close(out.logits, sum(out.unimodal_logits.values()))
+    count = sum(p.numel() for p in fusion.parameters())
+    assert count == 4 * 12 + (8 if bias == "each" else 4)
+
+
+def test_a_bias_of_its_own_begins_as_a_layer_of_its_own():
+    torch.manual_seed(0)
+    head = Linear({"audio": 4, "visual": 400}, 300, bias="each")
+    for m, width in head.dims.items():
+        assert 0.9 / width**0.5 < head.weight[m].abs().max() <= 1 / width**0.5
+        assert 0.9 / width**0.5 < head.bias[m].abs().max() <= 1 / width**0.5
+    parts = [torch.randn(3, 4) for _ in range(3)]
+    whole = head({"audio": sum(parts), "visual": torch.zeros(3, 400)})["audio"]
+    torch.testing.assert_close(sum(head.split("audio", parts)), whole)
 
 
 def test_cosine_is_mmcosine():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import torch
 from torch import Tensor, nn
@@ -114,11 +114,14 @@ class Linear(Blocks):
     one encoder is the error of the *joint* logits times that encoder's own block W^m: a modality whose block has grown
     large both silences the other through the first factor and learns faster through the second.
 
-    The bias is shared out evenly, ``b / M`` in each modality's logits, as OGM-GE and MMCosine judge modalities.
+    One bias is shared out evenly, ``b / M`` in each modality's logits, as OGM-GE and MMCosine judge modalities that are
+    concatenated. Where OGM-GE sums logits, each modality has a layer with a bias of its own.
 
     Args:
         dims: per modality the width D_m of its features.
         num_classes: C.
+        bias: ``"shared"``: one for all; ``"each"``: one per modality, which then begins as a layer over that modality
+            alone begins, and so do the weights.
 
     Example:
         >>> head = Linear({"audio": 4, "visual": 6}, num_classes=3)
@@ -126,16 +129,32 @@ class Linear(Blocks):
         torch.Size([2, 3])
     """
 
-    def __init__(self, dims: Mapping[str, int], num_classes: int) -> None:
+    def __init__(
+        self, dims: Mapping[str, int], num_classes: int, *, bias: Literal["shared", "each"] = "shared"
+    ) -> None:
         super().__init__(dims, num_classes)
         bound = 1 / math.sqrt(sum(dims.values()))
-        self.bias = nn.Parameter(torch.empty(num_classes).uniform_(-bound, bound))
+        self.bias: nn.Parameter | nn.ParameterDict
+        if bias == "shared":
+            self.bias = nn.Parameter(torch.empty(num_classes).uniform_(-bound, bound))
+            return
+        self.bias = nn.ParameterDict()
+        for name, width in dims.items():
+            bound = 1 / math.sqrt(width)
+            nn.init.uniform_(self.weight[name], -bound, bound)
+            self.bias[name] = nn.Parameter(torch.empty(num_classes).uniform_(-bound, bound))
+
+    def _bias(self, name: str) -> Tensor:
+        """What stands in a modality's logits, ``(C,)``."""
+        if isinstance(self.bias, nn.ParameterDict):
+            own: Tensor = self.bias[name]
+            return own
+        return self.bias / len(self.dims)
 
     def forward(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Logits per modality, ``(B, ..., C)``."""
         features = check_features("the head", features, self.dims)
-        share = self.bias / len(self.dims)
-        return {name: F.linear(feature, self.weight[name], share) for name, feature in features.items()}
+        return {name: F.linear(feature, self.weight[name], self._bias(name)) for name, feature in features.items()}
 
     def split(self, name: str, parts: Sequence[Tensor]) -> list[Tensor]:
         """What each of `parts` adds to the logits of the feature `name` that is their sum; the bias is shared out.
@@ -144,7 +163,7 @@ class Linear(Blocks):
             name: a modality of `dims`.
             parts: tensors ``(B, ..., D)``.
         """
-        share = self.bias / (len(self.dims) * len(parts))
+        share = self._bias(name) / len(parts)
         return [F.linear(part, self.weight[name], share) for part in parts]
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from counterpoint.encoders import MFCCCNN
 from counterpoint.errors import ConfigError, ShapeError
@@ -12,6 +13,39 @@ def conv1d(x, weight, bias, padding):
     width = weight.shape[2]
     steps = [np.tensordot(weight, x[:, t : t + width], 2) + bias for t in range(x.shape[1] - width + 1)]
     return np.stack(steps, 1)
+
+
+def test_released_weights_give_what_their_names_say():
+    """The state dict of MSAF's network, whose layers lie side by side, and that network by functions alone."""
+    torch.manual_seed(1)
+    shapes = {f"conv{k}.weight": shape for k, shape in enumerate([(32, 13, 7), (32, 32, 7), (64, 32, 5)], 1)}
+    shapes |= {f"conv{k}.bias": (width,) for k, width in enumerate((32, 32, 64), 1)}
+    parts = ("weight", "bias", "running_mean", "running_var")
+    shapes |= {f"bn{k}.{part}": (width,) for k, width in enumerate((32, 32, 64), 1) for part in parts}
+    state = {name: 0.5 + 0.2 * torch.rand(shape) for name, shape in (shapes | {"fc1.weight": (8, 1664)}).items()}
+    state |= {f"conv{k}.weight": 0.1 * torch.randn(shapes[f"conv{k}.weight"]) for k in (1, 2, 3)}
+    x = torch.randn(2, 13, 212)
+
+    def conv(k, x):
+        return F.conv1d(x, state[f"conv{k}.weight"], state[f"conv{k}.bias"], padding=2).relu()
+
+    def norm(k, x):
+        weight, bias, mean, var = (state[f"bn{k}.{part}"] for part in parts)
+        return F.batch_norm(x, mean, var, weight, bias)
+
+    h = norm(2, F.max_pool1d(conv(2, norm(1, conv(1, x))), 8))
+    expected = norm(3, conv(3, h)).flatten(1)
+    for prefix in ("", "module."):
+        encoder = MFCCCNN().eval()
+        encoder.load_checkpoint({prefix + name: tensor for name, tensor in state.items()})
+        with torch.no_grad():
+            torch.testing.assert_close(encoder(x[:, None]), expected)
+        before = encoder.state_dict()
+        MFCCCNN().load_checkpoint(before)  # its own names
+        with pytest.raises(ConfigError, match=r"lacks conv1.2.weight"):
+            encoder.load_checkpoint({name: t for name, t in state.items() if name != "bn1.weight"})
+    with pytest.raises(ConfigError, match=r"other shapes for conv1.0.weight"):
+        MFCCCNN(n_mfcc=20).load_checkpoint(state)
 
 
 def test_equations_1_to_3():

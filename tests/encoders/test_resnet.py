@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 import torch
@@ -261,3 +262,18 @@ def test_weights_start_as_those_of_ogm_ge():
         assert weight.std().item() == pytest.approx(math.sqrt(2 / fan_out), rel=0.05)
         assert abs(weight.mean().item()) < 0.1 * weight.std().item()
     assert (encoder.bn1.weight == 1).all() and (encoder.bn1.bias == 0).all()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_simams_released_checkpoints_load(name):
+    """Its code puts the second convolution of each block and the attention into one sequence: ``conv2.0.weight``."""
+    state = published(name)
+    theirs = {re.sub(r"(layer.*)\.conv2\.weight$", r"\1.conv2.0.weight", key): t for key, t in state.items()}
+    assert sum(key.endswith("conv2.0.weight") for key in theirs) == (8 if name == "resnet18" else 16)
+    options = {"attention": "simam", "attention_options": {"lam": 0.1}}
+    expected, encoder = (create_encoder(name, **options).eval() for _ in range(2))
+    expected.load_checkpoint(state)
+    encoder.load_checkpoint({f"module.{key}": tensor for key, tensor in theirs.items()})
+    assert all(torch.equal(a, b) for a, b in zip(encoder.parameters(), expected.parameters(), strict=True))
+    with pytest.raises(ConfigError, match="trained with SimAM; build the encoder with attention='simam'"):
+        create_encoder(name).load_checkpoint(theirs)

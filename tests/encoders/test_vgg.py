@@ -165,6 +165,9 @@ def test_the_ports_checkpoint_loads_and_means_the_same():
     assert expected.amax(1).min() > 0
 
 
+PORT = ("pproc.pca_eigen_vectors", "pproc.pca_means")
+
+
 def test_components_whiten_cut_and_round():
     state = numbers(vggish_state(32))
     matrix, means = torch.randn(128, 128), torch.randn(128)
@@ -173,7 +176,7 @@ def test_components_whiten_cut_and_round():
         raw = port(state, x.transpose(2, 3))
         white = torch.einsum("ij,nj->ni", matrix, raw - means).clamp(-2, 2)
         expected = torch.round((white + 2) * 255 / 4)
-        for names in (("pproc.pca_matrix", "pproc.pca_means"), ("pca_eigen_vectors", "pca_means")):
+        for names in (("pproc.pca_matrix", "pproc.pca_means"), ("pca_eigen_vectors", "pca_means"), PORT):
             encoder = vggish(postprocess=True)
             with pytest.raises(ConfigError, match=r"lacks pproc.pca_matrix"):
                 encoder.load_checkpoint(state)

@@ -146,6 +146,23 @@ def test_the_last_token_has_seen_all():
     )
 
 
+def test_sinusoids_of_the_released_code():
+    """Positions from 1, all sines before all cosines, and the exponent over d / 2 - 1: 31 for CFN-SR's 64."""
+    expected = np.zeros((5, 64))
+    for p in range(5):
+        for i in range(32):
+            angle = (p + 1) * math.exp(-math.log(10000) * i / 31)
+            expected[p, i], expected[p, 32 + i] = math.sin(angle), math.cos(angle)
+    close(positions(5, 64, variant="released"), expected)
+    released = stirred(CrossModal({"a": 8, "v": 6}, attention_options={"variant": "released"})).tokens
+    paper = stirred(CrossModal({"a": 8, "v": 6})).tokens
+    x = torch.randn(1, 8, 5)
+    paper.load_state_dict(released.state_dict())
+    assert not torch.allclose(paper(x), released(x))
+    with pytest.raises(ConfigError, match="released sinusoids need a width of at least 4"):
+        CrossModal({"a": 8, "v": 6}, attention_options={"variant": "released", "width": 2, "heads": 1})
+
+
 @pytest.mark.parametrize(("variant", "gain"), [("paper", 2), ("released", 1)])
 def test_mmtm(variant, gain):
     part = stirred(MMTM({"a": 4, "v": 6, "t": 5}, ratio=3, variant=variant))

@@ -34,19 +34,42 @@ def test_the_whole_table_is_there():
     assert list_localisers("av*") == ["avel", "avin", "avrb", "avsdn", "avt"]
 
 
-def test_guided_attention():
-    m = GuidedAttention(6, 4, hidden=5, inner=3).double()
+@pytest.mark.parametrize(("variant", "inner"), [("paper", 3), ("paper", 7), ("released", 7)])
+def test_guided_attention(variant, inner):
+    """Released, the sound's l-th number is added to all of position l."""
+    m = GuidedAttention(6, 4, hidden=5, inner=inner, variant=variant).double()
     v, a = torch.randn(2, 3, 7, 6, dtype=torch.float64), torch.randn(2, 3, 4, dtype=torch.float64)
     out, weights = m(v, a)
     for b in range(2):
         for t in range(3):
-            common = np.tanh(
-                linear(m.visual[2], relu(linear(m.visual[0], array(v[b, t]))))
-                + linear(m.audio[2], relu(linear(m.audio[0], array(a[b, t]))))
-            )
+            seen = linear(m.visual[2], relu(linear(m.visual[0], array(v[b, t]))))  # (positions, inner)
+            heard = linear(m.audio[2], relu(linear(m.audio[0], array(a[b, t]))))  # (inner,)
+            rows = [seen[p] + (heard if variant == "paper" else heard[p]) for p in range(7)]
+            common = np.tanh(np.stack(rows))
             w = softmax(linear(m.score, common)[:, 0])
             np.testing.assert_allclose(array(weights[b, t]), w, rtol=1e-9)
             np.testing.assert_allclose(array(out[b, t]), w @ array(v[b, t]), rtol=1e-8)
+
+
+def test_a_number_of_positions_that_the_released_sum_cannot_have():
+    with pytest.raises(ShapeError, match=r"3 positions, but the attention's inner width is 49.*variant='paper'"):
+        make("psp", variant="released")(features(1))
+    with pytest.raises(ConfigError, match="variant='released' is of the guided attention, and there is none"):
+        make("avel", guided=False, variant="released")
+
+
+@pytest.mark.parametrize("name", ["avel", "psp"])
+def test_both_networks_hand_the_variant_on(name):
+    forms = {variant: make(name, inner=3, variant=variant).eval() for variant in ("paper", "released")}
+    forms["released"].load_state_dict(forms["paper"].state_dict())  # the same parameters
+    x = features(2)
+    paper, released = (form(x).extras["attention"] for form in forms.values())
+    assert paper.shape == released.shape and not torch.allclose(paper, released)
+    with torch.no_grad():
+        for form in forms.values():
+            form.guide.audio[2].weight.zero_()
+    paper, released = (form(x).extras["attention"] for form in forms.values())
+    assert torch.equal(paper, released)  # they differ by the sound's term alone
 
 
 def test_channels_and_positions_guided_by_sound():

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor, nn
 
 from counterpoint.encoders.base import Encoder, Stage
+from counterpoint.encoders.published import load_published
 from counterpoint.encoders.registry import ENCODERS
 from counterpoint.errors import ConfigError, ShapeError
 
 _CHANNELS = {"conv1": 32, "conv2": 32, "conv3": 64}
 _POOLED = 8
+# The released network lays its layers side by side: name there -> name here.
+_RELEASED = {
+    "conv1": "conv1.0",
+    "bn1": "conv1.2",
+    "conv2": "conv2.0",
+    "bn2": "conv2.3",
+    "conv3": "conv3.0",
+    "bn3": "conv3.2",
+}
 _LOST = 4  # frames that the first two convolutions, 7 wide and padded by 2, take away
 
 
@@ -90,3 +101,21 @@ class MFCCCNN(Encoder):
         """Flatten, Eq. (3): ``(B, 64, T) -> (B, 64 T)``."""
         out: Tensor = self.dropout(maps.flatten(1))
         return out
+
+    def load_checkpoint(self, state_dict: Mapping[str, Tensor]) -> None:
+        """Start from released weights of MSAF, from which CFN-SR starts too, or from this encoder's own state.
+
+        The classifier ``fc1`` and the prefix ``module.`` are left out.
+
+        Args:
+            state_dict: names to tensors.
+
+        Raises:
+            ConfigError: the checkpoint is of another network, or of other coefficients; nothing is changed then.
+        """
+        state = {}
+        for name, tensor in state_dict.items():
+            layer, _, part = name.removeprefix("module.").partition(".")
+            known = layer in _RELEASED and "." not in part
+            state[f"{_RELEASED[layer]}.{part}" if known else f"{layer}.{part}"] = tensor
+        load_published(self, state, first="", left_out=("fc1.",))

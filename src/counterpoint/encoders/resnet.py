@@ -5,6 +5,7 @@ Parameters carry the names of torchvision and, over clips, of the usual 3-D ResN
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -17,6 +18,9 @@ from counterpoint.encoders.published import load_published
 from counterpoint.encoders.recompute import recomputed
 from counterpoint.encoders.registry import ENCODERS
 from counterpoint.encoders.simam import SimAM, create_attention
+from counterpoint.errors import ConfigError
+
+_WITH_SIMAM = re.compile(r"\.conv2\.0\.weight$")  # its code puts convolution and attention in one sequence
 
 
 class Axes:
@@ -229,16 +233,21 @@ class ResNet(Encoder):
     def load_checkpoint(self, state_dict: Mapping[str, Tensor]) -> None:
         """Start from published weights of the same architecture, e.g. of ImageNet or Kinetics.
 
-        They may be torchvision's (pictures) or of the usual 3-D ResNet release (clips). The classifier ``fc`` and the
-        prefix ``module.`` are left out, and another number of input channels is made to fit: see `load_published`.
+        They may be torchvision's (pictures), of the usual 3-D ResNet release (clips), or SimAM's (pictures, for
+        ``attention="simam"``; they were trained with a ``lam`` of 0.1). The classifier ``fc`` and the prefix
+        ``module.`` are left out, and another number of input channels is made to fit: see `load_published`.
 
         Args:
             state_dict: names to tensors; of a file with more in it, that is its entry ``"state_dict"``.
 
         Raises:
-            ConfigError: the checkpoint is of another architecture; nothing is changed then.
+            ConfigError: the checkpoint is of another architecture, or was trained with SimAM and this is built without;
+                nothing is changed then.
         """
-        load_published(self, state_dict)
+        state = {_WITH_SIMAM.sub(".conv2.weight", name): tensor for name, tensor in state_dict.items()}
+        if state.keys() != state_dict.keys() and not any(isinstance(part, SimAM) for part in self.modules()):
+            raise ConfigError("the checkpoint was trained with SimAM; build the encoder with attention='simam'")
+        load_published(self, state)
 
 
 @ENCODERS.register("resnet18")

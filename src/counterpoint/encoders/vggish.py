@@ -26,8 +26,12 @@ BANDS, STEPS = 64, 96
 _WIDTHS = ((64,), (128,), (256, 256), (512, 512))
 _OUT = 128
 _QUANTIZED = (-2.0, 2.0)  # what becomes 0 and 255
-# The port keeps the principal components in a file of their own, under other names than its module has.
-_COMPONENTS = {"pca_eigen_vectors": "pproc.pca_matrix", "pca_means": "pproc.pca_means"}
+# The port's module calls the components otherwise than ours, and its file of them has the names without the prefix.
+_COMPONENTS = {
+    "pproc.pca_eigen_vectors": "pproc.pca_matrix",
+    "pca_eigen_vectors": "pproc.pca_matrix",
+    "pca_means": "pproc.pca_means",
+}
 
 
 @ENCODERS.register("vggish")
@@ -98,7 +102,7 @@ class VGGish(Encoder):
         """Start from the weights of the usual PyTorch port.
 
         Principal components are left out unless the encoder was built with ``postprocess``. They may have the names of
-        the port's module (``pproc.``) or of its file of components, joined with the other.
+        the port's module (``pproc.``) or of its second file, which has nothing else and is to be joined with the first.
 
         Args:
             state_dict: names to tensors.

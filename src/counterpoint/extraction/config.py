@@ -16,7 +16,8 @@ class StreamConfig:
 
     Attributes:
         encoder: registered encoder; ``none``: this modality is left out.
-        weights: file with its trained weights, ``.pth`` or ``.safetensors``; ``random`` for trials.
+        weights: file with its trained weights, ``.pth`` or ``.safetensors``; ``random`` for trials. Several are
+            joined, with commas between.
         options: of the encoder, e.g. ``{"postprocess": true}`` of vggish.
         input: the transform in front of it, e.g. ``{"name": "log_mel", "n_mels": 80}``; empty: what suits the encoder.
     """

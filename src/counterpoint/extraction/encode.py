@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from counterpoint.encoders import Encoder, create_encoder, fold_batch_norms
 from counterpoint.errors import ConfigError, RunError
-from counterpoint.extraction.weights import RANDOM, digest_of, load_weights
+from counterpoint.extraction.weights import RANDOM, digest_of, load_weights, weight_files
 from counterpoint.localise.base import VISUAL
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms import TRANSFORMS, create_transform
@@ -80,7 +80,7 @@ def make_stream(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         made = create_encoder(encoder, **given)
-    what = "random weights" if weights == RANDOM else Path(weights).name
+    what = "random weights" if weights == RANDOM else " + ".join(path.name for path in weight_files(weights))
     if weights != RANDOM:
         try:
             load_weights(made, weights)

@@ -44,8 +44,10 @@ def require_weights(wanted: Mapping[str, tuple[str, str | None]]) -> None:
         if weights is None:
             where = _TO_BE_HAD.get(encoder, "a file .pth or .safetensors of its own parameters will do")
             lacking.append(f"{encoder} needs trained weights (--{modality}.weights FILE): {where}")
-        elif weights != RANDOM and not Path(weights).expanduser().is_file():
-            raise ConfigError(f"{modality}.weights: there is no file {weights}")
+        elif weights != RANDOM:
+            for path in weight_files(weights):
+                if not path.is_file():
+                    raise ConfigError(f"{modality}.weights: there is no file {path}")
     if lacking:
         raise ConfigError(f"{'. '.join(lacking)}. In place of FILE, {RANDOM} does for a trial of everything else")
 
@@ -72,14 +74,24 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def load_weights(encoder: Encoder, path: str | Path) -> None:
+def weight_files(weights: str | Path) -> list[Path]:
+    """The file, or the several with commas between, that a state is read from."""
+    whole = Path(weights).expanduser()
+    return [whole] if whole.is_file() else [Path(part).expanduser() for part in str(weights).split(",")]
+
+
+def load_weights(encoder: Encoder, weights: str | Path) -> None:
     """Give an encoder the weights of a file: a published checkpoint, or the encoder's own state.
+
+    Args:
+        encoder: to be changed.
+        weights: a file, or several with commas between, whose tensors are joined.
 
     Raises:
         ConfigError: they cannot be read, or are another network's.
     """
     load = getattr(encoder, "load_checkpoint", lambda state: load_published(encoder, state, first="", left_out=()))
-    load(read_weights(path))
+    load({name: tensor for path in weight_files(weights) for name, tensor in read_weights(path).items()})
 
 
 def digest_of(module: nn.Module) -> str:

@@ -29,7 +29,8 @@ class Sum(Fusion):
         dims: per modality the width of its features; M >= 2.
         num_classes: C.
         head: registered head.
-        head_options: its keyword options.
+        head_options: its keyword options; ``{"bias": "each"}`` gives each modality's logits a bias of their own, as
+            OGM-GE's code has it, so that unimodal logits, and what follows from them, are as there.
         sum_at: ``"logits"`` or ``"features"``.
         superposition: see `SuperpositionOptions`; the streams are the modalities' logits or features, and the
             population of attention is their C logits or D channels.

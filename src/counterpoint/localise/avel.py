@@ -22,7 +22,7 @@ from counterpoint.localise.recurrent import BiLSTM
 
 @LOCALISERS.register("avel")
 class AVEL(Localiser):
-    """AVEL (Tian et al. 2018), from its public code: every choice is sure. The network that SimAM² calls AVGA.
+    """AVEL (Tian et al. 2018), from its public code but for `variant`. The network that SimAM² calls AVGA.
 
     With ``dims={"audio": D_a}`` or ``{"visual": D_v}`` it is the table's audio only and video only; without sound
     there is nothing to guide attention by, and the positions' mean is taken.
@@ -42,11 +42,12 @@ class AVEL(Localiser):
         guided: False for positions' mean instead of attention.
         hidden: width of the recurrent networks, per direction.
         inner: of `GuidedAttention`.
+        variant: of the same: the paper's formula, or what the code computes.
         superposition: see `SuperpositionOptions`; the streams are the modalities' segments, and a learned zeta is a
             gate per segment and channel.
 
     Raises:
-        ConfigError: an option outside its range, or fusion options for one modality.
+        ConfigError: an option outside its range, or fusion options for one modality, or a `variant` without attention.
 
     Example:
         >>> localiser = AVEL({"visual": 8, "audio": 4}, num_classes=3)
@@ -67,15 +68,18 @@ class AVEL(Localiser):
         guided: bool = True,
         hidden: int = 128,
         inner: int = 49,
+        variant: Literal["paper", "released"] = "paper",
         **superposition: Unpack[SuperpositionOptions],
     ) -> None:
         super().__init__(dims, num_classes, supervision=supervision, loss=loss)
         self.recurrent = nn.ModuleDict({name: BiLSTM(width, hidden) for name, width in dims.items()})
+        if variant != "paper" and (len(dims) == 1 or not guided):
+            raise ConfigError(f"variant={variant!r} is of the guided attention, and there is none")
         self.guide: GuidedAttention | None = None
         self.join: LateJoin | None = None
         if len(dims) > 1:
             if guided:
-                self.guide = GuidedAttention(dims[VISUAL], dims[AUDIO], inner=inner)
+                self.guide = GuidedAttention(dims[VISUAL], dims[AUDIO], inner=inner, variant=variant)
             self.join = LateJoin(self.modalities, 2 * hidden, how="concat", **superposition)
         elif not is_plain(superposition):
             raise ConfigError(

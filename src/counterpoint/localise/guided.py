@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from counterpoint.errors import ShapeError
 from counterpoint.registry import Part
 
 
@@ -20,12 +21,24 @@ class GuidedAttention(nn.Module):
         visual: D_v.
         audio: D_a.
         hidden: width of the projections.
-        inner: width of the common space. AVEL has 49, as many as it has positions, but nothing ties the two together:
-            any number of positions will do.
+        inner: width of the common space: 49, as many as AVEL has positions. Nothing ties the two together but
+            ``variant="released"``.
+        variant: ``"paper"``: the sound adds one vector of the common space to every position, as the formula has it;
+            ``"released"``: it adds one number to all of a position's, as the code of AVEL and PSP does, whose sum runs
+            along the other axis; there must be `inner` positions then.
     """
 
-    def __init__(self, visual: int, audio: int, *, hidden: int = 512, inner: int = 49) -> None:
+    def __init__(
+        self,
+        visual: int,
+        audio: int,
+        *,
+        hidden: int = 512,
+        inner: int = 49,
+        variant: Literal["paper", "released"] = "paper",
+    ) -> None:
         super().__init__()
+        self.inner, self.by_position = inner, variant == "released"
         self.visual = nn.Sequential(nn.Linear(visual, hidden), nn.ReLU(), nn.Linear(hidden, inner, bias=False))
         self.audio = nn.Sequential(nn.Linear(audio, hidden), nn.ReLU(), nn.Linear(hidden, inner, bias=False))
         self.score = nn.Linear(inner, 1, bias=False)
@@ -34,8 +47,17 @@ class GuidedAttention(nn.Module):
                 nn.init.xavier_uniform_(parameter)
 
     def forward(self, visual: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps ``(B, T, L, D_v)`` and sounds ``(B, T, D_a)`` to ``(B, T, D_v)`` and the weights ``(B, T, L)``."""
-        common = torch.tanh(self.visual(visual) + self.audio(audio).unsqueeze(-2))
+        """Maps ``(B, T, L, D_v)`` and sounds ``(B, T, D_a)`` to ``(B, T, D_v)`` and the weights ``(B, T, L)``.
+
+        Raises:
+            ShapeError: another number of positions than ``variant="released"`` has.
+        """
+        if self.by_position and visual.shape[-2] != self.inner:
+            raise ShapeError(
+                f"the maps have {visual.shape[-2]} positions, but the attention's inner width is {self.inner}; "
+                "variant='released' adds the sound over positions: set inner to their number, or take variant='paper'"
+            )
+        common = torch.tanh(self.visual(visual) + self.audio(audio).unsqueeze(-1 if self.by_position else -2))
         weights = self.score(common).squeeze(-1).softmax(-1)
         return gather(weights, visual), weights
 

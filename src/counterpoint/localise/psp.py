@@ -74,7 +74,7 @@ class Propagation(nn.Module):
 
 @LOCALISERS.register("psp")
 class PSP(Localiser):
-    """The positive sample propagation network (Zhou et al. 2021), from its public code: every choice is sure.
+    """The positive sample propagation network (Zhou et al. 2021), from its public code but for `variant`.
 
     In weak supervision the code differs in more than the head: no linear layers on the sound, one on the picture, a
     lower threshold, no linear layers after propagation; each segment's scores are weighted by ``sigmoid(relu(w
@@ -92,6 +92,7 @@ class PSP(Localiser):
         hidden: width of the recurrent networks, per direction.
         embed: width of the hidden layer (without activation) before them.
         inner: of `GuidedAttention`.
+        variant: of the same: AVEL's formula, or what the code computes.
         threshold: of propagation, in even shares, 1 / T; None: 0.99, and 0.95 in weak supervision, which for the ten
             segments of AVE are the paper's 0.099 and 0.095. Those would cut off everything in clips of more segments.
         dropout: of propagation.
@@ -117,6 +118,7 @@ class PSP(Localiser):
         hidden: int = 128,
         embed: int = 256,
         inner: int = 49,
+        variant: Literal["paper", "released"] = "paper",
         threshold: float | None = None,
         dropout: float = 0.1,
         **superposition: Unpack[SuperpositionOptions],
@@ -134,7 +136,7 @@ class PSP(Localiser):
             else {AUDIO: nn.Identity(), VISUAL: nn.Linear(visual, hidden)}
         )
         heard = hidden if fully else audio
-        self.guide = GuidedAttention(visual, heard, inner=inner)
+        self.guide = GuidedAttention(visual, heard, inner=inner, variant=variant)
         self.recurrent = nn.ModuleDict({AUDIO: BiLSTM(heard, hidden), VISUAL: BiLSTM(hidden, hidden)})
         default = 0.99 if fully else 0.95
         self.propagation = Propagation(
