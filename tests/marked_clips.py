@@ -175,8 +175,10 @@ def judge(folder: Path, case: Case) -> Truth:
                 unit, stamp = float(packet.time_base), packet.pts
                 if packet.stream.type == "video" and (case.container == "avi" or stamp is None):
                     stamp, count = count / float(case.fps) / unit, count + 1
+                # With B-frames a packet's duration is the time to the next one in the order of decoding.
+                lasts = 0 if packet.stream.type == "video" and case.bframes else packet.duration
                 begins.append(stamp * unit)
-                ends.append((stamp + (packet.duration or float(1 / case.fps) / unit)) * unit)
+                ends.append((stamp + (lasts or float(1 / case.fps) / unit)) * unit)
             starts = [float(s.start_time * s.time_base) for s in container.streams if s.start_time is not None]
         seconds += max(ends) - min(starts, default=0.0)
     return Truth(numbers, seconds)
