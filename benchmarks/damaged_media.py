@@ -59,7 +59,8 @@ def make(path: Path, video: str, audio: str, rate: int) -> bytes:
     with av.open(str(path), "w", format=CONTAINERS.get(path.suffix[1:])) as container:
         seen = container.add_stream(video, rate=FPS)
         seen.width, seen.height, seen.pix_fmt = WIDTH, HEIGHT, PICTURES.get(video, "yuv420p")
-        heard = container.add_stream(audio, rate=rate, layout="stereo" if path.suffix in (".vob", ".wmv") else "mono")
+        heard = container.add_stream(audio, rate=rate, layout="stereo" if path.suffix == ".vob" else "mono")
+        heard.bit_rate = 64_000  # which some coders do not choose
         for k in range(round(SECONDS * FPS)):
             picture = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
             picture[:, 4 * k : 4 * k + 8] = 220
