@@ -42,7 +42,7 @@ def collect(kind: str, plan: Plan, runs: Runs, folds: Sequence[Fold]) -> dict[st
         folds: all that a seed needs to count.
     """
     results = {}
-    for entry in plan.entries:
+    for entry in (*plan.entries, *plan.baselines):
         complete = complete_seeds(runs.get((entry.kind, entry.name), ()), folds)
         if entry.kind != kind or not complete:
             continue

@@ -14,9 +14,10 @@ from counterpoint._progress import ProgressDisplay
 from counterpoint.analysis.results import Comparison, Failure, RunResult
 from counterpoint.errors import RunError
 from counterpoint.experiments.aggregate import collect, protocol, separate_groups, with_differences
+from counterpoint.experiments.baselines import run_baselines
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.experiments.folds import Fold, list_folds
-from counterpoint.experiments.plan import ALONE, Plan, dry_run, resolve_plan
+from counterpoint.experiments.plan import ALONE, CLASSICAL, ENSEMBLE, Plan, dry_run, resolve_plan
 from counterpoint.experiments.process_pool import Pool
 from counterpoint.experiments.progress import RunProgress
 from counterpoint.experiments.schedule import failure, final_task, run_all, search_settings
@@ -30,7 +31,7 @@ from counterpoint.training.datamodule import Prepared
 
 CONFIG, RESULTS, LOG = files.COMPARISON, "results.json", "compare.log"
 
-_FREE_TO_CHANGE = {"methods", "seeds", "folds", "baseline", "probe", ALONE, "jobs"}
+_FREE_TO_CHANGE = {"methods", "seeds", "folds", "baseline", "probe", ALONE, ENSEMBLE, CLASSICAL, "jobs"}
 _FREE_TO_CHANGE |= {f"base.{name}" for name in (*place.FREE_TO_CHANGE, "seed")}
 
 
@@ -98,6 +99,7 @@ def _run(plan: Plan, resume: bool, overwrite: bool, progress: bool) -> Compariso
         place.remove_run(folder, CONFIG)
     write_yaml(folder / CONFIG, to_dict(plan.config), checked=True)
     runs, failures = _train(plan, tuple(clips), progress)
+    runs |= run_baselines(plan, runs, clips)
     table = next(iter(clips.values())).table
     comparison = Comparison(
         folder=folder,

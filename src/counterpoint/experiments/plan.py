@@ -26,7 +26,7 @@ from counterpoint.training.config_io import flatten, get_setting, to_dict, with_
 from counterpoint.training.metrics import METRICS, Metric, metrics_of
 from counterpoint.training.resolved import Resolved
 
-ALONE = "alone"
+ALONE, ENSEMBLE, CLASSICAL = "alone", "ensemble", "classical"
 
 _PARTS = {f.name for f in fields(TrainConfig)} - {"data", "optim", "epochs", "seed", "metric", "imports"}
 """What tells apart runs whose parts differ, or the shape of whose clips."""
@@ -76,6 +76,8 @@ class Plan:
         config: as asked for.
         folder: of the comparison.
         entries: its methods, and behind them the modalities that are trained alone.
+        baselines: the rows that are not trained by the engine, see `run_baselines`.
+        base_modalities: of the base, in order.
         modalities: of the base, in order, and after them those that only some of the methods have.
         baseline: the method that the others are tested against.
         metric: what chooses the setting.
@@ -89,6 +91,8 @@ class Plan:
     modalities: tuple[str, ...]
     baseline: str
     metric: Metric
+    base_modalities: tuple[str, ...] = ()
+    baselines: tuple[Entry, ...] = ()
     optional: frozenset[str] = frozenset()
     left_out: dict[str, str] = field(default_factory=dict)
 
@@ -113,17 +117,18 @@ def resolve_plan(config: CompareConfig, folder: str | Path, rows: Sequence[str] 
     entries = [_method(recipe, config, folder) for recipe in recipes]
     if rows is not None and config.changes:
         _refuse_idle_changes(config, [*recipes, *map(load_recipe, rows)])
-    modalities = resolve.modalities_of(config.base)
-    if config.alone and len(modalities) > 1:
-        entries += [_alone(modality, config, folder) for modality in modalities]
+    of_base = tuple(resolve.modalities_of(config.base))
+    if config.alone and len(of_base) > 1:
+        entries += [_alone(modality, config, folder) for modality in of_base]
     if config.search_trials:
         for entry in entries:
             entry.settings = _settings(entry, config)
     named = config.methods != list(DEFAULT_METHODS[config.base.task])
     optional = frozenset() if named else frozenset(config.methods) - {baseline}
     left_out = dry_run(entries, optional=optional)
-    modalities = tuple(dict.fromkeys((*modalities, *(name for entry in entries for name in entry.runs[0].modalities))))
-    return Plan(config, folder, entries, modalities, baseline, metric, optional, left_out)
+    modalities = tuple(dict.fromkeys((*of_base, *(name for entry in entries for name in entry.runs[0].modalities))))
+    baselines = _baselines(config, folder, of_base)
+    return Plan(config, folder, entries, modalities, baseline, metric, of_base, baselines, optional, left_out)
 
 
 def dry_run(entries: list[Entry], table: ClipTable | None = None, optional: Collection[str] = ()) -> dict[str, str]:
@@ -208,7 +213,7 @@ def _recipes(config: CompareConfig) -> list[Recipe]:
     recipes: list[Recipe] = []
     for method in config.methods:
         recipe = load_recipe(method)
-        if recipe.name in (ALONE, *(other.name for other in recipes)):
+        if recipe.name in (ALONE, ENSEMBLE, CLASSICAL, *(other.name for other in recipes)):
             raise ConfigError(f"methods: two are called {recipe.name!r}; rename one of the recipe files")
         if recipe.task != config.base.task:
             raise ConfigError(
@@ -251,6 +256,23 @@ def _alone(modality: str, config: CompareConfig, folder: Path) -> Entry:
         alone = replace(alone, localise=replace(alone.localise, name="avel", loss=None, options={}))
         title = f"{modality} alone, AVEL"
     return Entry(modality, ALONE, title, folder / ALONE / modality, alone)
+
+
+def _baselines(config: CompareConfig, folder: Path, modalities: Sequence[str]) -> tuple[Entry, ...]:
+    """The rows that are not trained by the engine; refuses those that cannot be had."""
+    for name in (ENSEMBLE, CLASSICAL):
+        if getattr(config, name) and config.base.task != "classify":
+            raise ConfigError(f"{name} is true, but it classifies clips, and base.task is {config.base.task!r}")
+    if config.ensemble and (len(modalities) < 2 or not config.alone):
+        raise ConfigError(
+            "ensemble is true, but it is of two modalities or more that are each trained alone; set alone to true"
+        )
+    titles = {
+        ENSEMBLE: "Modalities trained apart, calibrated, averaged",
+        CLASSICAL: "Logistic regression or SVM on statistics of the clips",
+    }
+    made = {name: Entry(name, "method", title, folder / name, config.base) for name, title in titles.items()}
+    return tuple(entry for name, entry in made.items() if getattr(config, name))
 
 
 def _settings(entry: Entry, config: CompareConfig) -> list[dict[str, Any]]:

@@ -44,6 +44,11 @@ OWN = {
 
 _BELOW = ("predictions", "verification")  # folders that `predict` and `verify` write into a run's
 _TRIALS = ("*/search/trial*", "alone/*/search/trial*")
+_BESIDE_RUNS = (
+    *("*/search.json", "alone/*/search.json"),
+    *(f"{baseline}/seed*/{fold}trace.npz" for baseline in ("ensemble", "classical") for fold in ("", "fold*/")),
+)
+"""Files of a comparison below its folder that are in no run's."""
 _RUNS = ("*/seed*", "*/seed*/fold*", "alone/*/seed*", "alone/*/seed*/fold*")
 
 
@@ -144,9 +149,9 @@ def remove_run(folder: Path, marker: str = CONFIG) -> None:
         for run in runs_in(folder, trials=True):
             _remove(run, OWN[CONFIG])
             _prune(run.parent, folder)
-        for chosen in (*folder.glob("*/search.json"), *folder.glob("alone/*/search.json")):
-            _remove(chosen.parent, (chosen.name,))
-            _prune(chosen.parent, folder)
+        for path in (path for pattern in _BESIDE_RUNS for path in folder.glob(pattern)):
+            _remove(path.parent, (path.name, CHECKSUMS))
+            _prune(path.parent.parent, folder)
     _remove(folder, OWN[marker])
 
 
