@@ -59,10 +59,15 @@ def test_dtypes(name, options):
     check_dtypes(make(name, **options, **({"threshold": 0.0} if name == "psp" else {})), inputs, numbers)
 
 
+def positions_of(options, *free):
+    """Any shapes of maps; where sound is added over positions as released, as many positions as it has channels."""
+    return ((options["inner"],),) * len(free) if "inner" in options else free
+
+
 @every_case
 def test_any_number_of_segments_and_positions(name, options):
     net = make(name, **options).eval()
-    for segments, positions in ((1, (1,)), (3, (2, 2)), (17, (5,))):
+    for segments, positions in zip((1, 3, 17), positions_of(options, (1,), (2, 2), (5,)), strict=True):
         out = net(features(2, segments, positions))
         assert out.event.shape == (2, segments) and out.segments().shape == (2, segments)
         assert out.segment_logits.shape == (2, segments, C + 1) and out.video_logits.shape == (2, C + 1)
@@ -72,7 +77,8 @@ def test_any_number_of_segments_and_positions(name, options):
 @every_case
 def test_maps_may_come_flat_or_not(name, options):
     net = make(name, **options).eval()
-    whole = features(2, 4, (2, 3))
+    ((positions),) = positions_of(options, (2, 3))
+    whole = features(2, 4, positions if len(positions) == 2 else (1, *positions))
     flat = {**whole, "visual": whole["visual"].flatten(2, 3)}
     torch.testing.assert_close(net(whole).segment_logits, net(flat).segment_logits)
 

@@ -109,7 +109,7 @@ class Segment:
         until = until if measured is None else measured.declared
         for collector in self.collectors.values():
             if isinstance(collector, AudioCollector):
-                if collector.covered < min(collector.end, until) - collector.start - _LITTLE:
+                if collector.covered <= max(0.0, min(collector.end, until) - collector.start - _LITTLE):
                     return False
             else:
                 fresh, due = collector.fresh(collector.start, min(collector.end, until))

@@ -142,8 +142,8 @@ def test_several_processes_and_two_renderers_at_once(
 
 def test_worker_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "_WORTH_A_PROCESS", 2)
-    monkeypatch.setattr(render, "write_text", lambda path, text, shared: path.write_text("{"))
-    with pytest.raises(DataError, match="JSONDecodeError"):
+    monkeypatch.setattr(render, "write_json", lambda path, values, shared: path.write_text("{"))
+    with pytest.raises(DataError, match=r"(?s)failed.*settings.json"):
         talkers(tmp_path, **{**SMALL, "jobs": 2})
 
 
