@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from counterpoint._atomic import write_json
+from counterpoint._limits import read_json
 from counterpoint.data.alterations import TOLERANCE
 from counterpoint.data.cache.cache_keys import keys_of
 from counterpoint.data.cache.decode_pool import decode_all
@@ -55,7 +56,7 @@ def _lengths(table: ClipTable, memory: Path, progress: Callable[[int, int], None
     text = json.dumps([decoder_version(), [key.as_row() for key in keys]])
     place = memory / f"{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}.json"
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # not there, or damaged
-        return [float(length) for length in json.loads(place.read_text(encoding="utf-8"))["seconds"]]
+        return [float(length) for length in read_json(place)["seconds"]]
     lengths, settled = _measure(table, keys, progress)
     if settled:
         try:

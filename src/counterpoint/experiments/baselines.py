@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from counterpoint.analysis.analyse_run import TRACE
@@ -20,13 +21,13 @@ from counterpoint.analysis.metrics import score
 from counterpoint.analysis.results import ModalityScores, RunResult
 from counterpoint.analysis.traces import Array, Trace, load_trace, save_trace
 from counterpoint.data import SPLITS
+from counterpoint.experiments.aggregate import Runs
 from counterpoint.experiments.folds import Fold
 from counterpoint.experiments.plan import ALONE, CLASSICAL, ENSEMBLE, Plan
+from counterpoint.models.feature_scaler import Moments
 from counterpoint.training.datamodule import ClipData, Prepared
 from counterpoint.training.load import load_run
 from counterpoint.training.precision import pick_device
-
-Runs = Mapping[tuple[str, str], Sequence[RunResult]]
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,9 @@ def _statistics(
                     rows[m].append(batch[m].float().flatten(1).numpy())
         found = {m: {**found[m], split: np.concatenate(rows[m]).astype(np.float64)} for m in modalities}
     for x in found.values():
-        known = ~np.isnan(x["train"])
-        mean = np.where(known, x["train"], 0.0).sum(0) / np.maximum(known.sum(0), 1)
-        x.update({split: np.where(np.isnan(values), mean, values) for split, values in x.items()})
+        moments = Moments(x["train"].shape[1])
+        moments.add(torch.from_numpy(x["train"]))
+        x.update({split: np.where(np.isnan(rows), moments.mean.numpy(), rows) for split, rows in x.items()})
     return found, {split: clips.split(split).targets.numpy() for split in SPLITS}
 
 

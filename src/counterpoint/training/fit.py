@@ -135,7 +135,7 @@ def _extended(config: TrainConfig, state: Mapping[str, Any] | None) -> list[int]
 
 def _of_schedule(config: TrainConfig, extended: Sequence[int]) -> list[str]:
     """What a learning rate that depends on the number of epochs makes of a run that was made longer."""
-    if not extended or config.optim.schedule == "constant":
+    if not extended or config.optim.schedule == "constant" or config.optim.schedule_options.get("milestones"):
         return []
     epochs = " and ".join(map(str, extended))
     return [

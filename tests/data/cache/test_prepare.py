@@ -318,16 +318,16 @@ def test_shards_of_another_format_are_left_alone(tmp_path, caplog):
     assert index.exists() and not caplog.messages
 
 
-def test_shards_without_checksums_are_used_and_get_them(tmp_path, caplog):
+@pytest.mark.parametrize("lacks", ["checksum", "checksums", "facts"])
+def test_an_index_that_lacks_something_is_damaged(lacks, tmp_path, caplog):
     table = make_table(tmp_path / "d", range(16))
     prepare(table, cache=tmp_path / "c", jobs=0)
     (index,) = (tmp_path / "c").rglob("*.json")
-    now = json.loads(index.read_text())
-    index.write_text(json.dumps({name: now[name] for name in shards_module._KEYS}))  # as version 0.1 wrote it
-    assert prepare(table, cache=tmp_path / "c", jobs=0).decoded == 0
-    assert [str(index) in message and "before shards had checksums" in message for message in caplog.messages] == [True]
-    assert json.loads(index.read_text())["checksums"] == now["checksums"]
-    assert prepare(table, cache=tmp_path / "c", jobs=0).decoded == 0 and len(caplog.messages) == 1
+    content = json.loads(index.read_text())
+    del content[lacks]
+    index.write_text(json.dumps(content))
+    assert prepare(table, cache=tmp_path / "c", jobs=0).decoded == 16
+    assert [str(index) in message for message in caplog.messages] == [True]
 
 
 def test_a_shard_is_read_through_once_in_a_process(tmp_path):

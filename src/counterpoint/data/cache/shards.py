@@ -106,10 +106,7 @@ class Facts(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where a decoded clip is: the shard (its path without ``.MODALITY.npy``) and the row.
-
-    The facts are None in shards that were written before they were kept.
-    """
+    """Where a decoded clip is: the shard (its path without ``.MODALITY.npy``) and the row; and what was seen of it."""
 
     shard: str
     row: int
@@ -294,25 +291,19 @@ class ShardFolder:
                     path.unlink()
 
     def _check(self, path: Path, index: _Index) -> None:
-        """Hold the arrays of a shard against its index, which gets checksums of them as they are where it has none.
+        """Hold the arrays of a shard against its index.
 
         Raises:
             DataError: they are not what was written.
         """
-        sums = {}
         for modality in index.modalities:
             shape, dtype = array_shapes(self.spec)[modality]
             file = path.with_suffix(f".{modality}.npy")
-            sums[modality] = _sum_of_file(file)
-            if index.sums is not None and index.sums.get(modality) != sums[modality]:
+            if index.sums.get(modality) != _sum_of_file(file):
                 raise DataError(f"{file}: its checksum is another than when it was written")
             rows = open_shard(path.with_suffix(""), modality)
             if rows.shape != (len(index.clips), *shape) or rows.dtype != dtype:
                 raise DataError(f"{file}: it holds {rows.dtype} {rows.shape}, not what its index says")
-        if index.sums is None:
-            with contextlib.suppress(OSError):  # of someone else's cache
-                _write_index(path, index.content, sums)
-                log.warning("%s: written before shards had checksums; it is used as it is, and has them now", path)
 
 
 def _described(spec: MediaSpec) -> dict[str, Any]:
@@ -328,13 +319,9 @@ class _Index(NamedTuple):
     modalities: tuple[str, ...]
     decoder: str
     clips: list[Key]
-    facts: list[Facts | None]
+    facts: list[Facts]
     bad: dict[Key, str]
-    sums: dict[str, int] | None  # modality -> CRC-32 of its file; None in those of version 0.1
-    content: dict[str, Any]
-
-
-_KEYS = {"format", "spec", "decoder", "modalities", "clips", "bad"}  # of an index of version 0.1
+    sums: dict[str, int]  # modality -> CRC-32 of its file
 
 
 class _Summed:
@@ -389,22 +376,17 @@ def _read_index(path: Path) -> _Index | None:
     """
     try:
         content = read_json(path)
-        stated = content.pop("checksum", None)
-        if stated is None and content["format"] == _FORMAT and set(content) != _KEYS:
-            raise ValueError("it lacks its checksum")
-        if stated is not None and stated != _sum_of(content):
+        if content.pop("checksum") != _sum_of(content):
             raise ValueError("its checksum is another than when it was written")
         if content["format"] != _FORMAT:
             return None
-        sums = content.pop("checksums", None)
         return _Index(
             tuple(content["modalities"]),
             content["decoder"],
             [Key.of_row(row) for row in content["clips"]],
-            [Facts(*row) for row in content["facts"]] if "facts" in content else [None] * len(content["clips"]),
+            [Facts(*row) for row in content["facts"]],
             {Key.of_row(row[:-1]): str(row[-1]) for row in content["bad"]},
-            sums,
-            content,
+            content["checksums"],
         )
     except DataError:
         raise

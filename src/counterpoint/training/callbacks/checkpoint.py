@@ -17,7 +17,7 @@ from lightning.pytorch.callbacks import Callback
 from counterpoint._atomic import append_csv, read_csv, write_csv, write_text, writing
 from counterpoint._checksums import require_whole
 from counterpoint.distributed import all_gather
-from counterpoint.errors import DamagedFileError, RunError
+from counterpoint.errors import DamagedFileError, RunError, one_line
 from counterpoint.training.module import CounterpointModule
 from counterpoint.training.run_dir import BEST, LAST, METRICS, STEPS
 
@@ -39,8 +39,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever pickle and zip make of damaged bytes
-        why = str(error).partition("\n")[0][:200]
-        raise DamagedFileError(f"{path} is damaged ({why})") from error
+        raise DamagedFileError(f"{path} is damaged ({one_line(error)})") from error
     return state
 
 
