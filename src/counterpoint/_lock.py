@@ -48,7 +48,7 @@ def locked(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
         InUseError: another process, or another thread of this one, holds it; the message says which.
         OSError: the folder cannot be made.
     """
-    key = folder.absolute()
+    key = folder.resolve()
     if key in _held.get():
         yield
         return

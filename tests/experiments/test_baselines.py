@@ -10,7 +10,8 @@ from counterpoint.analysis.classical import fit_classical
 from counterpoint.analysis.extract import extract
 from counterpoint.analysis.traces import load_trace
 from counterpoint.data.features.writer import FEATURES
-from counterpoint.errors import ConfigError
+from counterpoint.errors import ConfigError, DataError
+from counterpoint.experiments import baselines
 from counterpoint.experiments.compare import compare
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.training.config_io import from_dict
@@ -107,6 +108,18 @@ def test_they_can_be_added_to_a_comparison_that_is_there(root, tmp_path):
     found = compare(config(root, seeds=[0]), folder, resume=True, progress=False)
     assert set(found.methods) == {"concat", "ensemble", "classical"}
     assert (folder / "concat" / "seed0" / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_one_that_cannot_be_had_ends_nothing(root, tmp_path, monkeypatch):
+    def refuse(features, targets, num_classes):
+        raise DataError("classical baseline: the training split has fewer than two classes")
+
+    monkeypatch.setattr(baselines, "fit_classical", refuse)
+    found = compare(config(root, seeds=[0], probe=False), tmp_path / "run", progress=False)
+    assert set(found.methods) == {"concat", "ensemble"}
+    assert [(each.name, each.error) for each in found.failures] == [
+        ("classical", "classical baseline: the training split has fewer than two classes")
+    ]
 
 
 def test_they_are_removed_with_the_comparison(root, tmp_path):

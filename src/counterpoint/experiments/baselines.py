@@ -18,9 +18,10 @@ from counterpoint.analysis.calibration import average, fit_temperature
 from counterpoint.analysis.classical import STATISTICS, fit_classical
 from counterpoint.analysis.extract import extract
 from counterpoint.analysis.metrics import score
-from counterpoint.analysis.results import ModalityScores, RunResult
+from counterpoint.analysis.results import Failure, ModalityScores, RunResult
 from counterpoint.analysis.traces import Array, Trace, load_trace, save_trace
 from counterpoint.data import SPLITS
+from counterpoint.errors import CounterpointError
 from counterpoint.experiments.aggregate import Runs
 from counterpoint.experiments.folds import Fold
 from counterpoint.experiments.plan import ALONE, CLASSICAL, ENSEMBLE, Plan
@@ -49,13 +50,16 @@ class _Answers:
     alone: Mapping[str, Array]
 
 
-def run_baselines(plan: Plan, runs: Runs, clips: Mapping[Fold, Prepared]) -> dict[tuple[str, str], list[RunResult]]:
+def run_baselines(
+    plan: Plan, runs: Runs, clips: Mapping[Fold, Prepared], failures: list[Failure]
+) -> dict[tuple[str, str], list[RunResult]]:
     """The baselines that the plan has, in the form of finished runs, each with its trace in a folder of its own.
 
     Args:
         plan: of the comparison.
         runs: (kind, name) -> finished runs; the ensemble is of the modalities trained alone.
         clips: by fold.
+        failures: gets one for each baseline that cannot be had, as of data that a classifier cannot be fitted on.
 
     Returns:
         (kind, name) -> one run for each seed and fold; the ensemble has those of which every modality finished.
@@ -64,7 +68,13 @@ def run_baselines(plan: Plan, runs: Runs, clips: Mapping[Fold, Prepared]) -> dic
         ENSEMBLE: lambda: _ensemble(plan, runs),
         CLASSICAL: lambda: _classical(plan, clips),
     }
-    return {(entry.kind, entry.name): list(makers[entry.name]()) for entry in plan.baselines}
+    found = {}
+    for entry in plan.baselines:
+        try:
+            found[entry.kind, entry.name] = list(makers[entry.name]())
+        except CounterpointError as error:  # noqa: PERF203
+            failures.append(Failure(entry.name, plan.config.seeds[0], entry.name, str(error)))
+    return found
 
 
 def _ensemble(plan: Plan, runs: Runs) -> Iterator[RunResult]:

@@ -99,7 +99,7 @@ def _run(plan: Plan, resume: bool, overwrite: bool, progress: bool) -> Compariso
         place.remove_run(folder, CONFIG)
     write_yaml(folder / CONFIG, to_dict(plan.config), checked=True)
     runs, failures = _train(plan, tuple(clips), progress)
-    runs |= run_baselines(plan, runs, clips)
+    runs |= run_baselines(plan, runs, clips, failures)
     table = next(iter(clips.values())).table
     comparison = Comparison(
         folder=folder,

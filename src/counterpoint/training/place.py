@@ -68,7 +68,8 @@ def require_place(folder: Path, config: TrainConfig, *, resume: bool, overwrite:
     if resume:
         return require_same_config(folder, config)
     if (folder / RESULT).is_file():
-        raise RunError(f"{folder} holds a finished run. Give the new one another name, or replace it by --overwrite")
+        kind = "diverged" if files.read_result(folder) is None else "finished"
+        raise RunError(f"{folder} holds a {kind} run. Give the new one another name, or replace it by --overwrite")
     if (folder / LAST).exists():
         raise RunError(f"{folder} holds an unfinished run. Continue it with --resume, or give the new one another name")
     return None
