@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterpoint.commands.options import Parser
+from counterpoint.commands.output_files import json_of
 from counterpoint.commands.terminal import table, terminal
 from counterpoint.errors import ConfigError
 from counterpoint.training.config import DataConfig
@@ -28,7 +29,8 @@ def main(words: list[str]) -> None:
     parser.add_config()
     parser.add_argument("dataset", type=str, help="its name: counterpoint list datasets")
     parser.add_argument("--splits", type=str, help="folder of the dataset's lists, to be read without its media")
-    parser.add_output_file("write what was found to this JSON file as well")
+    own = json_of("dataset", "leaks", "splits")
+    parser.add_output_file("write what was found to this JSON file as well", own)
     parser.add_class_arguments(DataConfig, "data")
     options = parser.parse(words)
     name = options["dataset"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from counterpoint.commands.options import Parser, config_of
+from counterpoint.commands.output_files import json_of
 from counterpoint.commands.runs import allocate_largely, parse_with_own_data
 from counterpoint.commands.terminal import column, figure, table, terminal
 from counterpoint.training.config import DataConfig
@@ -16,7 +17,7 @@ def main(words: list[str]) -> None:
     parser.add_config()
     parser.add_argument("run", type=str, help="a run's folder, or one with config.json and model.safetensors")
     parser.add_argument("--split", type=str, default="test", help="train, val or test")
-    parser.add_output_file("write the figures to this JSON file as well")
+    parser.add_output_file("write the figures to this JSON file as well", json_of("clips", "loss"))
     parser.add_class_arguments(DataConfig, "data")
     options, own = parse_with_own_data(parser, words)
     allocate_largely()

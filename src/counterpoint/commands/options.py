@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar, get_args, get_origin
 
 from counterpoint._typecheck import checked, fits, in_words, wrong_type
 from counterpoint.commands.code import HELP
+from counterpoint.commands.output_files import Own, require_own
 from counterpoint.errors import ConfigError, nearest, quoted
 from counterpoint.training.config_io import (
     defaults_of,
@@ -56,7 +57,7 @@ class Parser:
         self._flags: set[str] = set()
         self._places: dict[str, bool] = {}  # positional argument -> whether it takes all that come
         self._required: dict[str, str] = {}  # -> as messages call it
-        self._writes_file = False
+        self._writes: Own | None = None
 
     def add_argument(self, *names: str, **options: Any) -> None:
         """As argparse's `add_argument`, with a `type`, or ``action="store_true"``."""
@@ -106,10 +107,10 @@ class Parser:
             "--overwrite", action="store_true", help=f"remove the {what} of this name, its own files alone"
         )
 
-    def add_output_file(self, what: str) -> None:
-        """``--output FILE``; a file that cannot be written is refused when the words are parsed, before any work."""
+    def add_output_file(self, what: str, own: Own) -> None:
+        """``--output FILE``; one that cannot be written, or is not `own`, is refused as the words are parsed."""
         self.add_argument("--output", type=str, help=what)
-        self._writes_file = True
+        self._writes = own
 
     def parse(self, words: Sequence[str]) -> dict[str, Any]:
         """Nested plain dicts: option -> value; of recipe and table the last that is named.
@@ -145,10 +146,11 @@ class Parser:
             values |= {name: None for name in NAMED_FILES if name in values}  # spelt out
             print(to_yaml(nested(values)), end="")
             raise SystemExit
-        if self._writes_file and values["output"] is not None:
+        if self._writes is not None and values["output"] is not None:
             from counterpoint.training.run_dir import require_place_for_file
 
             require_place_for_file(Path(values["output"]))
+            require_own(Path(values["output"]), self._writes)
         return nested(values)
 
     def _print_help(self) -> NoReturn:

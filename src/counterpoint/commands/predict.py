@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterpoint.commands.options import Parser
+from counterpoint.commands.output_files import Own, json_of, picture, require_own, subtitles
 from counterpoint.commands.runs import allocate_largely, run_at
 from counterpoint.commands.terminal import table, terminal
 from counterpoint.errors import ConfigError, DataError, MediaError, RunError
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from counterpoint.predict import Timeline
     from counterpoint.training.load import Run
 
+_OWN: dict[str, Own] = {
+    "json": json_of("file", "seconds", "run", "model", "classes", "events"),
+    "vtt": subtitles,
+    "srt": subtitles,
+    "png": picture,
+}
 _LONGEST = 200  # bytes of a name
 _ROWS = 20  # events printed of a file; all are in the files
 
@@ -58,7 +65,7 @@ def predict_files(
     Raises:
         RunError: no such run; or, at the end, some of several files could not be read.
         MediaError: the only file cannot be read.
-        ConfigError: options that do not fit.
+        ConfigError: options that do not fit, or a file to be written is there and another's.
         DataError: `truth` is wrong, or names none of the files.
     """
     from counterpoint.predict import FORMATS
@@ -72,8 +79,12 @@ def predict_files(
     loaded = load_run(run_at(run))
     known = None if truth is None else _truth(Path(truth), paths, loaded)
     folder = loaded.folder / "predictions" if output is None else Path(output)
+    names = _names(paths)
+    for name in names.values() if output is not None else ():  # a run's own folder is the run's
+        for suffix in chosen:
+            require_own(folder / f"{name}.{suffix}", _OWN[suffix])
     failures = []
-    for path, name in _names(paths).items():
+    for path, name in names.items():
         events = None if known is None else known[path]
         if (error := _one(loaded, path, folder / name, chosen, hop, events)) is not None:
             failures.append(error)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterpoint.commands.options import Parser, config_of
+from counterpoint.commands.output_files import csv_of
 from counterpoint.commands.runs import allocate_largely
 from counterpoint.commands.terminal import print_alterations, print_skipped, table, terminal
 from counterpoint.errors import ConfigError
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from counterpoint.data.clip_table import ClipTable
     from counterpoint.data.features.prepared import PreparedFeatures
 
+_COLUMNS = ("clip", "reason")
+
 
 def main(words: list[str]) -> None:
     """Decode a dataset's clips into the cache, or turn them into features, and account for every damaged one."""
     parser = Parser("prepare", main.__doc__)
     parser.add_config()
-    parser.add_output_file("write the skipped clips, with reasons, to this CSV file")
+    parser.add_output_file("write the skipped clips, with reasons, to this CSV file", csv_of(*_COLUMNS))
     parser.add_argument("--features", type=str, help="folder for features of the clips' segments; the rest says which")
     parser.add_argument("--overwrite", action="store_true", help="remove the features that are there")
     parser.add_class_arguments(DataConfig, "data")
@@ -93,7 +96,7 @@ def _write_skipped(output: str, skipped: Mapping[str, str]) -> None:
     from counterpoint._atomic import write_csv
 
     rows = [{"clip": clip, "reason": reason} for clip, reason in skipped.items()]
-    write_csv(Path(output), rows, ("clip", "reason"))
+    write_csv(Path(output), rows, _COLUMNS)
 
 
 def write_and_print_features(config: DataConfig, how: FeaturesConfig, folder: str, *, overwrite: bool = False) -> None:

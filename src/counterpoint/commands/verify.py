@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from counterpoint._lock import locked
 from counterpoint.commands.options import Parser, config_of
+from counterpoint.commands.output_files import csv_of, json_of, picture, require_own
 from counterpoint.commands.runs import allocate_largely, parse_with_own_data
 from counterpoint.commands.terminal import table, terminal
 from counterpoint.errors import ConfigError
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from counterpoint.verify.trial_lists import How, ScoredTrials
 
 SCORES, FIGURES, MISSING, PICTURE = "scores.csv", "verification.json", "missing.csv", "det.png"
+_OWN = {
+    SCORES: csv_of("target", "first", "second"),
+    FIGURES: json_of("run", "list", "systems"),
+    MISSING: csv_of("utterance", "reason"),
+    PICTURE: picture,
+}
 _BLOCK = 2**16  # trials that are written at once
 _ROWS = 8  # missing utterances that are printed; all are in the file
 
@@ -71,7 +78,7 @@ def verify_trials(
         output: folder; None: one in the run's that is called after the list.
 
     Raises:
-        CounterpointError: see `score_list`; a folder that cannot be written.
+        CounterpointError: see `score_list`; a folder that cannot be written, or has another's files of these names.
     """
     from counterpoint._atomic import write_csv, write_json
     from counterpoint._progress import ProgressDisplay
@@ -86,6 +93,8 @@ def verify_trials(
     folder = loaded.folder / "verification" / Path(trials).stem if output is None else Path(output)
     with locked(folder):
         require_place_for_file(folder / FIGURES)
+        for name, own in _OWN.items() if output is not None else ():
+            require_own(folder / name, own)
         with ProgressDisplay() as display:
             found = score_list(loaded, trials, data, how, progress=display.callback("decode"))
         curves = found.curves()

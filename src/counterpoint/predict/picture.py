@@ -88,7 +88,7 @@ def draw(timeline: Timeline, path: Path, truth: Iterable[Event] | None = None) -
                     part.start, part.end, facecolor="white", edgecolor=_MISSING, hatch="////", linewidth=0
                 )
         with writing(path, shared=True) as unfinished:
-            figure.savefig(unfinished, format="png")
+            figure.savefig(unfinished, format="png", metadata={"Software": "counterpoint"})
 
 
 def _title(figure: Figure, timeline: Timeline, truth: Sequence[Event] | None, left: float, height: float) -> None:

@@ -117,7 +117,8 @@ def save_det(path: Path, systems: Mapping[str, ErrorCurve], **costs: float) -> N
                 f"{path}: matplotlib writes {', '.join(sorted(formats))}, not {path.suffix or 'files without a suffix'}"
             )
         draw_det(figure.add_subplot(), systems, **costs)
-        figure.savefig(path, dpi=200, bbox_inches="tight")
+        names_us = {"Software": "counterpoint"} if path.suffix == ".png" else None
+        figure.savefig(path, dpi=200, bbox_inches="tight", metadata=names_us)
 
 
 def _begin(rates: Iterable[NDArray[np.float64]]) -> float:
