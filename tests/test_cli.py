@@ -238,6 +238,28 @@ def test_a_file_that_is_not_yaml_is_named_in_one_line(run, tmp_path, option, con
     assert str(path) in err and len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("name", ["e\x1b[31m", "\x9b", "n\udcc3"])
+def test_a_name_of_any_characters_is_a_word(run, name):
+    code, out, _ = run("train", f"--data.root={name}", "--print_config")
+    assert (code, yaml.safe_load(out)["data"]["root"]) == (0, name)
+
+
+@pytest.mark.parametrize("words", [("list",), ("reproduce",), ("list", "recipes"), ("train", "--help")])
+def test_output_whose_reader_has_gone_is_no_failure(words):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "-m", "counterpoint", *words], stdout=writing, stderr=subprocess.PIPE)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("words", [("list", "recipes"), ("reproduce",)])
+def test_output_in_ascii_has_escapes(words):
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-m", "counterpoint", *words], capture_output=True, env=environment)
+    assert (done.returncode, b"SimAM\\xb2" in done.stdout, done.stderr) == (0, True, b"")
+
+
 def test_speakers_are_numbers_or_names(run, monkeypatch):
     asked = []
     monkeypatch.setattr("counterpoint.commands.download.fetch", lambda *given: asked.append(given))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import logging
+import os
+import sys
 import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -30,6 +34,12 @@ def _safe_console() -> type[Console]:
     from rich.text import Text
 
     class SafeConsole(Console):
+        def on_broken_pipe(self) -> None:
+            """The reader, e.g. ``head``, has had enough: the work goes on unseen; rich would end it with code 1."""
+            self.quiet = True
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(moderate(text), **options)
 
@@ -42,7 +52,12 @@ def _safe_console() -> type[Console]:
 
 @functools.cache
 def guard_logging() -> None:
-    """Have warnings, and log records that no handler takes, printed in this way too, in a process of ours."""
+    """Have warnings, and log records that no handler takes, printed in this way too, in a process of ours.
+
+    Characters that the encoding of the output lacks, as under ``LC_ALL=C``, are written as escapes.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     former = warnings.formatwarning
     warnings.formatwarning = lambda *args, **kwargs: printable(former(*args, **kwargs))
     if logging.lastResort is not None:

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 import torch
@@ -58,6 +59,16 @@ def test_weights_in_any_memory_layout(model, tmp_path):
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     model.save_pretrained(tmp_path)
     assert_trees_close(from_pretrained(tmp_path).state_dict(), model.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+def test_both_files_may_be_read_by_whom_the_umask_allows(model, tmp_path, mask):
+    former = os.umask(mask)
+    try:
+        model.save_pretrained(tmp_path)
+    finally:
+        os.umask(former)
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o666 & ~mask}
 
 
 def test_one_modality_alone(tmp_path):

@@ -6,7 +6,7 @@ import yaml
 
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.training.config import TrainConfig
-from counterpoint.training.config_io import flatten, from_dict, line_of, read_yaml, to_dict
+from counterpoint.training.config_io import flatten, from_dict, line_of, parse_yaml, read_yaml, to_dict
 
 
 def test_goes_to_yaml_and_back():
@@ -91,6 +91,12 @@ def test_yaml_that_is_no_configuration_is_an_error_of_one_line(tmp_path, text, m
     path.write_text(text)
     with pytest.raises(ConfigError, match=f"odd.yaml: .*{message}"):
         read_yaml(path)
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x1b", "\x9b", "\udcc3"])
+def test_what_yaml_has_no_character_for_is_told(character):
+    with pytest.raises(ConfigError, match="a word: this is not YAML"):
+        parse_yaml(f"a{character}", "a word")
 
 
 def test_a_date_of_yaml_is_a_text(tmp_path):

@@ -111,7 +111,10 @@ def save_pretrained(
     with writing(folder / CONFIG, checked=checked) as new_config:
         new_config.write_text(text + "\n", encoding="utf-8")
         with writing(folder / WEIGHTS, checked=checked) as new_weights:
+            new_weights.touch()
+            mode = new_weights.stat().st_mode
             save_file(tensors, new_weights)
+            new_weights.chmod(mode)  # safetensors writes for the owner alone, whatever the umask allows
 
 
 def from_pretrained(folder: str | Path, *, trust_code: bool = False) -> Model:

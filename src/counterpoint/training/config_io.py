@@ -67,8 +67,8 @@ def parse_yaml(text: str, source: str) -> Any:
     """
     import yaml
 
-    loader = _loader()(text)
     try:
+        loader = _loader()(text)  # refuses control characters
         node = loader.get_single_node()
         if node is None:
             return None
@@ -85,8 +85,6 @@ def parse_yaml(text: str, source: str) -> Any:
         raise ConfigError(f"{source}{where}: this is not YAML: {what}") from None
     except (TypeError, ValueError) as error:  # of json: bytes, a key that is a list
         raise ConfigError(f"{source}: this is no configuration: {error}") from None
-    finally:
-        loader.dispose()
 
 
 def _count_values(node: Any, counts: dict[int, int]) -> int:
