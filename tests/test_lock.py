@@ -62,7 +62,7 @@ def test_a_killed_process_holds_nothing_nor_do_those_it_forked(tmp_path):
         assert f"process {holder.pid} on " in told and "wait for it to end" in told
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-        with locked(tmp_path, patience=5):  # until the forked one has had a moment to run
+        with locked(tmp_path, patience=20):  # until the forked one has had a moment to run
             assert (tmp_path / LOCK).is_file()
     finally:
         holder.kill()
