@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,14 +12,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from counterpoint.analysis.best_classifier import C_GRID, best_classifier
 from counterpoint.analysis.calibration import average, fit_temperature
-from counterpoint.errors import DataError
 from counterpoint.media.spec import MediaSpec
 from counterpoint.media.transforms import create_transform
 
 Array = NDArray[np.float64]
 
-C_GRID = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 KERNEL_CLIPS = 5000
 """Above so many training clips the support vector machine, whose cost grows with their square, is left out."""
 _PIXELS = 16
@@ -107,37 +105,18 @@ def fit_classical(
     Raises:
         DataError: features that are not finite, only one class in the training split, or no validation clip.
     """
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
-    from threadpoolctl import threadpool_limits
 
-    for split, values in features.items():
-        if not np.isfinite(values).all():
-            raise DataError(f"classical baseline: features of the {split} split are not finite")
-    if len(np.unique(targets["train"])) < 2:
-        raise DataError("classical baseline: the training split has fewer than two classes")
-    scaler = StandardScaler().fit(features["train"])
-    x = {split: scaler.transform(values).astype(np.float64) for split, values in features.items()}
-    tried: list[tuple[str, float, Any]] = [
-        ("logistic regression", c, LogisticRegression(C=c, max_iter=500)) for c in C_GRID
-    ]
-    if len(x["train"]) <= KERNEL_CLIPS:
-        tried += [("SVM", c, SVC(C=c)) for c in C_GRID[2:]]
-    best, best_val = tried[0], -1.0
-    for candidate in tried:
-        with warnings.catch_warnings(), threadpool_limits(1):
-            warnings.simplefilter("ignore", ConvergenceWarning)  # weak penalties on separable features never end
-            candidate[2].fit(x["train"], targets["train"])
-        val = float(candidate[2].score(x["val"], targets["val"]))
-        if val > best_val:
-            best, best_val = candidate, val
-    name, strength, classifier = best
+    candidates: list[Any] = [LogisticRegression(C=strength, max_iter=500) for strength in C_GRID]
+    if len(features["train"]) <= KERNEL_CLIPS:
+        candidates += [SVC(C=strength) for strength in C_GRID[2:]]
+    classifier, best_val, x = best_classifier("classical baseline", candidates, features, targets)
+    name = "SVM" if isinstance(classifier, SVC) else "logistic regression"
     scores = {split: _scores(classifier, x[split], num_classes) for split in ("val", "test")}
     temperature = fit_temperature(scores["val"], targets["val"])
     logits = {split: average([values], [temperature]) for split, values in scores.items()}
-    return ClassicalResult(name, strength, best_val, logits)
+    return ClassicalResult(name, float(classifier.C), best_val, logits)
 
 
 def _scores(classifier: Any, x: Array, num_classes: int) -> Array:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from counterpoint.errors import DataError
-
-C_GRID = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+from counterpoint.analysis.best_classifier import C_GRID, best_classifier
 
 
 @dataclass(frozen=True)
@@ -50,32 +47,14 @@ def linear_probe(
         DataError: features that are not finite, or only one class in the training split.
     """
     import torch
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
 
     from counterpoint.metrics import mean_average_precision
 
-    for split, values in features.items():
-        if not np.isfinite(values).all():
-            raise DataError(f"linear probe: features of the {split} split are not finite; the training diverged")
-    if len(np.unique(targets["train"])) < 2:
-        raise DataError("linear probe: the training split has fewer than two classes")
-
-    scaler = StandardScaler().fit(features["train"])
-    x = {split: scaler.transform(values).astype(np.float64) for split, values in features.items()}
-    best, best_val = None, -1.0
-    for strength in C_GRID:
-        classifier = LogisticRegression(C=strength, max_iter=500)
-        # Products this small are over before threads have met, and on busy cores waiting for each other takes seconds.
-        with warnings.catch_warnings(), threadpool_limits(1):
-            warnings.simplefilter("ignore", ConvergenceWarning)  # weak penalties on separable features never end
-            classifier.fit(x["train"], targets["train"])
-        val = float(classifier.score(x["val"], targets["val"]))
-        if val > best_val:
-            best, best_val = classifier, val
-    assert best is not None
+    candidates = (LogisticRegression(C=strength, max_iter=500) for strength in C_GRID)
+    best, best_val, x = best_classifier(
+        "linear probe", candidates, features, targets, perhaps="; the training diverged"
+    )
     logits = np.full((len(x["test"]), num_classes), -np.inf)
     logits[:, best.classes_] = best.predict_log_proba(x["test"])
     target = torch.from_numpy(np.asarray(targets["test"], dtype=np.int64))

@@ -116,11 +116,11 @@ class OGM(Balancer):
         if self._last_step is not None:
             self._last_step.remove()
             self._last_step = None
-        proportional = self.on == "update" or steps_with_gradients(optimizer)
-        if self.on == "update" or (self.on == "auto" and not proportional):
+        normalises = self.on != "update" and not steps_with_gradients(optimizer)
+        if self.on == "update" or (self.on == "auto" and normalises):
             parameters = [p for of_one in self.parameters.values() for p in of_one]
             self._last_step = LastStep(optimizer, parameters, lambda: self._coefficients is not None, self._slow_step)
-        elif not proportional:
+        elif normalises:
             warnings.warn(
                 f"{type(self).__name__}(on='gradient') scales gradients, and {type(optimizer).__name__} divides their "
                 "size out again: no encoder is slowed. on='update' scales its steps instead.",

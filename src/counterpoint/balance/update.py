@@ -85,7 +85,10 @@ class LastStep:
             return
         before, now = self._pair()
         torch._foreach_sub_(before, now)
-        self.change([self._before[i] if i in self._held else None for i in range(len(self.parameters))])
+        held: list[Tensor | None] = [None] * len(self.parameters)
+        for i, tensor in zip(self._held, before, strict=True):
+            held[i] = tensor
+        self.change(held)
         torch._foreach_add_(now, before)
 
     def _pair(self) -> tuple[list[Tensor], list[Tensor]]:

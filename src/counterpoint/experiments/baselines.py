@@ -7,7 +7,7 @@ already, and the classical one takes seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -65,7 +65,7 @@ def run_baselines(
         (kind, name) -> one run for each seed and fold; the ensemble has those of which every modality finished.
     """
     makers: dict[str, Callable[[], Iterator[RunResult]]] = {
-        ENSEMBLE: lambda: _ensemble(plan, runs),
+        ENSEMBLE: lambda: _ensemble(plan, runs, clips),
         CLASSICAL: lambda: _classical(plan, clips),
     }
     found = {}
@@ -77,7 +77,7 @@ def run_baselines(
     return found
 
 
-def _ensemble(plan: Plan, runs: Runs) -> Iterator[RunResult]:
+def _ensemble(plan: Plan, runs: Runs, clips: Mapping[Fold, Prepared]) -> Iterator[RunResult]:
     """Probabilities of modalities trained apart, each at the temperature that fits validation, averaged."""
     by_key: dict[tuple[int, Fold], dict[str, RunResult]] = {}
     for m in plan.base_modalities:
@@ -87,7 +87,11 @@ def _ensemble(plan: Plan, runs: Runs) -> Iterator[RunResult]:
     for (seed, fold), members in by_key.items():
         if len(members) < len(plan.base_modalities):
             continue
-        val = {m: extract(load_run(plan.folder / run.folder), "val", device) for m, run in members.items()}
+        data = ClipData(clips[fold], batch_size=plan.config.base.data.batch_size)  # the runs' own, not listed anew
+        val = {
+            m: extract(replace(load_run(plan.folder / run.folder), _data=data), "val", device)
+            for m, run in members.items()
+        }
         test = {m: load_trace(plan.folder / run.folder / TRACE) for m, run in members.items()}
         target = next(iter(val.values())).target.numpy()
         heat = {m: fit_temperature(one.logits.numpy(), target) for m, one in val.items()}
