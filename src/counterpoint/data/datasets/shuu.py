@@ -32,7 +32,6 @@ _GET = (
     "Ask for VoxCeleb1 at mm.kaist.ac.kr/datasets/voxceleb. The lists of Learnable PINs are in the "
     "repository of CMPC (github.com/Cocoxili/CMPC, data/Splits and data/veriflist)"
 )
-TRAINING_SPEAKERS = 901
 
 _SETS = {"1": "train", "2": "val", "4": "unseen-unheard"}
 _SPLITS = "identity_splits.txt"
