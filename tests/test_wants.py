@@ -92,7 +92,7 @@ def test_an_encoder_of_ones_own_is_told_what_it_wants_and_nothing_else(guests):
 
 def test_a_balancer_of_ones_own_is_handed_the_optimizer_of_the_run(guests):
     parts = parts_of(config(balance={"name": "step"}), 3, SPEC)
-    assert {"optimizer"} == AFTERWARDS and parts.balancer.seed == 5 and parts.balancer.optimizer is None
+    assert {"optimizer", "validation"} == AFTERWARDS and parts.balancer.seed == 5 and parts.balancer.optimizer is None
     module = CounterpointModule(parts.model, parts.transforms, balancer=parts.balancer)
     assert parts.balancer.optimizer is module.optimizer
     trained = {id(p) for group in parts.balancer.optimizer.param_groups for p in group["params"]}

@@ -31,13 +31,14 @@ WANTS: Mapping[str, str] = {
     "parameters": 'str: "auto" in classification, "all" in localisation, where features may come without convolutions',
     "epochs": "int, at least 1: passes over the training split, of the whole run",
     "optimizer": "torch.optim.Optimizer: of the whole run, handed to `Balancer.attach` once it exists",
+    "validation": "logits and classes of validation clips, handed to `Fusion.calibrate` once the run is trained",
     "progress": "Callable[[int, int], None] | None: to be called with (clips done, clips to do)",
     "events": "bool: whether the clips' events are needed as well",
     "fold": "int, at least 0: which fold of a cross-validation",
 }
 """Every name that some part may want -> type and meaning."""
 
-AFTERWARDS = frozenset({"optimizer"})
+AFTERWARDS = frozenset({"optimizer", "validation"})
 """What exists only once all parts are built: no argument of the constructor, but of a method of the base class."""
 
 

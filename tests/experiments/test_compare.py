@@ -52,6 +52,8 @@ def clips(tmp_path_factory) -> Path:
 def config(clips: Path, **changes) -> CompareConfig:
     values = {
         "methods": ["concat", "sum-df-simam2"],
+        "ensemble": False,
+        "classical": False,
         "seeds": [0, 1],
         "base": {"data": tiny_data(clips), "epochs": 2, "optim": {"lr": 3e-3}},
         **changes,

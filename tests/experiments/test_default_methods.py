@@ -86,6 +86,6 @@ def test_from_the_command_line_to_the_report_and_again(features, tmp_path, monke
         said = " ".join(capsys.readouterr().out.split())
         assert all(f"Left out of the default methods: recipe {name}: " in said for name in CONVOLUTIONS)
         found = json.loads((tmp_path / "all" / "results.json").read_text())
-        assert set(found["methods"]) == set(DEFAULT_METHODS["classify"]) - CONVOLUTIONS
+        assert set(found["methods"]) == {*DEFAULT_METHODS["classify"], "ensemble", "classical"} - CONVOLUTIONS
         page = (tmp_path / "all" / "report.html").read_text()
         assert page.count("Left out of the default methods") == 2

@@ -53,6 +53,8 @@ def clips(tmp_path_factory) -> Path:
 def config(clips: Path, **changes) -> CompareConfig:
     values = {
         "methods": ["concat", "sum"],
+        "ensemble": False,
+        "classical": False,
         "seeds": [0, 1],
         "folds": [0, 1, 2],
         "base": {"data": {**tiny_data(clips), "name": "tiny_folds"}, "epochs": 1, "optim": {"lr": 3e-3}},

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoint.errors import ConfigError
+from counterpoint.errors import ConfigError, CounterpointError
 from counterpoint.functional import energy_confidence, energy_fusion, log_complement, multiplicative_scores
-from counterpoint.fusion import QMF, Average, Multiplicative, Product, create_fusion
+from counterpoint.fusion import QMF, Average, LogPool, Multiplicative, Product, create_fusion
 
 TWO = {"audio": 6, "visual": 4}
 THREE = {**TWO, "text": 3}
@@ -106,7 +106,7 @@ def test_weights_may_be_constants_for_the_gradient():
         torch.testing.assert_close(one.grad, expected)
 
 
-@pytest.mark.parametrize("name", ["average", "product", "multiplicative", "qmf"])
+@pytest.mark.parametrize("name", ["average", "product", "log_pool", "multiplicative", "qmf"])
 class TestEveryLateFusion:
     def test_unimodal_logits_are_the_heads_own(self, name):
         fusion, x = create_fusion(name, TWO, C), features(TWO)
@@ -156,3 +156,63 @@ def test_a_cosine_head_is_scaled_for_one_modality():
 def test_what_cannot_be_built(build, message):
     with pytest.raises(ConfigError, match=message):
         build()
+
+
+def pool_of(z, target):
+    """The weights of a logarithmic opinion pool, by another optimizer over the weights themselves."""
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
+    def loss(w):
+        joint = log_softmax(sum(each * one for each, one in zip(w, z, strict=True)), axis=1)
+        return -joint[np.arange(len(target)), target].sum() + (np.log(w) ** 2).sum() / (2 * np.log(10) ** 2)
+
+    return minimize(loss, np.ones(len(z)), bounds=[(1e-6, 1e3)] * len(z), tol=1e-14).x
+
+
+@pytest.mark.parametrize("dims", [TWO, THREE])
+def test_a_pool_weighs_each_modality_by_what_fits_the_clips_it_is_shown(dims):
+    rng = np.random.default_rng(3)
+    target = rng.integers(0, C, 200)
+    strengths = np.linspace(0.3, 4, len(dims))
+    z = [s * (np.eye(C)[target] * 2 + rng.normal(size=(200, C))) for s in strengths]
+    fusion, x = LogPool(dims, C).double(), features(dims)
+    product = np.prod(probabilities(fusion, x), axis=0)
+    close(fusion(x).logits.exp(), product / product.sum(-1, keepdims=True))  # as long as nothing was weighed
+    fusion.calibrate({m: torch.from_numpy(one) for m, one in zip(dims, z, strict=True)}, torch.from_numpy(target))
+    expected = pool_of(z, target)
+    np.testing.assert_allclose(fusion.weight.numpy(), expected, rtol=1e-4)
+    assert np.all(np.diff(expected) < 0)  # the more sure of itself, the less it counts
+    joint = sum(w * np.log(p) for w, p in zip(expected, probabilities(fusion, x), strict=True))
+    np.testing.assert_allclose(fusion(x).logits.detach().exp(), softmax(joint), rtol=1e-3)
+    other = LogPool(dims, C).double()
+    other.load_state_dict(fusion.state_dict())
+    close(other(x).logits, fusion(x).logits.detach())
+
+
+def softmax(z):
+    e = np.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def test_a_pool_stays_finite_where_clips_tell_little_or_everything():
+    fusion, sure = LogPool(TWO, C), torch.eye(C)[torch.arange(8) % C]
+    fusion.calibrate({"audio": sure * 5, "visual": torch.zeros(8, C)}, torch.arange(8) % C)
+    assert fusion.weight.isfinite().all() and fusion.weight[0] > 1
+    assert fusion.weight[1] == 1  # it says nothing, whatever it counts: the prior alone speaks
+    with torch.inference_mode():
+        fusion.calibrate({"audio": sure, "visual": -sure}, torch.arange(8) % C)
+    assert fusion.weight[1] < 1 < fusion.weight[0] < 1000
+
+
+@pytest.mark.parametrize(
+    ("logits", "target", "says"),
+    [
+        ({"audio": torch.zeros(2, C), "visual": torch.zeros(2, C)}, [-100, -100], "clips that have a class"),
+        ({"audio": torch.full((2, C), torch.nan), "visual": torch.zeros(2, C)}, [0, 1], "finite logits"),
+        ({"audio": torch.zeros(2, C)}, [0, 1], "needs the modality 'visual'"),
+    ],
+)
+def test_a_pool_refuses_what_cannot_be_weighed(logits, target, says):
+    with pytest.raises(CounterpointError, match=says):
+        LogPool(TWO, C).calibrate(logits, torch.tensor(target))

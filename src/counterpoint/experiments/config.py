@@ -43,9 +43,9 @@ class CompareConfig:
         probe: fit a linear probe on each frozen encoder, and measure how much the features of two depend on each other.
         alone: train each modality alone as well, once per seed.
         ensemble: a row for modalities trained alone whose probabilities are averaged, each at the temperature that
-            fits validation; needs `alone`.
+            fits validation; needs `alone`. None: wherever clips of two modalities or more are classified.
         classical: a row for logistic regression and support vector machines on statistics of sound and picture, or on
-            features as they are; validation chooses.
+            features as they are; validation chooses. None: wherever clips are classified.
         search_trials: hyper-parameter settings tried per method, the baseline and the single modalities included;
             0: none, every method runs with its recipe as it stands. The first trial is the recipe as it stands.
         search_metric: what chooses the setting, on validation data: a metric of the task, or `base.metric`.
@@ -63,8 +63,8 @@ class CompareConfig:
     base: TrainConfig = field(default_factory=TrainConfig)
     probe: bool = True
     alone: bool = True
-    ensemble: bool = False
-    classical: bool = False
+    ensemble: bool | None = None
+    classical: bool | None = None
     search_trials: int = field(default=0, metadata={"min": 0})
     search_metric: str = "accuracy"
     search_space: dict[str, Any] = field(default_factory=default_search_space)

@@ -259,20 +259,24 @@ def _alone(modality: str, config: CompareConfig, folder: Path) -> Entry:
 
 
 def _baselines(config: CompareConfig, folder: Path, modalities: Sequence[str]) -> tuple[Entry, ...]:
-    """The rows that are not trained by the engine; refuses those that cannot be had."""
+    """The rows that are not trained by the engine: those that fit, unless told; refuses those that cannot be had."""
+    classify, joined = config.base.task == "classify", len(modalities) > 1 and config.alone
     for name in (ENSEMBLE, CLASSICAL):
-        if getattr(config, name) and config.base.task != "classify":
+        if getattr(config, name) and not classify:
             raise ConfigError(f"{name} is true, but it classifies clips, and base.task is {config.base.task!r}")
-    if config.ensemble and (len(modalities) < 2 or not config.alone):
+    if config.ensemble and not joined:
         raise ConfigError(
             "ensemble is true, but it is of two modalities or more that are each trained alone; set alone to true"
         )
-    titles = {
-        ENSEMBLE: "Modalities trained apart, calibrated, averaged",
-        CLASSICAL: "Logistic regression or SVM on statistics of the clips",
-    }
-    made = {name: Entry(name, "method", title, folder / name, config.base) for name, title in titles.items()}
-    return tuple(entry for name, entry in made.items() if getattr(config, name))
+    rows = (
+        (ENSEMBLE, "Modalities trained apart, calibrated, averaged", config.ensemble, classify and joined),
+        (CLASSICAL, "Logistic regression or SVM on statistics of the clips", config.classical, classify),
+    )
+    return tuple(
+        Entry(name, "method", title, folder / name, config.base)
+        for name, title, told, fits in rows
+        if (fits if told is None else told)
+    )
 
 
 def _settings(entry: Entry, config: CompareConfig) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from counterpoint.fusion.fop import FOP
 from counterpoint.fusion.gate import ZetaGate
 from counterpoint.fusion.gated import Gated
 from counterpoint.fusion.late import Late
+from counterpoint.fusion.log_pool import LogPool
 from counterpoint.fusion.mcb import MCB
 from counterpoint.fusion.mmtm import MMTMFusion
 from counterpoint.fusion.msaf import MSAFFusion
@@ -33,6 +34,7 @@ __all__ = [
     "Gated",
     "Joined",
     "Late",
+    "LogPool",
     "MMTMFusion",
     "MSAFFusion",
     "Multiplicative",

@@ -57,7 +57,8 @@ class Fusion(Part, nn.Module, ABC):
         minimum: how many modalities it takes at least.
 
     Attributes:
-        wants: what the run is to hand in, as arguments of the constructor: ``seed``; see `counterpoint.wants`.
+        wants: what the run is to hand in, as arguments of the constructor: ``seed``; and ``validation``, which `calibrate`
+            gets once the run is trained; see `counterpoint.wants`.
 
     Raises:
         ConfigError: too few modalities, a size below 1, or an unusable name.
@@ -137,6 +138,14 @@ class Fusion(Part, nn.Module, ABC):
             features: per modality ``(B, ..., D_m)``, in declared order.
             update: whether the batch may change state, such as a running statistic: true for a training batch, false
                 in evaluation and where modalities are ablated.
+        """
+
+    def calibrate(self, logits: Mapping[str, Tensor], target: Tensor) -> None:
+        """Fit what is fitted on validation clips after training; for fusions that want ``"validation"``.
+
+        Args:
+            logits: per modality its unimodal ones, ``(N, C)``.
+            target: classes, ``(N,)``.
         """
 
     def _alone(self, features: dict[str, Tensor]) -> dict[str, Tensor]:

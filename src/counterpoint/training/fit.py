@@ -20,6 +20,7 @@ from counterpoint.errors import DivergedError, RunError
 from counterpoint.models.pretrained import save_pretrained
 from counterpoint.training import run_dir as files
 from counterpoint.training.build import Parts, build
+from counterpoint.training.calibrate import calibrate
 from counterpoint.training.callbacks.checkpoint import ROWS, read_checkpoint, read_progress, restore_rows
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.datamodule import ClipData
@@ -115,6 +116,7 @@ def _fit(
             raise DivergedError(f"{folder}: {error}{kept}", error.found) from None
     best = read_checkpoint(folder / files.BEST)
     module.model.load_state_dict(best["state_dict"])
+    calibrate(module, data, run.device)
     epoch = best["finished_epochs"] - 1
     scores = {split: evaluate_split(module, data, split, run.device) for split in ("val", *(["test"] if test else []))}
     module.eval()
