@@ -57,8 +57,8 @@ class Fusion(Part, nn.Module, ABC):
         minimum: how many modalities it takes at least.
 
     Attributes:
-        wants: what the run is to hand in, as arguments of the constructor: ``seed``; and ``validation``, which `calibrate`
-            gets once the run is trained; see `counterpoint.wants`.
+        wants: what the run is to hand in, as arguments of the constructor: ``seed``; and ``validation``, which goes to
+            `calibrate` once the run is trained; see `counterpoint.wants`.
 
     Raises:
         ConfigError: too few modalities, a size below 1, or an unusable name.

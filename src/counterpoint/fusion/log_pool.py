@@ -23,8 +23,8 @@ class LogPool(Product):
     """A logarithmic opinion pool (Heskes, NeurIPS 1997): ``p ~ prod_m softmax(z_m)^w_m``.
 
     The product of probabilities is what modalities say together that are independent of each other given the class,
-    as long as each is as sure as it is right, which networks are not. The weights mend that: a modality that is too sure
-    of itself, or says nothing, counts less. They are one until `calibrate` is called, which a run does with its
+    as long as each is as sure as it is right, which networks are not. The weights mend that: a modality that is too
+    sure of itself, or says nothing, counts less. They are one until `calibrate` is called, which a run does with its
     validation clips once it is trained. Train with the loss ``"unimodal"``: no encoder then hides behind another.
 
     Args:

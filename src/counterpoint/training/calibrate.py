@@ -13,7 +13,7 @@ from counterpoint.wants import wants
 
 @torch.inference_mode()
 def calibrate(module: CounterpointModule, data: ClipData, device: torch.device) -> None:
-    """Hand a fusion that wants ``"validation"`` what its modalities say of the validation clips; others stay as they are.
+    """Hand a fusion that wants ``"validation"`` what its modalities say of validation clips; others stay as they are.
 
     Args:
         module: trained; it is moved to `device`.
