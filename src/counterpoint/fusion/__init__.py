@@ -11,6 +11,7 @@ from counterpoint.fusion.late import Late
 from counterpoint.fusion.log_pool import LogPool
 from counterpoint.fusion.mcb import MCB
 from counterpoint.fusion.mmtm import MMTMFusion
+from counterpoint.fusion.modality_dropout import ModalityDropout
 from counterpoint.fusion.msaf import MSAFFusion
 from counterpoint.fusion.multiplicative import Multiplicative
 from counterpoint.fusion.output import FusionOutput
@@ -37,6 +38,7 @@ __all__ = [
     "LogPool",
     "MMTMFusion",
     "MSAFFusion",
+    "ModalityDropout",
     "Multiplicative",
     "Product",
     "SimAM2",

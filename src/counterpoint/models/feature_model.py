@@ -13,7 +13,7 @@ from counterpoint.fusion import create_fusion
 from counterpoint.models.feature_scaler import FeatureScaler, make_scalers
 from counterpoint.models.multimodal import MultimodalModel
 from counterpoint.models.pretrained import BUILDERS
-from counterpoint.models.registry import subset
+from counterpoint.models.registry import dropping, subset
 
 NAME = "features"  # in config.json, where others have the name of a registered model
 
@@ -66,6 +66,7 @@ def create_feature_model(
     fusion_options: Mapping[str, Any] | None = None,
     head: str = "linear",
     head_options: Mapping[str, Any] | None = None,
+    modality_dropout: float = 0.0,
     standardise: bool = False,
     impute: bool = False,
 ) -> FeatureModel:
@@ -79,6 +80,7 @@ def create_feature_model(
         fusion_options: its keyword options.
         head: registered head.
         head_options: its keyword options.
+        modality_dropout: probability by which a modality of a clip is ablated in training, 0 to 1.
         standardise: bring each column to mean 0 and spread 1, as `FeatureScaler` does once it is fitted.
         impute: put a column's mean where a value is NaN.
 
@@ -100,12 +102,13 @@ def create_feature_model(
         "fusion_options": dict(fusion_options or {}),
         "head": head,
         "head_options": dict(head_options or {}),
+        **dropping(modality_dropout),
         "standardise": standardise,
         "impute": impute,
     }
     scalers = dict(make_scalers(chosen, standardise, impute).items())
     encoders = {modality: GivenFeatures(width, scalers.get(modality)) for modality, width in chosen.items()}
-    return FeatureModel(encoders, joined, config={"name": NAME, "options": options})
+    return FeatureModel(encoders, joined, modality_dropout=modality_dropout, config={"name": NAME, "options": options})
 
 
 BUILDERS[NAME] = create_feature_model

@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from counterpoint._moved import former_option
 from counterpoint.errors import ConfigError
-from counterpoint.fusion import Fusion, FusionOutput
+from counterpoint.fusion import Fusion, FusionOutput, ModalityDropout
 from counterpoint.intermediate import FusionPoint, Route
 from counterpoint.models.pretrained import Model
 
@@ -22,11 +22,14 @@ class MultimodalModel(Model):
         encoders: per modality a module ``(B, ...) -> (B, D_m)``, in the order of the fusion's modalities.
         fusion: takes those features.
         points: where the encoders' maps act on each other, see `Interleaved`; none: nowhere.
+        modality_dropout: probability by which a modality of a clip is ablated in training, 0 to 1; see
+            `ModalityDropout`.
         config: how `create_model` makes this model again; None for one that was put together by hand, which
             cannot be saved by `save_pretrained`.
 
     Raises:
-        ConfigError: encoders and fusion are of different modalities, or of different widths.
+        ConfigError: encoders and fusion are of different modalities, or of different widths; or a probability outside
+            its range.
         UnknownNameError: a point at a layer that is not there.
 
     Example:
@@ -45,6 +48,7 @@ class MultimodalModel(Model):
         fusion: Fusion,
         *,
         points: Sequence[FusionPoint] = (),
+        modality_dropout: float = 0.0,
         config: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -62,6 +66,7 @@ class MultimodalModel(Model):
         self.encoders = nn.ModuleDict(encoders)
         self.intermediate = nn.ModuleList(part for _, part in points)
         self.route = Route(encoders, points)
+        self.modality_dropout = ModalityDropout(modality_dropout)
         self.fusion = fusion
         self.config: dict[str, Any] = dict(config or {})
 
@@ -93,5 +98,5 @@ class MultimodalModel(Model):
         return self.route.run(dict(self.encoders.items()), list(self.intermediate), inputs)
 
     def forward(self, inputs: Mapping[str, Tensor]) -> FusionOutput:
-        """Encode and fuse; see `encode`."""
-        return self.fusion(self.encode(inputs))
+        """Encode and fuse, in training without the modalities that are dropped; see `encode`."""
+        return self.fusion(self.modality_dropout(self.encode(inputs)))

@@ -53,6 +53,7 @@ def create_model(
     fusion_options: Options | None = None,
     head: str = "linear",
     head_options: Options | None = None,
+    modality_dropout: float = 0.0,
     **encoders: Options,
 ) -> MultimodalModel:
     """A registered model with fresh weights.
@@ -70,6 +71,7 @@ def create_model(
         fusion_options: its keyword options.
         head: registered head.
         head_options: its keyword options.
+        modality_dropout: probability by which a modality of a clip is ablated in training, 0 to 1.
         encoders: per modality changes to its encoder, e.g. ``visual={"in_channels": 3}``, or
             ``visual={"name": "resnet34"}`` for another one.
 
@@ -108,12 +110,24 @@ def create_model(
         "fusion_options": dict(fusion_options or {}),
         "head": head,
         "head_options": dict(head_options or {}),
+        **dropping(modality_dropout),
         **{m: dict(changes) for m, changes in encoders.items()},
     }
-    return MultimodalModel(made, joined, points=points, config={"name": name, "options": options})
+    return MultimodalModel(
+        made,
+        joined,
+        points=points,
+        modality_dropout=modality_dropout,
+        config={"name": name, "options": options},
+    )
 
 
 BUILDERS[None] = create_model
+
+
+def dropping(modality_dropout: float) -> dict[str, float]:
+    """The option as ``config.json`` has it: where nothing is dropped, folders are such as any version reads."""
+    return {"modality_dropout": modality_dropout} if modality_dropout else {}
 
 
 def create_encoders(name: str, modalities: Sequence[str] | None, changes: Mapping[str, Options]) -> dict[str, Encoder]:

@@ -22,6 +22,7 @@ from counterpoint.training.config import (
     LocaliseConfig,
     LossConfig,
     ModelConfig,
+    RegulariseConfig,
     Task,
     TrainConfig,
 )
@@ -67,6 +68,7 @@ class Recipe:
         head: of the composition.
         loss: of the composition.
         balance: of the composition.
+        regularise: of the composition.
         search: the method's own hyper-parameters: dotted name in `TrainConfig` -> list of choices, or
             ``{"low": ..., "high": ..., "log": true}``.
         paper: what the papers print for it.
@@ -82,6 +84,7 @@ class Recipe:
     head: HeadConfig
     loss: LossConfig
     balance: BalanceConfig
+    regularise: RegulariseConfig
     search: dict[str, Any]
     paper: tuple[PaperResult, ...]
 
@@ -179,6 +182,7 @@ def _build(name: str, values: Any) -> Recipe:
         head=from_dict(HeadConfig, values.get("head", {}), "head"),
         loss=from_dict(LossConfig, values.get("loss", {}), "loss"),
         balance=from_dict(BalanceConfig, values.get("balance", {}), "balance"),
+        regularise=from_dict(RegulariseConfig, values.get("regularise", {}), "regularise"),
         search=_search(values.get("search", {})),
         paper=tuple(_results(values.get("paper", ()))),
     )

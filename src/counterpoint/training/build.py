@@ -117,6 +117,7 @@ def build_model(
         "fusion_options": hand_in(FUSIONS.get(fusion.name), options, seed=config.seed),
         "head": config.head.name,
         "head_options": config.head.options,
+        "modality_dropout": config.regularise.modality_dropout,
     }
     with type_errors_as_config_errors("model, intermediate, fusion or head"):
         if features is not None:

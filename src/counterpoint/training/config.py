@@ -23,9 +23,9 @@ Impute = Literal["none", "mean"]
 
 TASKS = get_args(Task)
 # What makes a method: the parts of a run that a recipe composes.
-COMPOSITION = ("intermediate", "fusion", "head", "loss", "balance")
+COMPOSITION = ("intermediate", "fusion", "head", "loss", "balance", "regularise")
 # Those of them that only whole clips are classified with.
-CLASSIFYING = ("intermediate", "fusion", "head", "loss")
+CLASSIFYING = ("intermediate", "fusion", "head", "loss", "regularise")
 
 
 @dataclass
@@ -155,6 +155,17 @@ class BalanceConfig:
 
 
 @dataclass
+class RegulariseConfig:
+    """What is changed in training, beside `augment`, so that the model generalises; evaluation sees clips as they are.
+
+    Attributes:
+        modality_dropout: probability by which each modality of a clip is ablated before the fusion, never all of one.
+    """
+
+    modality_dropout: float = field(default=0.0, metadata={"min": 0, "max": 1})
+
+
+@dataclass
 class LocaliseConfig:
     """What says when something happens, where that is the task; it takes the place of fusion, head and loss.
 
@@ -231,6 +242,7 @@ class TrainConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     localise: LocaliseConfig = field(default_factory=LocaliseConfig)
     balance: BalanceConfig = field(default_factory=BalanceConfig)
+    regularise: RegulariseConfig = field(default_factory=RegulariseConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     epochs: int = field(default=20, metadata={"min": 1})
     seed: int = field(default=0, metadata={"min": 0, "max": 2**32 - 1})

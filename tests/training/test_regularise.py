@@ -1,0 +1,67 @@
+"""What is changed in training alone: it reaches the run, leaves evaluation as it is, and goes on where it was."""
+
+import pytest
+import torch
+
+from counterpoint.errors import ConfigError
+from counterpoint.training.config import TrainConfig
+from counterpoint.training.config_io import from_dict
+from counterpoint.training.evaluate import evaluate
+from counterpoint.training.fit import fit
+from counterpoint.training.module import CounterpointModule
+from tiny_clips import tiny_data, write_tiny_clips
+
+WAYS = {"modality_dropout": {"modality_dropout": 0.5}}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return write_tiny_clips(tmp_path_factory.mktemp("tiny"))
+
+
+def config(clips, **changes) -> TrainConfig:
+    return from_dict(TrainConfig, {"data": tiny_data(clips), "epochs": 2, "seed": 1, "precision": "32-true", **changes})
+
+
+def interrupted(monkeypatch, chosen, folder, steps):
+    """Stop a run before that many steps are done."""
+    step, done = CounterpointModule.training_step, 0
+
+    def training_step(self, batch, batch_idx):
+        nonlocal done
+        if done == steps:
+            raise KeyboardInterrupt
+        done += 1
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CounterpointModule, "training_step", training_step)
+        with pytest.raises(KeyboardInterrupt):
+            fit(chosen, folder, progress=False)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_goes_on_to_the_same_bytes_and_is_evaluated_without(clips, tmp_path, monkeypatch, way):
+    chosen = config(clips, regularise=WAYS[way])
+    whole = fit(chosen, tmp_path / "whole", progress=False)
+    interrupted(monkeypatch, chosen, tmp_path / "run", 3)  # in the second epoch
+    torch.manual_seed(99)
+    fit(chosen, tmp_path / "run", resume=True, progress=False)
+    for name in ("model.safetensors", "steps.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (whole.folder / name).read_bytes()
+    plain = fit(config(clips), tmp_path / "plain", progress=False)
+    assert (plain.folder / "steps.csv").read_bytes() != (whole.folder / "steps.csv").read_bytes()
+    scores = evaluate(whole.folder, "test")
+    assert scores == evaluate(whole.folder, "test") == {"clips": 8, **whole.result["test"]}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_only_whole_clips_are_regularised_so(way):
+    with pytest.raises(ConfigError, match="regularise is set, but task 'localise' does not use it"):
+        from_dict(TrainConfig, {"task": "localise", "regularise": WAYS[way]}).check()
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1])
+def test_a_probability_outside_its_range_is_told(value):
+    with pytest.raises(ConfigError, match="regularise.modality_dropout"):
+        from_dict(TrainConfig, {"regularise": {"modality_dropout": value}}).check()
