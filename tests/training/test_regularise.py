@@ -11,7 +11,7 @@ from counterpoint.training.fit import fit
 from counterpoint.training.module import CounterpointModule
 from tiny_clips import tiny_data, write_tiny_clips
 
-WAYS = {"modality_dropout": {"modality_dropout": 0.5}}
+WAYS = {"modality_dropout": {"modality_dropout": 0.5}, "mixup": {"mixup": 0.4}}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_only_whole_clips_are_regularised_so(way):
         from_dict(TrainConfig, {"task": "localise", "regularise": WAYS[way]}).check()
 
 
-@pytest.mark.parametrize("value", [-0.1, 1.1])
-def test_a_probability_outside_its_range_is_told(value):
-    with pytest.raises(ConfigError, match="regularise.modality_dropout"):
-        from_dict(TrainConfig, {"regularise": {"modality_dropout": value}}).check()
+@pytest.mark.parametrize(("way", "value"), [("modality_dropout", -0.1), ("modality_dropout", 1.1), ("mixup", -0.1)])
+def test_a_value_outside_its_range_is_told(way, value):
+    with pytest.raises(ConfigError, match=f"regularise.{way}"):
+        from_dict(TrainConfig, {"regularise": {way: value}}).check()

@@ -3,6 +3,7 @@
 from counterpoint.functional.count_sketch import compact_bilinear, count_sketch
 from counterpoint.functional.energy_confidence import confidence_rank_loss, energy_confidence, energy_fusion
 from counterpoint.functional.gradient_blending import blending_weights
+from counterpoint.functional.mixup import Mix, draw_mix
 from counterpoint.functional.mmcosine import (
     cosine_logits,
     mmcosine_logits,
@@ -26,11 +27,13 @@ from counterpoint.functional.superposition import superpose
 from counterpoint.functional.zeta import zeta_spread
 
 __all__ = [
+    "Mix",
     "blending_weights",
     "compact_bilinear",
     "confidence_rank_loss",
     "cosine_logits",
     "count_sketch",
+    "draw_mix",
     "energy_confidence",
     "energy_fusion",
     "log_complement",

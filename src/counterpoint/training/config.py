@@ -160,9 +160,11 @@ class RegulariseConfig:
 
     Attributes:
         modality_dropout: probability by which each modality of a clip is ablated before the fusion, never all of one.
+        mixup: alpha of the Beta distribution by which clips are mixed in pairs, all modalities alike; 0: they are not.
     """
 
     modality_dropout: float = field(default=0.0, metadata={"min": 0, "max": 1})
+    mixup: float = field(default=0.0, metadata={"min": 0})
 
 
 @dataclass

@@ -171,6 +171,7 @@ def _module(run: Resolved, parts: Parts, data: ClipData, state: dict[str, Any] |
         loss=parts.loss,
         task=parts.task,
         optim=run.config.optim,
+        mixup=run.config.regularise.mixup,
         total_steps=run.config.epochs * len(data.loader("train", train=True)),
         epochs=run.config.epochs,
         precision=run.precision if state is None else state["precision"],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import functools
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import lightning.pytorch as pl
@@ -14,33 +14,16 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from counterpoint.balance import Balancer
+from counterpoint.functional import draw_mix
 from counterpoint.losses import CrossEntropy
 from counterpoint.models import Model
 from counterpoint.training.config import OptimConfig
 from counterpoint.training.epoch_metrics import EpochMetrics
 from counterpoint.training.optim import create_optimizer, create_schedule
 from counterpoint.training.precision import DTYPES, channels_last
+from counterpoint.training.step_record import StepRecord, not_finite
 from counterpoint.training.task import Classification, Output, Task
 from counterpoint.wants import wants
-
-
-@dataclasses.dataclass
-class StepRecord:
-    """One training step, kept on the device until the epoch ends.
-
-    Attributes:
-        loss: scalar.
-        ratio: ``(M,)`` of the balancer; None without one.
-        coefficient: ``(M,)`` of the balancer; None without one.
-        modalities: ``(M,)`` bool: whether something in each one's own logits is not finite; M may be 0.
-        gradients: ``(P,)`` bool: whether something in each parameter's gradient is not finite.
-    """
-
-    loss: Tensor
-    ratio: Tensor | None
-    coefficient: Tensor | None
-    modalities: Tensor
-    gradients: Tensor
 
 
 class CounterpointModule(pl.LightningModule):
@@ -57,6 +40,7 @@ class CounterpointModule(pl.LightningModule):
         loss: what is minimised, called like `Loss`; None: the cross entropy of the joint logits.
         task: what the model is trained and evaluated for.
         optim: optimizer and schedule.
+        mixup: alpha of `functional.draw_mix`, by which training clips are mixed; 0: they are not.
         total_steps: optimizer steps of the whole run, for the schedule.
         epochs: of the whole run, for the same.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
@@ -72,6 +56,7 @@ class CounterpointModule(pl.LightningModule):
         loss: Callable[..., Tensor] | None = None,
         task: Task | None = None,
         optim: OptimConfig | None = None,
+        mixup: float = 0.0,
         total_steps: int = 1,
         epochs: int = 1,
         precision: str = "32-true",
@@ -88,6 +73,7 @@ class CounterpointModule(pl.LightningModule):
         self.loss: Callable[..., Tensor] = loss or CrossEntropy()
         self.task = task or Classification()
         self.optim = optim or OptimConfig()
+        self.mixup = mixup
         self.total_steps = total_steps
         self.precision = precision
         self.seed = seed
@@ -119,10 +105,12 @@ class CounterpointModule(pl.LightningModule):
         Args:
             batch: per modality decoded media on this module's device, as the dataset gives it.
         """
-        inputs = self.inputs(batch)
+        answer: Output = self._answer(self.inputs(batch))
+        return answer
+
+    def _answer(self, inputs: Mapping[str, Tensor]) -> Any:  # an Output; a balancer has its own kind
         with self._autocast():
-            output: Output = self.model(inputs)
-        return output.float()
+            return self.model(inputs).float()
 
     @contextlib.contextmanager
     def _autocast(self) -> Iterator[None]:
@@ -173,9 +161,11 @@ class CounterpointModule(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """One optimizer step; reads nothing back from the device."""
-        output = self(batch)
-        target = self.task.trained_on(batch["target"])
-        loss = self.objective(output, target)
+        inputs, target = self.inputs(batch), self.task.trained_on(batch["target"])
+        mix = draw_mix(len(target), self.mixup, target.device) if self.mixup else None
+        output = self._answer(inputs if mix is None else mix.inputs(inputs))
+        objective = functools.partial(self.objective, output)
+        loss = objective(target) if mix is None else mix.loss(objective, target)
         self.optimizer.zero_grad()
         self.manual_backward(self.scaler.scale(loss))
         self.scaler.unscale_(self.optimizer)
@@ -236,15 +226,3 @@ class CounterpointModule(pl.LightningModule):
         of = self.schedule
         for group, lr, share in zip(self.optimizer.param_groups, of.base_lrs, of.lr_lambdas, strict=True):
             group["lr"] = lr * share(of.last_epoch)
-
-
-@torch.no_grad()
-def not_finite(tensors: Sequence[Tensor | None], like: Tensor) -> Tensor:
-    """For each whether something in it is not finite: then its sum is not, which is cheap.
-
-    Args:
-        tensors: None counts as finite.
-        like: the result, ``(number of tensors,)`` bool, is on its device.
-    """
-    zero = torch.zeros((), device=like.device)
-    return ~torch.stack([zero, *(zero if one is None else one.sum().float() for one in tensors)])[1:].isfinite()

@@ -9,9 +9,9 @@ from counterpoint.training.callbacks.checkpoint import read_checkpoint, step_row
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import from_dict
 from counterpoint.training.fit import fit
-from counterpoint.training.module import StepRecord
 from counterpoint.training.progress import ShowTraining
 from counterpoint.training.run_dir import LAST
+from counterpoint.training.step_record import StepRecord
 from processes import in_processes
 from tiny_clips import tiny_data, write_tiny_clips
 

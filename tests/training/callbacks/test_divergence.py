@@ -18,7 +18,8 @@ from counterpoint.training.config_io import from_dict
 from counterpoint.training.evaluate import evaluate
 from counterpoint.training.fit import fit
 from counterpoint.training.load import load_run
-from counterpoint.training.module import CounterpointModule, StepRecord
+from counterpoint.training.module import CounterpointModule
+from counterpoint.training.step_record import StepRecord
 from processes import in_processes
 from tiny_clips import tiny_data, write_tiny_clips
 

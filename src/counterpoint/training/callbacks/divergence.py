@@ -11,7 +11,8 @@ from lightning.pytorch.callbacks import Callback
 
 from counterpoint.distributed import all_gather
 from counterpoint.errors import DivergedError
-from counterpoint.training.module import CounterpointModule, not_finite
+from counterpoint.training.module import CounterpointModule
+from counterpoint.training.step_record import not_finite
 
 EVERY = 200
 """Steps after which the device is asked, beside an epoch's end: every step would have to wait for it."""
