@@ -10,6 +10,37 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from counterpoint.fusion.output import FusionOutput
 
 
+class Sign(torch.optim.Optimizer):
+    """Steps by the sign of an average, as Lion does; decays weights beside it."""
+
+    def __init__(self, parameters, lr=1e-3, weight_decay=0.0):
+        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                average = self.state[p].setdefault("average", torch.zeros_like(p))
+                direction = average.lerp(p.grad, 0.1).sign()
+                average.lerp_(p.grad, 0.01)
+                p.mul_(1 - group["lr"] * group["weight_decay"]).sub_(direction, alpha=group["lr"])
+
+
+OPTIMIZERS = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.01),
+    "momentum": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "fused momentum": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, fused=True),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.05),
+    "fused adamw": lambda p: torch.optim.AdamW(p, lr=0.01, fused=True),
+    "adam": lambda p: torch.optim.Adam(p, lr=0.01, amsgrad=True),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01),
+    "sign": lambda p: Sign(p, lr=0.01, weight_decay=0.1),
+}
+"""Of every kind that steps differently on a gradient of another size."""
+
+
 def encoder(channels: int = 1) -> nn.Sequential:
     """A convolutional encoder whose gradients are of several sizes; `encoder(...)(x)` is `(B, 8)`."""
     return nn.Sequential(

@@ -7,29 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from balance_parts import counted, encoders, give_gradients, output_of_ratio
+from balance_parts import OPTIMIZERS, counted, encoders, give_gradients, output_of_ratio
 from counterpoint.balance import OGM, OGMGE
 from counterpoint.balance.update import steps_with_gradients
 
 STEPS = 50
-
-
-class Sign(torch.optim.Optimizer):
-    """Steps by the sign of an average, as Lion does; decays weights beside it."""
-
-    def __init__(self, parameters, lr=1e-3, weight_decay=0.0):
-        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay})
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                average = self.state[p].setdefault("average", torch.zeros_like(p))
-                direction = average.lerp(p.grad, 0.1).sign()
-                average.lerp_(p.grad, 0.01)
-                p.mul_(1 - group["lr"] * group["weight_decay"]).sub_(direction, alpha=group["lr"])
 
 
 class NeedsClosure(torch.optim.SGD):
@@ -38,16 +20,6 @@ class NeedsClosure(torch.optim.SGD):
         return super().step()
 
 
-OPTIMIZERS = {
-    "sgd": lambda p: torch.optim.SGD(p, lr=0.01),
-    "momentum": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, nesterov=True, weight_decay=0.01),
-    "fused momentum": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, fused=True),
-    "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.05),
-    "fused adamw": lambda p: torch.optim.AdamW(p, lr=0.01, fused=True),
-    "adam": lambda p: torch.optim.Adam(p, lr=0.01, amsgrad=True),
-    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01),
-    "sign": lambda p: Sign(p, lr=0.01, weight_decay=0.1),
-}
 PROPORTIONAL = {"sgd", "momentum", "fused momentum"}
 
 

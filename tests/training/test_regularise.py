@@ -1,4 +1,4 @@
-"""What is changed in training alone: it reaches the run, leaves evaluation as it is, and goes on where it was."""
+"""What is changed in training alone reaches the run, leaves evaluation as it is, and goes on where it was."""
 
 import pytest
 import torch
@@ -12,6 +12,12 @@ from counterpoint.training.module import CounterpointModule
 from tiny_clips import tiny_data, write_tiny_clips
 
 WAYS = {"modality_dropout": {"modality_dropout": 0.5}, "mixup": {"mixup": 0.4}}
+RUNS = {
+    **{way: {"regularise": chosen} for way, chosen in WAYS.items()},
+    "mslr": {"balance": {"name": "mslr", "options": {"rates": {"audio": 0.1, "visual": 2.0}}}},
+    "miles": {"balance": {"name": "miles", "options": {"threshold": 0.0}}},
+    "staged": {"balance": {"name": "staged"}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +46,20 @@ def interrupted(monkeypatch, chosen, folder, steps):
             fit(chosen, folder, progress=False)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_run_goes_on_to_the_same_bytes_and_is_evaluated_without(clips, tmp_path, monkeypatch, way):
-    chosen = config(clips, regularise=WAYS[way])
+@pytest.fixture(scope="module")
+def plain(clips, tmp_path_factory):
+    return fit(config(clips), tmp_path_factory.mktemp("plain") / "run", progress=False)
+
+
+@pytest.mark.parametrize("way", RUNS)
+def test_a_run_goes_on_to_the_same_bytes_and_is_evaluated_without(clips, plain, tmp_path, monkeypatch, way):
+    chosen = config(clips, **RUNS[way])
     whole = fit(chosen, tmp_path / "whole", progress=False)
     interrupted(monkeypatch, chosen, tmp_path / "run", 3)  # in the second epoch
     torch.manual_seed(99)
     fit(chosen, tmp_path / "run", resume=True, progress=False)
     for name in ("model.safetensors", "steps.csv"):
         assert (tmp_path / "run" / name).read_bytes() == (whole.folder / name).read_bytes()
-    plain = fit(config(clips), tmp_path / "plain", progress=False)
     assert (plain.folder / "steps.csv").read_bytes() != (whole.folder / "steps.csv").read_bytes()
     scores = evaluate(whole.folder, "test")
     assert scores == evaluate(whole.folder, "test") == {"clips": 8, **whole.result["test"]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -65,7 +65,7 @@ class Detached(Balancer):
         torch.Size([])
     """
 
-    wants = ("fusion",)
+    wants: ClassVar[tuple[str, ...]] = ("fusion",)
 
     def __init__(
         self,

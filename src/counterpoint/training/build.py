@@ -166,7 +166,7 @@ def build_balancer(config: TrainConfig, model: Model) -> Balancer | None:
     if name is None:
         return None
     part = BALANCERS.get(name)
-    there: dict[str, Any] = {"seed": config.seed, "parameters": "auto"}
+    there: dict[str, Any] = {"seed": config.seed, "parameters": "auto", "epochs": config.epochs}
     if isinstance(model, LocalisationModel):
         there["parameters"] = "all"
         if not model.localiser.decoupled:
