@@ -22,6 +22,7 @@ from counterpoint.analysis.results import (
 from counterpoint.analysis.statistics import compare_paired, correct_holm, mean_interval
 from counterpoint.analysis.traces import Trace, save_trace
 from counterpoint.experiments.config import CompareConfig
+from counterpoint.report.doctor import examine
 from counterpoint.training.config_io import to_dict
 
 MODALITIES = ("audio", "visual")
@@ -50,7 +51,8 @@ def write_run(
     save_trace(trace, folder / TRACE)
     epochs = np.arange(20)
     rows = [
-        {"epoch": e, "train_loss": 1, "val_accuracy": skill * (1 - np.exp(-e / 4)) + 0.02 * rng.normal()}
+        {"epoch": e, "train_loss": 1, "train_accuracy": skill}
+        | {"val_accuracy": skill * (1 - np.exp(-e / 4)) + 0.02 * rng.normal()}
         | {f"val_accuracy_{m}": skill * k * (1 - np.exp(-e / 6)) for m, k in zip(MODALITIES, (0.9, 0.5), strict=True)}
         for e in epochs
     ]
@@ -151,7 +153,7 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
             )
             for m, v in (("audio", [0.68, 0.7, 0.69][: len(seeds)]), ("visual", [0.5, 0.46, 0.48][: len(seeds)]))
         }
-        return Comparison(
+        made = Comparison(
             folder=folder,
             dataset="talkers/syllable",
             classes=classes,
@@ -178,5 +180,6 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
                 "seconds": 312.4,
             },
         )
+        return replace(made, findings=examine(made))
 
     return make

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from counterpoint.analysis.dependence import Dependence
 from counterpoint.analysis.statistics import Difference, Estimate
@@ -152,6 +152,37 @@ class Failure:
         return f"{self.name} seed {self.seed}" + ("" if self.fold is None else f" fold {self.fold}")
 
 
+FindingKind = Literal[
+    "shared_groups",
+    "few_steps",
+    "diverged",
+    "few_clips",
+    "no_gain",
+    "drowned",
+    "unfinished",
+    "overfitted",
+    "learnt",
+    "well",
+]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a reader of the figures should know; see `report.doctor`.
+
+    Attributes:
+        kind: what it is.
+        method: that it is about; empty: the whole comparison.
+        sentence: it, in words.
+        action: what to do, in words and options; empty where there is nothing to do.
+    """
+
+    kind: FindingKind
+    method: str
+    sentence: str
+    action: str = ""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Everything that ``compare`` found; written to ``results.json``.
@@ -167,6 +198,7 @@ class Comparison:
         failures: runs that ended with an error.
         protocol: what a reader of the numbers must know: splits, notes, search, command, environment.
         folds: of the data, in order; empty where they have one split.
+        findings: what a reader should know before the figures, gravest first.
     """
 
     folder: Path
@@ -179,6 +211,7 @@ class Comparison:
     failures: tuple[Failure, ...]
     protocol: dict[str, Any]
     folds: tuple[int, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @property
     def task(self) -> str:

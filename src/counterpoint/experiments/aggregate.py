@@ -26,7 +26,6 @@ from counterpoint.experiments.plan import Plan
 from counterpoint.training import run_dir as files
 from counterpoint.training.config_io import to_dict
 from counterpoint.training.datamodule import Prepared
-from counterpoint.training.few_steps import few_steps
 
 Runs = Mapping[tuple[str, str], Sequence[RunResult]]
 """(kind, name) of an entry -> its finished runs."""
@@ -180,7 +179,6 @@ def protocol(plan: Plan, clips: Mapping[Fold, Prepared], seconds: float) -> dict
     config, (first, *others) = plan.config, clips.values()
     left_out = [f"Left out of the default methods: {why.rstrip('.')}." for why in plan.left_out.values()]
     counts = [{split: len(part.clips(split)) for split in SPLITS} for part in clips.values()]
-    few = few_steps(config.base, len(first.clips("train")))
     tested_elsewhere = {clip.id for other in others for clip in other.clips("test")}
     return {
         "dataset": first.table.name,
@@ -193,7 +191,6 @@ def protocol(plan: Plan, clips: Mapping[Fold, Prepared], seconds: float) -> dict
         "notes": [
             *dict.fromkeys(note for part in clips.values() for note in part.table.notes),
             *left_out,
-            *([few] if few is not None else []),
         ],
         "skipped": {clip: reason for part in clips.values() for clip, reason in part.skipped.items()},
         "alterations": [asdict(row) for row in first.alterations],

@@ -22,6 +22,7 @@ from counterpoint.experiments.process_pool import Pool
 from counterpoint.experiments.progress import RunProgress
 from counterpoint.experiments.schedule import failure, final_task, run_all, search_settings
 from counterpoint.experiments.worker import run_task
+from counterpoint.report.doctor import examine
 from counterpoint.report.report import write_report
 from counterpoint.report.results_csv import write_csv
 from counterpoint.training import place
@@ -114,6 +115,7 @@ def _run(plan: Plan, resume: bool, overwrite: bool, progress: bool) -> Compariso
         folds=tuple(plan.config.folds),
     )
     comparison = with_differences(comparison, separate_groups(clips))
+    comparison = replace(comparison, findings=examine(comparison))
     _atomic.write_json(folder / RESULTS, comparison.to_dict(), checked=True)
     write_csv(comparison, folder)
     write_report(comparison)

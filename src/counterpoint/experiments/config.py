@@ -8,16 +8,22 @@ from typing import Any
 from counterpoint.training.config import TrainConfig
 
 DEFAULT_METHODS = {
-    "classify": ("concat", "sum-simam2", "sum-df-simam2", "concat-ogm-ge", "mmcosine"),
+    "classify": ("late", "concat", "sum-simam2", "sum-df-simam2", "concat-ogm-ge", "mmcosine"),
     "localise": ("avel", "psp", "cmran", "bmfn"),
 }
 """What is compared where no methods are named, by task.
 
-To classify: vanilla fusion, and one of each idea: attention, the same with decoupling-free modulation, modulation,
+To classify: what we recommend, vanilla fusion, and one of each idea: attention, the same with decoupling-free modulation, modulation,
 cosine logits. The plain sum of logits is not among them: under a linear head it is the same function as concatenation.
 To localise: the plain baseline, and those that BMFN's Table 1 has at the top: propagation of positive pairs, relation
 attention, fusion in both directions. All of them can be supervised weakly too.
 """
+
+DEFAULT_BASELINE = {"classify": "concat", "localise": "avel"}
+"""What they are tested against, by task: the plain one."""
+
+RECOMMENDED = "late"
+"""The recipe to take without thinking: docs/results.md says on what evidence."""
 
 
 def default_search_space() -> dict[str, Any]:
@@ -31,12 +37,14 @@ class CompareConfig:
 
     Attributes:
         methods: names of recipes (``counterpoint list recipes``) or paths of recipe files; each gives fusion, head
-            and balance, or the localiser. Empty: what suits the task: ``concat``, ``sum-simam2``, ``sum-df-simam2``,
-            ``concat-ogm-ge`` and ``mmcosine`` to classify; ``avel``, ``psp``, ``cmran`` and ``bmfn`` to localise.
+            and balance, or the localiser. Empty: what suits the task: ``late``, ``concat``, ``sum-simam2``,
+            ``sum-df-simam2``, ``concat-ogm-ge`` and ``mmcosine`` to classify; ``avel``, ``psp``, ``cmran`` and
+            ``bmfn`` to localise.
         seeds: every method is trained once with each of them.
         folds: of a dataset with an option ``fold``: every method is trained once with each seed on each of them, and
             evaluated on their test clips pooled; the search runs on the first. Empty: the data have one split.
-        baseline: the method that the others are tested against; None: the first.
+        baseline: the method that the others are tested against; None: the first, or the plain one (``concat``,
+            ``avel``) where no methods are named.
         changes: what is set otherwise than in the recipes, for every method whose recipe sets or searches it: dotted
             name in `TrainConfig` to value, e.g. ``{"balance.options.alpha": 0.1}``.
         base: what all methods share: data, model, optimizer, epochs, precision. Its `seed` gives way to `seeds`.
@@ -72,6 +80,7 @@ class CompareConfig:
     jobs: int = field(default=1, metadata={"min": 1})
 
     def __post_init__(self) -> None:
-        """Name the methods of the task where none are."""
+        """Name the methods of the task where none are, and what they are tested against."""
         if not self.methods:
             self.methods = list(DEFAULT_METHODS.get(self.base.task, ()))
+            self.baseline = self.baseline or DEFAULT_BASELINE.get(self.base.task)

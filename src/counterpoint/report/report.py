@@ -19,6 +19,7 @@ from counterpoint.analysis.traces import Trace, load_trace
 from counterpoint.data import SPLITS
 from counterpoint.data.alterations import Alteration
 from counterpoint.report import figures
+from counterpoint.report.doctor import examine_run
 from counterpoint.report.history import History, read_history
 from counterpoint.report.html import write_page
 from counterpoint.report.plotting import Figure
@@ -129,6 +130,7 @@ def write_run_report(run: Run) -> Path:
         scores={metric.heading: metric.text(found.test[key]) for key, metric in metrics.items()},
         tested=len(trace.ids),
         classes=run.classes,
+        findings=examine_run(name, read_history(run.folder), found.epoch, run.config),
         results=Table(f"Test results on {clips.table.name}", columns, tuple(rows)),
         each_class=_each_class(trace, run.classes),
         figures=_figures({name: [run.folder]}, tuple(found.modalities), run.classes, metrics["accuracy"]),

@@ -24,6 +24,9 @@ ABILITIES = {
 """What one modality of a joint model is measured by -> what that is."""
 
 
+_MOST_TOLD = 6  # findings on the terminal; the page has them all
+
+
 def p_value(p: float | None) -> str:
     """Three digits, more where these would not tell on which side of 0.05 it is; small ones as ``"< 0.001"``."""
     if p is None or p < 0.001:
@@ -243,6 +246,10 @@ def to_rich(comparison: Comparison) -> RenderableType:
     tables = (methods_table(comparison), modalities_table(comparison), dependence_table(comparison))
     parts: list[RenderableType] = [table for table in tables if table is not None]
     parts.append(Text(" ".join(summary(comparison))))
+    told = [finding for finding in comparison.findings if finding.kind not in ("learnt", "well")]
+    parts += [Text(f"! {finding.sentence} {finding.action}".rstrip()) for finding in told[:_MOST_TOLD]]
+    if len(told) > _MOST_TOLD:
+        parts.append(Text(f"! {len(told) - _MOST_TOLD} more of this kind stand at the top of the report."))
     for failure in comparison.failures:
         where = comparison.folder / failure.folder / "error.txt"
         parts.append(Text(f"failed: {failure.run}: {failure.error} (see {where})", style="red"))
