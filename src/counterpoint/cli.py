@@ -12,13 +12,26 @@ from counterpoint._version import __version__
 from counterpoint.errors import ConfigError, CounterpointError, WriteError, printable
 from counterpoint.registry import did_you_mean
 
-VERBS = ("train", "evaluate", "verify", "predict", "compare", "reproduce", "list", "prepare", "check", "download")
+VERBS = (
+    "auto",
+    "train",
+    "evaluate",
+    "verify",
+    "predict",
+    "compare",
+    "reproduce",
+    "list",
+    "prepare",
+    "check",
+    "download",
+)
 """In the order of the overview; each is a module of `counterpoint.commands`."""
 
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
 WRONG = 2
 KEPT = {
     "train": ". Finished epochs are kept; the same command with --resume goes on from there",
+    "auto": ". Finished epochs are kept; the same command with --resume goes on from there",
     "compare": ". Finished epochs are kept; the same command with --resume goes on from there",
     "reproduce": ". Finished epochs are kept; the same command goes on from there",
     "prepare": ". What is prepared is kept; the same command goes on from there",

@@ -7,6 +7,7 @@ counts once all its folds are finished.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -168,13 +169,14 @@ def seed_result(folder: Path, runs: Sequence[RunResult]) -> SeedResult:
     return SeedResult(first.seed, test, modalities, mean, dependence)
 
 
-def protocol(plan: Plan, clips: Mapping[Fold, Prepared], seconds: float) -> dict[str, Any]:
+def protocol(plan: Plan, clips: Mapping[Fold, Prepared], seconds: float, notes: Sequence[str] = ()) -> dict[str, Any]:
     """What a reader of the numbers must know, as plain values.
 
     Args:
         plan: what was compared.
         clips: by fold; one None where the data have the one split of their own.
         seconds: that it took.
+        notes: what else there is to say.
     """
     config, (first, *others) = plan.config, clips.values()
     left_out = [f"Left out of the default methods: {why.rstrip('.')}." for why in plan.left_out.values()]
@@ -186,11 +188,16 @@ def protocol(plan: Plan, clips: Mapping[Fold, Prepared], seconds: float) -> dict
         "folds": [{"fold": fold, **count} for fold, count in zip(config.folds, counts, strict=False)],
         "searched_on_test_clips": sum(clip.id in tested_elsewhere for clip in first.clips("val")),
         "classes": len(first.table.classes),
+        "groups": len({clip.group for part in clips.values() for clip in part.clips("test")} - {None}),
+        "trained_on": Counter(
+            first.table.classes[c] for clip in first.clips("train") if (c := clip.label) < len(first.table.classes)
+        ),
         **({"background": _background(clips.values())} if config.base.task == "localise" else {}),
         "shared_groups": len(set().union(*(part.table.shared_groups() for part in clips.values()))),
         "notes": [
             *dict.fromkeys(note for part in clips.values() for note in part.table.notes),
             *left_out,
+            *notes,
         ],
         "skipped": {clip: reason for part in clips.values() for clip, reason in part.skipped.items()},
         "alterations": [asdict(row) for row in first.alterations],

@@ -83,13 +83,28 @@ def compare(
         return run_plan(plan, resume=resume, overwrite=overwrite, progress=progress)
 
 
-def run_plan(plan: Plan, *, resume: bool = False, overwrite: bool = False, progress: bool = True) -> Comparison:
-    """What `compare` does once it knows what is to be run; for the arguments, and what is raised, see there."""
+def run_plan(
+    plan: Plan,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    until: float | None = None,
+) -> Comparison:
+    """What `compare` does once it knows what is to be run; for the other arguments, and what is raised, see there.
+
+    Args:
+        plan: what to run.
+        resume: go on with what is there.
+        overwrite: remove it.
+        progress: show bars.
+        until: see `run_all`; what was not begun for it is told among the notes.
+    """
     with locked(plan.folder):
-        return _run(plan, resume, overwrite, progress)
+        return _run(plan, resume, overwrite, progress, until)
 
 
-def _run(plan: Plan, resume: bool, overwrite: bool, progress: bool) -> Comparison:
+def _run(plan: Plan, resume: bool, overwrite: bool, progress: bool, until: float | None) -> Comparison:
     began, folder = time.perf_counter(), plan.folder
     if overwrite:
         place.require_removable(folder, CONFIG)
@@ -99,7 +114,7 @@ def _run(plan: Plan, resume: bool, overwrite: bool, progress: bool) -> Compariso
     if overwrite:
         place.remove_run(folder, CONFIG)
     write_yaml(folder / CONFIG, to_dict(plan.config), checked=True)
-    runs, failures = _train(plan, tuple(clips), progress)
+    runs, failures, late = _train(plan, tuple(clips), progress, until)
     runs |= run_baselines(plan, runs, clips, failures)
     table = next(iter(clips.values())).table
     comparison = Comparison(
@@ -111,7 +126,7 @@ def _run(plan: Plan, resume: bool, overwrite: bool, progress: bool) -> Compariso
         methods=collect("method", plan, runs, list(clips)),
         alone=collect(ALONE, plan, runs, list(clips)),
         failures=tuple(failures),
-        protocol=protocol(plan, clips, time.perf_counter() - began),
+        protocol=protocol(plan, clips, time.perf_counter() - began, late),
         folds=tuple(plan.config.folds),
     )
     comparison = with_differences(comparison, separate_groups(clips))
@@ -179,9 +194,9 @@ def _prepare(plan: Plan, progress: bool) -> dict[Fold, Prepared]:
 
 
 def _train(
-    plan: Plan, folds: Sequence[Fold], progress: bool
-) -> tuple[dict[tuple[str, str], list[RunResult]], list[Failure]]:
-    """The search, and then the runs that are reported: (kind, name) -> finished ones; and those that failed."""
+    plan: Plan, folds: Sequence[Fold], progress: bool, until: float | None
+) -> tuple[dict[tuple[str, str], list[RunResult]], list[Failure], list[str]]:
+    """The search, and then the runs that are reported: (kind, name) -> finished ones; those that failed; and notes."""
     config, entries = plan.config, plan.entries
     runs: dict[tuple[str, str], list[RunResult]] = {}
     failures: list[Failure] = []
@@ -196,10 +211,13 @@ def _train(
         for seed in config.seeds:
             for fold in folds:
                 tasks += [final_task(entry, seed, fold, config) for entry in entries if not entry.failed]
-        for task, result, error in run_all(tasks, pool, shown):
+        done = run_all(tasks, pool, shown, until)
+        for task, result, error in done:
             if error is not None:
                 failures.append(failure(task, error, plan.folder))
             elif isinstance(result, RunResult):
                 placed = replace(result, folder=str(task.folder.relative_to(plan.folder)), fold=task.fold)
                 runs.setdefault((task.kind, task.name), []).append(placed)
-    return runs, failures
+    begun = {task.folder for task, *_ in done}
+    late = [str(task.folder.relative_to(plan.folder)) for task in tasks if task.folder not in begun]
+    return runs, failures, [f"Not begun for want of time: {', '.join(late)}; --resume goes on."] if late else []

@@ -13,8 +13,9 @@ DEFAULT_METHODS = {
 }
 """What is compared where no methods are named, by task.
 
-To classify: what we recommend, vanilla fusion, and one of each idea: attention, the same with decoupling-free modulation, modulation,
-cosine logits. The plain sum of logits is not among them: under a linear head it is the same function as concatenation.
+To classify: what we recommend, vanilla fusion, and one of each idea: attention, the same with decoupling-free
+modulation, modulation, cosine logits. The plain sum of logits is not among them: under a linear head it is the same
+function as concatenation.
 To localise: the plain baseline, and those that BMFN's Table 1 has at the top: propagation of positive pairs, relation
 attention, fusion in both directions. All of them can be supervised weakly too.
 """

@@ -77,7 +77,12 @@ class Pool(Generic[T, R]):
             worker.stop()
         self._workers.clear()
 
-    def run(self, tasks: Sequence[T], started: Callable[[T], None] = lambda task: None) -> Iterator[Outcome[T, R]]:
+    def run(
+        self,
+        tasks: Sequence[T],
+        started: Callable[[T], None] = lambda task: None,
+        go_on: Callable[[], bool] = lambda: True,
+    ) -> Iterator[Outcome[T, R]]:
         """Run every task, and yield outcomes as they come.
 
         An exception, or the death of a worker process, is the outcome of its task alone. `KeyboardInterrupt` ends all.
@@ -85,15 +90,18 @@ class Pool(Generic[T, R]):
         Args:
             tasks: what to run; sent to workers by pickle.
             started: called here as a task starts.
+            go_on: asked before each task; once it says no, those that are left are not begun.
         """
         if self.jobs <= 1:
             for task in tasks:
+                if not go_on():
+                    return
                 started(task)
                 yield _outcome(task, *_attempt(self.function, task))
             return
         waiting = deque(tasks)
         while True:
-            while waiting and (worker := self._idle()) is not None:
+            while waiting and go_on() and (worker := self._idle()) is not None:
                 worker.give(waiting[0])
                 started(waiting.popleft())
             busy = {worker.answers: worker for worker in self._workers if worker.task is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -45,16 +46,37 @@ def _of_search(config: CompareConfig) -> tuple[int, Fold]:
     return config.seeds[0], folds_of(config)[0]
 
 
-def run_all(tasks: Sequence[RunTask], pool: Runs, progress: RunProgress) -> list[tuple[RunTask, Any, str | None]]:
-    """Results in the order of `tasks`; those of finished runs are read, not made again."""
+def run_all(
+    tasks: Sequence[RunTask], pool: Runs, progress: RunProgress, until: float | None = None
+) -> list[tuple[RunTask, Any, str | None]]:
+    """Results in the order of `tasks`; those of finished runs are read, not made again.
+
+    Args:
+        tasks: what to run.
+        pool: where.
+        progress: is told of each.
+        until: by the monotonic clock; no run is begun that would not end by then if it took as long as the longest so
+            far, and those are not among the results. None: all are run.
+    """
     found: dict[Path, tuple[RunTask, Any, str | None]] = {}
+    begun: dict[Path, float] = {}
+    lasted = [0.0]
+
+    def in_time() -> bool:
+        return until is None or time.monotonic() + max(lasted) <= until
+
+    def start(task: RunTask) -> None:
+        begun[task.folder] = time.monotonic()
+        progress.started(task)
+
     for task in tasks:
         if (done := finished(task)) is not None:
             found[task.folder] = (task, done, None)
             progress.ended(task, "was finished before")
     waiting = [task for task in tasks if task.folder not in found]
-    for outcome in pool.run(waiting, progress.started):
+    for outcome in pool.run(waiting, start, in_time):
         task = outcome.task
+        lasted.append(time.monotonic() - begun[task.folder])
         found[task.folder] = (task, outcome.result, outcome.error)
         if outcome.error is not None:
             as_worst = "; it counts as the worst" if task.kind == "search" and diverged(outcome.error) else ""
@@ -63,7 +85,7 @@ def run_all(tasks: Sequence[RunTask], pool: Runs, progress: RunProgress) -> list
             progress.ended(task, f"test accuracy {100 * outcome.result.test['accuracy']:.1f}")
         else:
             progress.ended(task, f"val accuracy {100 * outcome.result['accuracy']:.1f}")  # type: ignore[index]
-    return [found[task.folder] for task in tasks]
+    return [found[task.folder] for task in tasks if task.folder in found]
 
 
 def search_settings(plan: Plan, pool: Runs, progress: RunProgress, failures: list[Failure]) -> None:

@@ -1,0 +1,198 @@
+"""A user's clips in, a better model out: look at the data, measure the machine, compare what fits the time, advise."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from counterpoint import guests
+from counterpoint._cpu import cores
+from counterpoint.analysis.results import Comparison
+from counterpoint.data import DATASETS, ClipTable
+from counterpoint.data.datasets.feature_folder import FEATURES
+from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError, did_you_mean, quoted
+from counterpoint.experiments.advice import advise
+from counterpoint.experiments.compare import CONFIG, read_compare_config, run_plan
+from counterpoint.experiments.config import RECOMMENDED, CompareConfig
+from counterpoint.experiments.plan import resolve_plan
+from counterpoint.recipes import load_recipe
+from counterpoint.report.history import read_history
+from counterpoint.report.table import counted
+from counterpoint.training.config import DataConfig, TrainConfig
+from counterpoint.training.datamodule import list_run_clips
+from counterpoint.training.fit import fit
+from counterpoint.training.resolve import modalities_of
+
+PLAIN = "concat"
+STEPS = 600
+"""As many as a small network from scratch needs on a few hundred clips to stop getting better."""
+LEAST_EPOCHS, MOST_EPOCHS = 5, 100
+MOST_SEEDS = 3
+_SPARE = 0.85  # of the time: what is planned; the rest is for probes, reports and runs that take longer than measured
+
+
+@dataclass(frozen=True)
+class Auto:
+    """What `auto` came to.
+
+    Attributes:
+        comparison: all that was run; its folder is one that `predict`, `evaluate` and `verify` take for a run.
+        said: what it saw and planned, sentence by sentence.
+        advice: what to take, how good it is, and what would help next.
+    """
+
+    comparison: Comparison
+    said: tuple[str, ...]
+    advice: tuple[str, ...]
+
+
+def auto(
+    clips: str | Path,
+    *,
+    minutes: float = 15.0,
+    folder: str | Path = "runs/auto",
+    base: TrainConfig | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> Auto:
+    """Find out what to take for some clips, within a given time.
+
+    It lists the clips, trains the recommended recipe for two epochs to see how long one takes here, and plans a
+    comparison that fits: the recommended recipe, plain concatenation, each modality alone, their ensemble, and
+    classical classifiers. No run is begun that would not end in time; what is left out for that is said.
+
+    Args:
+        clips: a folder with a subfolder for each class; a folder of features (``features.h5``, ``clips.csv``); or the
+            name of a dataset.
+        minutes: that it may take, above 0; decoding, which is done once and kept, included.
+        folder: of the comparison.
+        base: what all runs share; its data are those of `clips`, but for their options. None: the defaults.
+        resume: go on with what is in `folder`, for another so many minutes.
+        overwrite: remove the comparison that is there.
+        progress: show bars on standard error.
+        say: is told what was seen and planned as soon as it is known.
+
+    Returns:
+        The comparison, and the advice.
+
+    Raises:
+        ConfigError: minutes is not above 0, there is one class alone, or localisation is asked for.
+        DatasetNotFoundError: `clips` is neither a folder nor a dataset.
+        CounterpointError: whatever is wrong with the data.
+
+    Example:
+        >>> auto("nowhere", minutes=1)
+        Traceback (most recent call last):
+        counterpoint.errors.DatasetNotFoundError: 'nowhere' is neither a folder nor a dataset
+    """
+    began, folder = time.monotonic(), Path(folder)
+    if not minutes > 0:
+        raise ConfigError(f"minutes is {minutes}; it must be above 0")
+    base = replace(base or TrainConfig(), data=data_of(clips, (base or TrainConfig()).data))
+    if base.task != "classify":
+        raise ConfigError(f"task is {base.task!r}, but auto classifies clips; use compare task=localise")
+    said: list[str] = []
+
+    def tell(*sentences: str) -> None:
+        for sentence in sentences:
+            said.append(sentence)
+            say(sentence)
+
+    if resume and (folder / CONFIG).is_file():
+        config = read_compare_config(folder)
+        tell(f"Goes on with {folder} for {minutes:g} minutes.")
+    else:
+        table = list_run_clips(base)
+        tell(*_looks(table))
+        config = _plan(base, table, 60 * minutes, began, progress, tell)
+    plan = resolve_plan(config, folder)
+    comparison = run_plan(plan, resume=resume, overwrite=overwrite, progress=progress, until=began + 60 * minutes)
+    return Auto(comparison, tuple(said), tuple(advise(comparison)))
+
+
+def data_of(clips: str | Path, data: DataConfig) -> DataConfig:
+    """The data that are meant by a folder, or by the name of a dataset.
+
+    Raises:
+        DatasetNotFoundError: it is neither.
+    """
+    path = Path(clips)
+    if path.is_dir():
+        return replace(data, name="features" if (path / FEATURES).is_file() else "folder", root=str(path))
+    if str(clips) in DATASETS:
+        return replace(data, name=str(clips))
+    if path.exists():
+        raise DatasetNotFoundError(f"{quoted(clips)} is a file; name the folder of the clips")
+    raise DatasetNotFoundError(f"{quoted(clips)} is neither a folder nor a dataset{did_you_mean(str(clips), DATASETS)}")
+
+
+def _looks(table: ClipTable) -> list[str]:
+    """What there is, in sentences; refuses what cannot be told apart."""
+    counts = Counter(clip.label for clip in table.clips)
+    if len(counts) < 2:
+        raise DataError(f"{table.name} has one class alone, {table.classes[0]!r}; there is nothing to tell apart")
+    few, many = min(counts.values()), max(counts.values())
+    each = f"{few} each" if few == many else f"{few} to {many} of each"
+    groups = {clip.group for clip in table.clips if clip.group is not None}
+    speakers = f"{counted(len(groups), table.group_word)}" if groups else f"no {table.group_word} named"
+    split = ", ".join(f"{len(table.split(name))} {name}" for name in ("train", "val", "test"))
+    return [f"{counted(len(table.clips), 'clip')} of {len(counts)} classes ({each}), {speakers}; {split}."]
+
+
+def _plan(
+    base: TrainConfig,
+    table: ClipTable,
+    seconds: float,
+    began: float,
+    progress: bool,
+    tell: Callable[[str], None],
+) -> CompareConfig:
+    """A comparison of as many seeds and epochs as fit into the time."""
+    pilot, decoding = _pilot(base, progress)
+    modalities = modalities_of(base)
+    entries = 2 + (len(modalities) if len(modalities) > 1 else 0)
+    jobs = min(cores(), entries)
+    left = _SPARE * seconds - (time.monotonic() - began)
+    steps = -(-len(table.split("train")) // base.data.batch_size)
+    wanted = min(max(-(-STEPS // steps), base.epochs), MOST_EPOCHS)
+    rounds = {seeds: -(-entries * seeds // jobs) for seeds in range(1, MOST_SEEDS + 1)}
+    seeds = max((n for n in rounds if rounds[n] * wanted * pilot <= left), default=1)
+    epochs = min(wanted, max(LEAST_EPOCHS, int(left / (rounds[seeds] * pilot))))
+    tell(f"Reading the clips took {decoding:.0f} s; an epoch of {counted(steps, 'step')} takes {pilot:.1f} s here.")
+    short = f" ({wanted} would be better: more minutes allow them)" if epochs < wanted else ""
+    tell(
+        f"Plan: {RECOMMENDED}, {PLAIN}{' and each modality alone' if entries > 2 else ''}, {epochs} epochs{short}, "
+        f"{counted(seeds, 'seed')}, {jobs} at a time: about {rounds[seeds] * epochs * pilot / 60:.0f} of "
+        f"{seconds / 60:g} minutes."
+    )
+    return CompareConfig(
+        methods=[RECOMMENDED, PLAIN],
+        baseline=PLAIN,
+        seeds=list(range(seeds)),
+        base=replace(base, epochs=epochs),
+        jobs=jobs,
+    )
+
+
+def _pilot(base: TrainConfig, progress: bool) -> tuple[float, float]:
+    """Seconds of an epoch of the recommended recipe, on the cores that it will have; and of what comes before."""
+    import torch
+
+    config = replace(load_recipe(RECOMMENDED).apply(base), epochs=2)
+    guests.allow(config.imports)
+    threads, share = torch.get_num_threads(), max(1, cores() // min(cores(), 4))
+    began = time.monotonic()
+    try:
+        torch.set_num_threads(share)
+        with tempfile.TemporaryDirectory() as folder:
+            fit(config, Path(folder) / "pilot", test=False, progress=progress)
+            epochs = read_history(Path(folder) / "pilot").epochs["seconds"]
+    finally:
+        torch.set_num_threads(threads)
+    return float(epochs[-1]), time.monotonic() - began - float(epochs.sum())
