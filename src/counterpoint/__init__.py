@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from counterpoint import (
         verify as verify,
     )
+    from counterpoint.experiments.auto import auto as auto
     from counterpoint.fusion import FusionOutput
     from counterpoint.models import MultimodalModel, create_model, from_pretrained, list_models
 
@@ -102,6 +103,7 @@ _FURTHER = {
 }
 
 _HOMES = {
+    "auto": "experiments.auto",
     "FusionOutput": "fusion",
     "MultimodalModel": "models",
     "create_model": "models",
@@ -121,4 +123,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*__all__, *_FURTHER, "errors"})
+    return sorted({*__all__, *_FURTHER, "auto", "errors"})

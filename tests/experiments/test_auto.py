@@ -122,7 +122,7 @@ def test_from_the_command_line_on_media_to_a_prediction(tmp_path, capsys, monkey
         (["talkers", "--minutes", "nan"], "not NaN"),
         (["talkers", "--minutes", "soon"], "--minutes"),
         (["{file}"], "is a file; name the folder of the clips"),
-        (["{one}"], "one class alone, 'a'"),
+        (["{one}"], "only one class (a)"),
         (["{empty}"], "no "),
         (["talkers", "--base.task=localise"], "auto classifies clips"),
     ],
