@@ -69,7 +69,14 @@ def accuracy(module: CounterpointModule, data: ClipData, *, of_batches: bool = F
 
 def measure(root: Path, batch: int, epochs: int, seed: int) -> list[tuple[int, float, float, float]]:
     """(epoch, with running statistics, with those of the batch, measured anew) after every fifth epoch."""
-    data = {"name": "folder", "root": str(root), "batch_size": batch, "cache": str(root / "cache")}
+    data = {
+        "name": "folder",
+        "root": str(root),
+        "batch_size": batch,
+        "cache": str(root / "cache"),
+        "media": {"fps": 25},
+    }
+    data["media"] = {"fps": 25}
     run = resolve(from_dict(TrainConfig, {"data": data, "epochs": epochs, "seed": seed, "accelerator": "cpu"}))
     torch.manual_seed(seed)
     parts, clips = build(run), run.decode()

@@ -1,5 +1,6 @@
 """What parts declare that they want of their surroundings, and that they are handed it: the house's and a guest's."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,14 @@ def test_nothing_is_guessed_from_the_names_of_parameters():
     source = Path(counterpoint.__file__).parent
     looking = {str(p.relative_to(source)) for p in source.rglob("*.py") if "inspect.signature" in p.read_text()}
     assert looking <= {"registry.py"}, "it holds options against a signature; whoever else looks into one is wiring"
+
+
+@pytest.mark.parametrize("frames", [None, 1, 8])
+def test_whether_frames_are_spread_follows_from_the_clips(frames):
+    told = with_wants("visual_cnn", {}, "visual", {"name": "frames"}, replace(SPEC, frames=frames), 1, 0)
+    assert told["spread"] is (frames is not None)
+    own = with_wants("visual_cnn", {"spread": False}, "visual", {"name": "frames"}, replace(SPEC, frames=8), 1, 0)
+    assert own["spread"] is False
 
 
 def test_the_shape_of_clips_is_found_without_drawing():

@@ -27,6 +27,7 @@ WANTS: Mapping[str, str] = {
     "n_mels": "int: F, mel bands of what the transform gives",
     "n_mfcc": "int: F, coefficients of what the transform gives",
     "num_frames": "int: steps in time of what the transform gives, of one segment where clips are cut into segments",
+    "spread": "bool: frames are spread over the clip (media.frames), too far apart to show how things move",
     "fusion": "Fusion: of the model that is trained; there is none in localisation",
     "parameters": 'str: "auto" in classification, "all" in localisation, where features may come without convolutions',
     "epochs": "int, at least 1: passes over the training split, of the whole run",

@@ -44,6 +44,17 @@ def test_frames_of_any_size(shape):
     assert VisualCNN().eval()(torch.randn(shape)).shape == (shape[0], 256)
 
 
+@pytest.mark.parametrize("frames", [2, 8])
+@pytest.mark.parametrize("spread", [False, True])
+def test_what_does_not_move_is_seen_in_frames_spread_over_the_clip(spread, frames):
+    """A held expression: two clips, of each of which all frames are the same."""
+    torch.manual_seed(0)
+    encoder = VisualCNN(spread=spread).eval()
+    with torch.no_grad():
+        one, other = (encoder(torch.randn(1, 1, 1, 32, 32).expand(-1, -1, frames, -1, -1)) for _ in range(2))
+    assert torch.allclose(one, other, atol=1e-6) is not spread
+
+
 def test_maximum_and_mean_over_time():
     torch.manual_seed(0)
     pool = TemporalPool(3, 8, depth=0).eval()

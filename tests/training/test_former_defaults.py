@@ -12,7 +12,7 @@ from counterpoint.training.config_io import from_dict, to_dict
 from counterpoint.training.run_dir import read_config
 from tiny_clips import write_tiny_clips
 
-OLD = {"seconds": 3.0, "gray": True}
+OLD = {"seconds": 3.0, "gray": True, "frames": None}
 
 
 def written(folder, name, media, *, former=True, compared=False):
@@ -33,7 +33,12 @@ def written(folder, name, media, *, former=True, compared=False):
     ("name", "media", "former", "expected"),
     [
         ("folder", {}, True, (OLD, None)),
-        ("folder", {"seconds": 2.0, "size": 64}, True, ({"seconds": 2.0, "gray": True, "size": 64}, None)),
+        (
+            "folder",
+            {"seconds": 2.0, "size": 64},
+            True,
+            ({"seconds": 2.0, "gray": True, "frames": None, "size": 64}, None),
+        ),
         ("folder", {}, False, ({}, None)),
         ("features", {}, True, ({}, False)),
         ("features", {}, False, ({}, None)),

@@ -105,7 +105,8 @@ def test_a_comparison_goes_on_with_a_metric_that_was_not_known_when_it_began(tmp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COUNTERPOINT_ALLOCATOR", "system")
     data = json.dumps(tiny_data(write_tiny_clips(tmp_path / "clips")))
-    words = ["--methods", "concat", "--probe=false", "--alone=false", f"--base.data={data}", "--base.epochs=1"]
+    words = ["--methods", "concat", "--probe=false", "--alone=false", "--classical=false"]
+    words += [f"--base.data={data}", "--base.epochs=1"]
     assert cli.main(["compare", *words, "--seeds", "0", "--name=late"]) == 0
     _register_error()
     try:

@@ -57,7 +57,8 @@ def test_methods_are_compared(root, tmp_path, capsys):
     words += ["--base.data.batch_size", "8", "--base.accelerator", "cpu", "--methods", "concat,fop", "--seeds", "0"]
     assert main([*words, "--runs", str(tmp_path), "--name", "both"]) == 0
     found = json.loads((tmp_path / "both" / "results.json").read_text())
-    assert set(found["methods"]) == {"concat", "fop"} and (tmp_path / "both" / "report.html").is_file()
+    assert set(found["methods"]) == {"concat", "fop", "ensemble", "classical"}
+    assert (tmp_path / "both" / "report.html").is_file()
 
 
 @pytest.mark.parametrize(

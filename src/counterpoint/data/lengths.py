@@ -22,7 +22,7 @@ from counterpoint.errors import RunError
 
 log = logging.getLogger(__name__)
 
-SHARE, STEP, MOST = 0.9, 0.5, 10.0
+SHARE, STEP, MOST = 0.95, 0.5, 10.0
 """So many of the training clips are whole, if that takes no more than `MOST` seconds, in steps of `STEP`."""
 _READER = "counterpoint.media.decode:measure_clip"
 _TIMEOUT = 30.0  # seconds; only headers are read

@@ -30,8 +30,8 @@ class Encoder(Part, nn.Module, ABC):
 
     Attributes:
         wants: of what follows from the clips and the transform in front, the arguments that the constructor wants to be
-            given: ``in_channels``, ``n_mels``, ``n_mfcc``, ``num_frames``, ``clip_shape``, ``segments``, ``seed``; see
-            `counterpoint.wants`.
+            given: ``in_channels``, ``n_mels``, ``n_mfcc``, ``num_frames``, ``spread`` (of pictures),
+            ``clip_shape``, ``segments``, ``seed``; see `counterpoint.wants`.
 
     Example:
         >>> import torch

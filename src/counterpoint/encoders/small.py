@@ -70,30 +70,34 @@ class AudioCNN(Encoder):
 class VisualCNN(Encoder):
     """Frames of any size and number: a convolution over space and time, two over each frame, then time.
 
-    The clip's mean frame is taken away first: who speaks, and where exactly the mouth lies, is the same in every frame
-    and would be learnt by heart long before its movement. The first convolution reads five frames (a fifth of a second
-    at 25 per second) and steps by two, so that motion is seen before anything is pooled; where on the picture it was is
-    kept as a coarse grid. A single frame, which has no motion, is read as it is.
+    Of frames at a steady rate, as lips are read from, the clip's mean frame is taken away first: who speaks, and where
+    exactly the mouth lies, is the same in every frame and would be learnt by heart long before its movement. Of frames
+    that are spread over the clip it stays: a face's expression, or a place, is what does not move. So it does of a
+    single frame. The first convolution reads five frames (a fifth of a second at 25 per second) and steps by two, so
+    that motion is seen before anything is pooled; where on the picture it was is kept as a coarse grid.
 
     Args:
         in_channels: C: 1 for grey frames, 3 for colour.
         out_features: width D of the features, even.
         width: channels of the first convolution; the third has four times as many.
         grid: how many cells a frame keeps in each direction after the convolutions.
+        spread: the frames are spread over the clip, as ``media.frames`` takes them.
 
     Example:
         >>> VisualCNN()(torch.ones(2, 1, 10, 32, 32)).shape
         torch.Size([2, 256])
     """
 
-    wants: ClassVar = ("in_channels",)
+    wants: ClassVar = ("in_channels", "spread")
     norm_after: ClassVar = {"stem": "stem_bn"}
 
-    def __init__(self, *, in_channels: int = 1, out_features: int = 256, width: int = 16, grid: int = 3) -> None:
+    def __init__(
+        self, *, in_channels: int = 1, out_features: int = 256, width: int = 16, grid: int = 3, spread: bool = False
+    ) -> None:
         channels = {"conv1": width, "conv2": 2 * width, "conv3": 4 * width, "temporal": out_features // 2}
         super().__init__(in_channels, out_features, ("B, C, T, H, W",), channels)
         _check_sizes("visual_cnn", width, out_features, grid)
-        self.grid = grid
+        self.grid, self.spread = grid, spread
         self.stem = Conv3d(in_channels, width, (5, 7, 7), (2, 4, 4), (2, 3, 3), bias=False)
         self.stem_bn = nn.BatchNorm2d(width)
         self.convs = nn.Sequential(
@@ -108,7 +112,7 @@ class VisualCNN(Encoder):
         return {"conv1": self._motion, **convs, "temporal": self._steps}
 
     def _motion(self, x: Tensor) -> Tensor:
-        if x.shape[2] > 1:
+        if x.shape[2] > 1 and not self.spread:
             x = x - x.mean(2, keepdim=True)
         return per_frame(lambda pictures: F.relu(self.stem_bn(pictures)), self.stem(x))
 

@@ -27,6 +27,7 @@ from counterpoint.report.report import write_report
 from counterpoint.report.results_csv import write_csv
 from counterpoint.training import place
 from counterpoint.training import run_dir as files
+from counterpoint.training.budget import as_begun, budget_note, with_budget
 from counterpoint.training.config_io import flatten, from_dict, read_yaml, to_dict, write_yaml
 from counterpoint.training.datamodule import Prepared
 
@@ -109,8 +110,8 @@ def _run(plan: Plan, resume: bool, overwrite: bool, progress: bool, until: float
     if overwrite:
         place.require_removable(folder, CONFIG)
     else:
-        _require_place(plan, resume)
-    clips = _prepare(plan, progress)
+        plan = _require_place(plan, resume)
+    plan, clips = _prepare(plan, progress)
     if overwrite:
         place.remove_run(folder, CONFIG)
     write_yaml(folder / CONFIG, to_dict(plan.config), checked=True)
@@ -155,42 +156,53 @@ def read_compare_config(folder: str | Path) -> CompareConfig:
     return from_dict(CompareConfig, values)
 
 
-def _require_place(plan: Plan, resume: bool) -> None:
-    folder, config = plan.folder, plan.config
+def _require_place(plan: Plan, resume: bool) -> Plan:
+    """Refuse a place that is taken; what is gone on with goes on with its epochs and batch size."""
+    folder = plan.folder
     place.require_no_other(folder, CONFIG)
     if not (folder / CONFIG).exists():
-        return
+        return plan
     if not resume:
         raise RunError(
             f"{folder} holds a comparison already. Continue it with --resume, or give the new one another name"
         )
-    before, now = flatten(read_compare_config(folder)), flatten(config)
+    begun = read_compare_config(folder)
+    config = replace(plan.config, base=as_begun(plan.config.base, begun.base))
+    before, now = flatten(begun), flatten(config)
     changed = [key for key in now if now[key] != before[key] and key not in _FREE_TO_CHANGE]
     if config.search_trials and now["seeds"][0] != before["seeds"][0]:
         changed.append("seeds")  # the search was with the first of them
     if now["folds"][:1] != before["folds"][:1] and (config.search_trials or not (now["folds"] and before["folds"])):
         changed.append("folds")
-    if now["base.epochs"] > before["base.epochs"]:
+    if (now["base.epochs"] or 0) > (before["base.epochs"] or 0):
         changed.remove("base.epochs")
     if changed:
         pairs = place.differences(changed, before, now)
         raise RunError(f"{folder} was started under another protocol: {pairs}. So may methods, seeds and folds")
+    return replace(plan, config=config)
 
 
-def _prepare(plan: Plan, progress: bool) -> dict[Fold, Prepared]:
+def _prepare(plan: Plan, progress: bool) -> tuple[Plan, dict[Fold, Prepared]]:
     """List, render and decode once before the runs, so that unreadable data are told before anything is trained.
 
-    Between the two, when the shape of clips is known, parts that do not fit it are told.
+    Between the two, when clips and their shape are known, parts that do not fit it are told, and epochs and batch size
+    that are open become those of all runs.
     """
-    clips = {}
+    clips, asked = {}, plan.config.base
     with ProgressDisplay(progress) as display:
         tables = list_folds(plan.config, display.callback("list"))
         first = next(iter(tables.values()))  # all have the same classes and shape
+        plan = replace(plan, config=replace(plan.config, base=with_budget(asked, first)))
+        for entry in plan.entries:
+            entry.config = as_begun(entry.config, plan.config.base)
         plan.left_out.update(dry_run(plan.entries, first, plan.optional))
         of_all = replace(plan.entries[0].runs[0], modalities=plan.modalities)
         for fold, table in tables.items():
             clips[fold] = replace(of_all, table=table).decode(display.callback("decode")).clips
-    return clips
+        fitted = budget_note(asked, plan.config.base, len(next(iter(clips.values())).clips("train")))
+        if fitted is not None:
+            display.say(f"Note: {fitted}")
+    return plan, clips
 
 
 def _train(

@@ -20,6 +20,7 @@ from counterpoint.experiments.search import draw_settings
 from counterpoint.recipes import Recipe, load_recipe
 from counterpoint.recipes.space import check_space
 from counterpoint.training import resolve
+from counterpoint.training.budget import with_budget
 from counterpoint.training.build import build, on_no_device
 from counterpoint.training.config import COMPOSITION, TrainConfig
 from counterpoint.training.config_io import flatten, get_setting, to_dict, with_settings
@@ -168,6 +169,8 @@ def _try_out(entry: Entry, table: ClipTable | None, made: dict[str, Resolved]) -
             config = with_settings(entry.config, setting)
             if table is None:
                 resolve.check(config)
+            else:
+                config = with_budget(config, table)
             parts = repr((config.data.media, [getattr(config, name) for name in _PARTS]))
             if parts not in made:  # settings that differ in the learning rate have the same
                 made[parts] = resolve.resolve_for(config, table)

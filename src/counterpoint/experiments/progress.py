@@ -10,6 +10,7 @@ from types import TracebackType
 
 from counterpoint._progress import ProgressDisplay
 from counterpoint.experiments.worker import RunTask
+from counterpoint.training.budget import planned
 from counterpoint.training.run_dir import METRICS
 
 _INTERVAL = 0.5  # seconds between looks at the run folders
@@ -84,7 +85,7 @@ class RunProgress:
 
     def _show_begun(self) -> None:
         for label, begun in self._begun.items():
-            self._display.update(f"  {label}", _epochs(begun.task), begun.task.config.epochs, "epochs")
+            self._display.update(f"  {label}", _epochs(begun.task), planned(begun.task.config)[0], "epochs")
 
 
 def _epochs(task: RunTask) -> int:

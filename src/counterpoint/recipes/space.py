@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, get_origin
 
-from counterpoint._typecheck import checked
+from counterpoint._typecheck import checked, fits
 from counterpoint.errors import ConfigError, did_you_mean
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import types_of
@@ -36,7 +36,7 @@ def check_space(space: Any, where: str) -> None:
                 "{low: 0.0001, high: 0.01, log: true} with low < high, and low > 0 where log is true"
             )
         if isinstance(choices, Mapping):  # what is drawn from a range may lie anywhere in it
-            if known.get(name) is int:
+            if fits(1, hint := known.get(name, Any)) and not fits(0.5, hint):
                 raise ConfigError(f"{where}: {name} is int; give a list of choices instead of a range")
             choices = [float(choices["low"])]
         for choice in choices:

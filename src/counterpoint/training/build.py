@@ -26,6 +26,7 @@ from counterpoint.models import (
     create_localisation_model,
     create_model,
 )
+from counterpoint.training.budget import expected_epochs
 from counterpoint.training.config import LossConfig, TrainConfig
 from counterpoint.training.config_errors import type_errors_as_config_errors
 from counterpoint.training.resolved import Inputs, Resolved
@@ -166,7 +167,7 @@ def build_balancer(config: TrainConfig, model: Model) -> Balancer | None:
     if name is None:
         return None
     part = BALANCERS.get(name)
-    there: dict[str, Any] = {"seed": config.seed, "parameters": "auto", "epochs": config.epochs}
+    there: dict[str, Any] = {"seed": config.seed, "parameters": "auto", "epochs": expected_epochs(config)}
     if isinstance(model, LocalisationModel):
         there["parameters"] = "all"
         if not model.localiser.decoupled:

@@ -46,7 +46,7 @@ class DataConfig:
             as the dataset recommends, which is to do it but where a paper's protocol takes them as they are.
         impute: what is done with clips of features in which some values are NaN: ``none``, they are skipped; ``mean``,
             the mean of the column over the training clips is put there.
-        batch_size: clips per step.
+        batch_size: clips per step; None: what leaves about 20 steps an epoch, 4 to 32.
         workers: processes that read shards; 0 reads in the main process.
     """
 
@@ -60,7 +60,7 @@ class DataConfig:
     max_bad: float = field(default=0.05, metadata={"min": 0, "max": 1})
     standardise: bool | None = None
     impute: Impute = "none"
-    batch_size: int = field(default=32, metadata={"min": 1})
+    batch_size: int | None = field(default=None, metadata={"min": 1})
     workers: int = field(default=0, metadata={"min": 0})
 
 
@@ -219,7 +219,7 @@ class TrainConfig:
 
     Attributes:
         task: ``classify`` whole clips, or ``localise``: say which segments of a clip hold which event.
-        epochs: passes over the training split.
+        epochs: passes over the training split; None: what makes 600 steps or more, 20 to 100.
         seed: of weights, order of clips, augmentation and noise; the split has its own, `data.seed`.
         precision: ``auto`` (bfloat16 where the machine has it and the model is large enough to gain),
             ``32-true``, ``bf16-mixed`` or ``16-mixed`` (with a gradient scaler).
@@ -246,7 +246,7 @@ class TrainConfig:
     balance: BalanceConfig = field(default_factory=BalanceConfig)
     regularise: RegulariseConfig = field(default_factory=RegulariseConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
-    epochs: int = field(default=20, metadata={"min": 1})
+    epochs: int | None = field(default=None, metadata={"min": 1})
     seed: int = field(default=0, metadata={"min": 0, "max": 2**32 - 1})
     precision: Precision = "auto"
     augment: bool = True

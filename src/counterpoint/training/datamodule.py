@@ -79,12 +79,16 @@ def _with_events() -> str:
 def media_spec(table: ClipTable, changes: Mapping[str, Any]) -> MediaSpec:
     """The dataset's recommended shape of a clip, with the changes asked for.
 
+    Who asks for frames a second does not want as many as the dataset recommends for a whole clip.
+
     Raises:
         ConfigError: a value outside its range.
     """
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
     }
+    if values.get("fps") is not None:
+        values.setdefault("frames", None)
     return dataclasses.replace(table.media, **values)
 
 
@@ -138,7 +142,7 @@ class ClipData(pl.LightningDataModule):
 
     Args:
         clips: decoded and cached.
-        batch_size: clips per batch.
+        batch_size: clips per batch; None: 32, for whoever does not train.
         workers: processes that read; 0 reads in this one.
         seed: of the order of training clips, and of which are held out.
 
@@ -146,10 +150,10 @@ class ClipData(pl.LightningDataModule):
         held_out: positions in the training split of clips that are not trained on; empty unless `hold_out`.
     """
 
-    def __init__(self, clips: Prepared, *, batch_size: int = 32, workers: int = 0, seed: int = 0) -> None:
+    def __init__(self, clips: Prepared, *, batch_size: int | None = None, workers: int = 0, seed: int = 0) -> None:
         super().__init__()
         self.clips = clips
-        self.batch_size = batch_size
+        self.batch_size = batch_size or 32
         self.workers = workers
         self.seed = seed
         self.held_out: tuple[int, ...] = ()

@@ -16,6 +16,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Callback
 
 from counterpoint._progress import ProgressDisplay
+from counterpoint.training.budget import planned
 from counterpoint.training.callbacks.balancer_review import Review
 from counterpoint.training.callbacks.batch_statistics import FitStatistics
 from counterpoint.training.callbacks.checkpoint import Recorder
@@ -53,7 +54,7 @@ def train_epochs(
     """Run the epochs that are left, writing each into the run folder as it ends.
 
     Args:
-        config: of the run.
+        config: of the run, resolved.
         folder: of the run.
         module: freshly built.
         data: its clips.
@@ -65,10 +66,10 @@ def train_epochs(
         DivergedError: the loss, a gradient or a weight is not finite any more.
         KeyboardInterrupt: on Ctrl-C or SIGTERM.
     """
-    first = 0 if state is None else state["finished_epochs"]
+    first, (epochs, _) = 0 if state is None else state["finished_epochs"], planned(config)
     if state is not None:
         module.load_training_state(state)
-    if first >= config.epochs:
+    if first >= epochs:
         return
     longer = first > 0 and first in extended
     if longer:
@@ -82,13 +83,13 @@ def train_epochs(
             folder,
             config.metric,
             None if state is None else state["best"],
-            {"epochs": config.epochs, "extended": list(extended)},
+            {"epochs": epochs, "extended": list(extended)},
         ),
-        ShowTraining(display, config.metric, first, config.epochs),
+        ShowTraining(display, config.metric, first, epochs),
     ]
     with quiet():
         trainer = pl.Trainer(
-            max_epochs=config.epochs - first,
+            max_epochs=epochs - first,
             accelerator=config.accelerator,
             devices=config.devices,
             strategy="ddp" if config.devices > 1 else "auto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from counterpoint.training.budget import planned, steps_per_epoch
 from counterpoint.training.callbacks.batch_statistics import FEW_STEPS
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.metrics import metrics_of
@@ -14,27 +15,23 @@ def few_steps(config: TrainConfig, clips: int) -> str | None:
     """The sentence for a run of fewer than `FEW_STEPS` steps, or of batches that the data cannot fill; else None.
 
     Args:
-        config: of the run.
+        config: of the run, resolved.
         clips: that it is trained on.
     """
-    size = config.data.batch_size
-    per_epoch = _steps(config, clips, size)
-    total = config.epochs * per_epoch
+    epochs, size = planned(config)
+    per_epoch = steps_per_epoch(clips, size, config.devices)
+    total = epochs * per_epoch
     beyond = ", more than there are," if size > clips else ""
     steps = f"{per_epoch} step{'s' if per_epoch > 1 else ''} an epoch, {total} in all"
     made = f"{clips} training clips in batches of {size}{beyond} make {steps}"
     if total >= FEW_STEPS:
         return f"{made}. Smaller batches (data.batch_size) make more." if beyond else None
     # As large as makes enough steps; statistics over smaller batches than four are poor.
-    smaller = max(4, clips * config.epochs // (FEW_STEPS * config.devices))
+    smaller = max(4, clips * epochs // (FEW_STEPS * config.devices))
     advice = [f"data.batch_size to {smaller}"] if smaller < min(size, clips) else []
-    needed = -(-FEW_STEPS // _steps(config, clips, smaller if advice else size))
-    advice += [f"epochs to {needed}"] if needed > config.epochs else []
+    needed = -(-FEW_STEPS // steps_per_epoch(clips, smaller if advice else size, config.devices))
+    advice += [f"epochs to {needed}"] if needed > epochs else []
     return f"{made}: few. Set {' and '.join(advice)} for {FEW_STEPS} steps or more."
-
-
-def _steps(config: TrainConfig, clips: int, batch_size: int) -> int:
-    return -(-clips // (batch_size * config.devices))
 
 
 def gap(config: TrainConfig, train: float, val: float) -> str | None:

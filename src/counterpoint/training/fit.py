@@ -19,6 +19,7 @@ from counterpoint.data import SPLITS
 from counterpoint.errors import DivergedError, RunError
 from counterpoint.models.pretrained import save_pretrained
 from counterpoint.training import run_dir as files
+from counterpoint.training.budget import as_begun, budget_note, planned
 from counterpoint.training.build import Parts, build
 from counterpoint.training.calibrate import calibrate
 from counterpoint.training.callbacks.checkpoint import ROWS, read_checkpoint, read_progress, restore_rows
@@ -83,10 +84,12 @@ def _fit(
     asked = config.config if isinstance(config, Resolved) else config
     if main:
         require_place(folder, asked, resume=resume, overwrite=overwrite)
-        if resume and files.is_finished(folder, asked.epochs):
+    if resume and (folder / files.CONFIG).is_file():
+        asked = as_begun(asked, files.read_config(folder))
+        if main and asked.epochs is not None and files.is_finished(folder, asked.epochs):
             return _finished(folder, test)
     with ProgressDisplay(progress and main) as display:
-        run = config if isinstance(config, Resolved) else resolve(config, display.callback("list"))
+        run = config if isinstance(config, Resolved) else resolve(asked, display.callback("list"))
         state = read_progress(folder) if resume else None
         if state is None and resume and (folder / files.WEIGHTS).exists():
             raise RunError(
@@ -103,9 +106,11 @@ def _fit(
                 remove_run(folder)
             _begin(folder, run, data, module, state)
             display.log = folder / files.LOG
-        few = few_steps(run.config, len(data.clips.clips("train")) - len(data.held_out))
-        for note in (*([few] if few is not None else []), *(parts.balancer.notes if parts.balancer else ())):
-            display.say(f"Note: {note}")
+        clips = len(data.clips.clips("train")) - len(data.held_out)
+        few, fitted = few_steps(run.config, clips), budget_note(asked, run.config, clips)
+        for note in (fitted, few, *(parts.balancer.notes if parts.balancer else ())):
+            if note is not None:
+                display.say(f"Note: {note}")
         try:
             train_epochs(run.config, folder, module, data, state, extended, display)
         except DivergedError as error:
@@ -131,8 +136,9 @@ def _extended(config: TrainConfig, state: Mapping[str, Any] | None) -> list[int]
     """After which epochs the run had come to the end of its plan, and was given more."""
     if state is None:
         return []
-    planned = state.get("epochs", config.epochs)
-    return [*state.get("extended", ()), *([planned] if planned < config.epochs else [])]
+    epochs, _ = planned(config)
+    before = state.get("epochs", epochs)
+    return [*state.get("extended", ()), *([before] if before < epochs else [])]
 
 
 def _of_schedule(config: TrainConfig, extended: Sequence[int]) -> list[str]:
@@ -164,6 +170,7 @@ def _decode(run: Resolved, parts: Parts, display: ProgressDisplay) -> ClipData:
 
 
 def _module(run: Resolved, parts: Parts, data: ClipData, state: dict[str, Any] | None) -> CounterpointModule:
+    epochs, _ = planned(run.config)
     return CounterpointModule(
         parts.model,
         parts.transforms,
@@ -172,8 +179,8 @@ def _module(run: Resolved, parts: Parts, data: ClipData, state: dict[str, Any] |
         task=parts.task,
         optim=run.config.optim,
         mixup=run.config.regularise.mixup,
-        total_steps=run.config.epochs * len(data.loader("train", train=True)),
-        epochs=run.config.epochs,
+        total_steps=epochs * len(data.loader("train", train=True)),
+        epochs=epochs,
         precision=run.precision if state is None else state["precision"],
         seed=run.config.seed,
     )

@@ -11,6 +11,7 @@ from typing import Any
 from counterpoint._checksums import CHECKSUMS, is_known
 from counterpoint.errors import ConfigError, RunError
 from counterpoint.training import run_dir as files
+from counterpoint.training.budget import as_begun
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import flatten, read_yaml
 from counterpoint.training.run_dir import COMPARISON, CONFIG, LAST, RESULT
@@ -185,9 +186,10 @@ def require_same_config(folder: Path, config: TrainConfig) -> None:
     Raises:
         RunError: names every option that differs, with both values.
     """
-    before, now = flatten(files.read_config(folder)), flatten(files.as_read(config))
+    begun = files.read_config(folder)
+    before, now = flatten(begun), flatten(files.as_read(as_begun(config, begun)))
     changed = [key for key in now if now[key] != before[key] and key not in FREE_TO_CHANGE]
-    if now["epochs"] > before["epochs"]:
+    if (now["epochs"] or 0) > (before["epochs"] or 0):
         changed.remove("epochs")
     if changed:
         raise RunError(f"{folder} was started with another configuration: {differences(changed, before, now)}")

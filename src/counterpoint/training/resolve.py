@@ -26,6 +26,7 @@ from counterpoint.media.transforms import TRANSFORMS
 from counterpoint.models import MODELS
 from counterpoint.models.registry import subset
 from counterpoint.registry import did_you_mean
+from counterpoint.training.budget import expected_epochs, with_budget
 from counterpoint.training.build import build_model, create_transforms, on_no_device
 from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.config_io import to_dict
@@ -72,7 +73,7 @@ def check(config: TrainConfig) -> None:
     """
     config.check()
     optimizer = create_optimizer(config.optim, [torch.nn.Parameter(torch.zeros(1))])  # its options are told too
-    create_schedule(config.optim, optimizer, config.epochs, config.epochs)
+    create_schedule(config.optim, optimizer, expected_epochs(config), expected_epochs(config))
     MODELS.get(config.model.name)
     if config.intermediate.name is not None:
         INTERMEDIATES.get(config.intermediate.name)
@@ -96,7 +97,8 @@ def resolve_for(config: TrainConfig, table: ClipTable | None) -> Resolved:
     Args:
         config: see `check`.
         table: as listed. None, while it is not known: enough to try the parts on each other. Clips are of some shape
-            and of two classes then; there are no transforms, and encoders are told nothing of the clips.
+            and of two classes then; there are no transforms, encoders are told nothing of the clips, and epochs and
+            batch size are as asked for, open or not.
 
     Raises:
         CounterpointError: what does not fit the clips, among it more segments than they can have.
@@ -116,6 +118,7 @@ def resolve_for(config: TrainConfig, table: ClipTable | None) -> Resolved:
             device,
             config.precision,
         )
+    config = with_budget(config, table)
     segments, spec = count_segments(config, table), media_spec(table, config.data.media)
     _check_segments(config, table, spec, segments)
     features = None if table.features is None else table.features.dims
@@ -256,7 +259,7 @@ def with_wants(
     shape = _shape(modality, json.dumps(transform), spec)
     there: dict[str, Any] = {"in_channels": shape[0], "clip_shape": shape, "segments": segments, "seed": seed}
     if modality == "visual":
-        there |= {"num_frames": shape[1] // segments}
+        there |= {"num_frames": shape[1] // segments, "spread": spec.frames is not None}
     else:
         there |= {"n_mels": shape[-2], "n_mfcc": shape[-2], "num_frames": shape[-1] // segments}
     return hand_in(part, options, **there)

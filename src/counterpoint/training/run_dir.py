@@ -46,7 +46,7 @@ DIVERGED = "diverged"
 # Of datasets whose defaults are others since 0.2.
 _FORMER_DATA: dict[str, dict[str, Any]] = {
     "features": {"standardise": False},
-    "folder": {"media": {"seconds": 3.0, "gray": True}},
+    "folder": {"media": {"seconds": 3.0, "gray": True, "frames": None}},
 }
 _FORMER_KEYS = {"set_aside": "skipped"}  # of result.json, before 0.2
 

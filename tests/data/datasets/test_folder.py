@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -39,6 +41,13 @@ def test_classes_are_the_folders(folder):
     assert table.clips[0].id == "cat/00.webm" and table.clips[0].path == folder / "cat/00.webm"
     notes = " ".join(table.notes)
     assert "no classes: notes" in notes and "1 .txt" in notes and "may be in training and test" in notes
+
+
+def test_pictures_are_few_and_in_colour_where_nothing_is_localised(folder):
+    (folder / "events.csv").write_text("clip,start,end,class\ncat/01.MP4,0,1,cat\n")
+    media = load_table("folder", folder).media
+    assert (media.num_frames, media.channels) == (8, 3)
+    assert load_table("folder", folder, events=True).media == replace(media, frames=None)
 
 
 def test_clips_in_no_folder_are_counted(folder):

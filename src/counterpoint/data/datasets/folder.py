@@ -30,6 +30,8 @@ _LAYOUT = """the folder must look like this:
                         group  optional; speaker or source video, kept on one side of a drawn split
     events.csv        to learn when something happens; columns clip, start, end (seconds), class"""
 _SEGMENTS = 10
+FRAMES = 8
+"""Of a clip, spread over it: few show faces and scenes. What happens when, and lips, need a rate (``media.fps``)."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def load_folder(
 
     A ``split.csv`` beside them may name the clips to use, their split and their group. Where it gives no split, one is
     drawn, stratified by class and with groups on one side; where it gives train and test alone, validation clips are
-    drawn from train. Pictures are in colour; how much is read of each clip follows from the training clips.
+    drawn from train. Pictures are in colour, 8 spread over the clip (25 a second where events are localised); how
+    much is read of each clip follows from the training clips.
 
     Args:
         root: the folder.
@@ -119,7 +122,7 @@ def load_folder(
             )
             for clip, label in labels.items()
         ),
-        media=MediaSpec(size=96, gray=False),
+        media=MediaSpec(size=96, gray=False, frames=None if events else FRAMES),
         notes=(*notes, *how),
         fit_length=True,
         group_word="group",
