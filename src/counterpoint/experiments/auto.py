@@ -22,15 +22,14 @@ from counterpoint.experiments.plan import resolve_plan
 from counterpoint.recipes import load_recipe
 from counterpoint.report.history import read_history
 from counterpoint.report.table import counted
+from counterpoint.training.budget import planned, steps_per_epoch, with_budget
 from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.datamodule import list_run_clips
 from counterpoint.training.fit import fit
 from counterpoint.training.resolve import modalities_of
 
 PLAIN = "concat"
-STEPS = 600
-"""As many as a small network from scratch needs on a few hundred clips to stop getting better."""
-LEAST_EPOCHS, MOST_EPOCHS = 5, 100
+LEAST_EPOCHS = 5
 MOST_SEEDS = 3
 _SPARE = 0.85  # of the time: what is planned; the rest is for probes, reports and runs that take longer than measured
 
@@ -154,17 +153,19 @@ def _plan(
     tell: Callable[[str], None],
 ) -> CompareConfig:
     """A comparison of as many seeds and epochs as fit into the time."""
+    base = with_budget(base, table)
+    wanted, size = planned(base)
+    steps = steps_per_epoch(len(table.split("train")), size, base.devices)
     pilot, decoding = _pilot(base, progress)
     modalities = modalities_of(base)
     entries = 2 + (len(modalities) if len(modalities) > 1 else 0)
     jobs = min(cores(), entries)
     left = _SPARE * seconds - (time.monotonic() - began)
-    steps = -(-len(table.split("train")) // base.data.batch_size)
-    wanted = min(max(-(-STEPS // steps), base.epochs), MOST_EPOCHS)
     rounds = {seeds: -(-entries * seeds // jobs) for seeds in range(1, MOST_SEEDS + 1)}
     seeds = max((n for n in rounds if rounds[n] * wanted * pilot <= left), default=1)
     epochs = min(wanted, max(LEAST_EPOCHS, int(left / (rounds[seeds] * pilot))))
-    tell(f"Reading the clips took {decoding:.0f} s; an epoch of {counted(steps, 'step')} takes {pilot:.1f} s here.")
+    epoch = f"an epoch of {counted(steps, 'step')}, batch {size},"
+    tell(f"Reading the clips took {decoding:.0f} s; {epoch} takes {pilot:.1f} s here.")
     short = f" ({wanted} would be better: more minutes allow them)" if epochs < wanted else ""
     tell(
         f"Plan: {RECOMMENDED}, {PLAIN}{' and each modality alone' if entries > 2 else ''}, {epochs} epochs{short}, "
