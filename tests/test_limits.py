@@ -7,11 +7,14 @@ import time
 import pytest
 
 from counterpoint._limits import read_bytes, read_json
+from counterpoint.data.datasets._kinetics_lists import find_lists
+from counterpoint.data.datasets.ravdess import _find_landmarks
 from counterpoint.data.io import media_files
 from counterpoint.data.io.csv_tables import read_text
 from counterpoint.data.io.media_files import files_by_name
 from counterpoint.data.videos import list_videos
 from counterpoint.errors import ConfigError, CounterpointError, DatasetNotFoundError
+from counterpoint.media.faces import read_landmarks
 from counterpoint.media.spec import MediaSpec
 from counterpoint.models import from_pretrained
 from counterpoint.training.config_io import line_of, read_yaml
@@ -38,6 +41,7 @@ READERS = {
     "lines of yaml": lambda path: line_of(path, "a"),
     "json": lambda path: read_json(path),
     "table": lambda path: read_text(path),
+    "landmarks": lambda path: read_landmarks(path),
 }
 
 
@@ -121,9 +125,23 @@ def test_folders_that_lead_into_themselves_and_pipes_in_them(tmp_path, monkeypat
     assert set(files_by_name(tmp_path, {".mp4"})) == {"itself", "pipe"}
     with pytest.raises(DatasetNotFoundError):
         list_videos(tmp_path, MediaSpec())
+
+
+LISTERS = {
+    "clips": lambda folder: files_by_name(folder, {".mp4"}),
+    "videos": lambda folder: list_videos(folder, MediaSpec()),
+    "lists of Kinetics": find_lists,
+    "landmarks of RAVDESS": lambda folder: _find_landmarks(folder, str(folder)),
+}
+
+
+@pytest.mark.parametrize("lister", LISTERS)
+def test_folders_of_more_files_than_any_dataset_has(lister, tmp_path, monkeypatch):
+    for k in range(4):
+        (tmp_path / f"01-01-0{k + 1}-01-01-01-01.mp4").write_text("")
     monkeypatch.setattr(media_files, "FILES", 3)
     with pytest.raises(CounterpointError, match="more than 3 files"):
-        files_by_name(tmp_path, {".mp4"})
+        LISTERS[lister](tmp_path)
 
 
 @pytest.mark.parametrize("reader", [from_pretrained, read_result])

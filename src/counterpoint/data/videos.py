@@ -7,6 +7,7 @@ from pathlib import Path
 
 from counterpoint.data.clip_table import Clip, ClipTable
 from counterpoint.data.datasets.folder import SUFFIXES
+from counterpoint.data.io.media_files import files_below
 from counterpoint.errors import DatasetNotFoundError, MediaError
 from counterpoint.media.measure import measure
 from counterpoint.media.spec import MediaSpec
@@ -22,7 +23,7 @@ def list_videos(root: Path, media: MediaSpec) -> ClipTable:
     Raises:
         DatasetNotFoundError: there is none.
     """
-    files = sorted(path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    files = sorted(path for path in files_below(root) if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
         raise DatasetNotFoundError(f"There is no video in {root}; known are {', '.join(sorted(SUFFIXES))}")
     clips, notes, seconds = [], [], media.seconds

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from counterpoint._limits import TABLE_BYTES, read_bytes
 from counterpoint.errors import MediaError
 from counterpoint.media.files import cells_of, what_is_wrong
 from counterpoint.media.source import failing_as_media_error
@@ -79,8 +80,7 @@ def read_landmarks(path: str | Path, size: tuple[int, int] | None = None) -> Fac
     if wrong := what_is_wrong(path):
         raise MediaError(path, wrong)
     with failing_as_media_error(path):
-        text = path.read_text(encoding="utf-8-sig")
-        table = cells_of(text)
+        table = cells_of(read_bytes(path, TABLE_BYTES).decode("utf-8-sig"))
         columns = _Columns.of(path, [name.strip() for name in next(table, (0, []))[1]])
         found: dict[float, tuple[float, NDArray[np.float64]]] = {}
         for line, cells in table:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from counterpoint.data.io.csv_tables import parse_csv, read_text
+from counterpoint.data.io.media_files import files_below
 from counterpoint.errors import quoted
 
 _SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
@@ -37,8 +38,8 @@ def find_lists(folder: Path) -> dict[Path, str]:
     They are known by their names, such as ``train.csv``, ``kinetics_val.csv``, ``kinetics-400_test.csv``.
     """
     found = {}
-    for path in sorted(folder.rglob("*.csv")) if folder.is_dir() else ():
-        side = split_of_name(path.stem)
+    for path in files_below(folder):
+        side = split_of_name(path.stem) if path.suffix == ".csv" else None
         if side is not None:
             found[path] = side
     return found

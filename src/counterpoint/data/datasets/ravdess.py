@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from counterpoint.data.clip_table import Clip, ClipTable
+from counterpoint.data.io.media_files import files_below
 from counterpoint.data.io.paths import default_root
 from counterpoint.data.registry import dataset
 from counterpoint.data.splits.folds import Folds, consecutive, draw_fold
@@ -210,7 +211,8 @@ def _find_landmarks(root: Path, landmarks: str) -> Callable[[str], Path] | None:
         return None
     asked = [] if landmarks == "auto" else [Path(landmarks).expanduser()]
     places = asked or [root / name for name in _LANDMARK_FOLDERS]
-    folder = next((place for place in places if any(place.rglob("*.csv"))), None)
+    tables = {place: {path.stem: path for path in files_below(place) if path.suffix == ".csv"} for place in places}
+    folder = next((place for place, files in tables.items() if files), None)
     if folder is None:
         if asked:
             raise DatasetNotFoundError(
@@ -218,5 +220,4 @@ def _find_landmarks(root: Path, landmarks: str) -> Callable[[str], Path] | None:
                 "--landmarks` or from Zenodo record 3255102, or set the option landmarks to none"
             )
         return None
-    files = {path.stem: path for path in sorted(folder.rglob("*.csv"))}
-    return lambda name: files.get(name, folder / f"{name}.csv")
+    return lambda name: tables[folder].get(name, folder / f"{name}.csv")
