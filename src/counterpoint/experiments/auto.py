@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from counterpoint import guests
 from counterpoint._cpu import cores
 from counterpoint.analysis.results import Comparison
 from counterpoint.data import DATASETS, ClipTable
@@ -186,7 +185,6 @@ def _pilot(base: TrainConfig, progress: bool) -> tuple[float, float]:
     import torch
 
     config = replace(load_recipe(RECOMMENDED).apply(base), epochs=2)
-    guests.allow(config.imports)
     threads, share = torch.get_num_threads(), max(1, cores() // min(cores(), 4))
     began = time.monotonic()
     try:
