@@ -1,5 +1,6 @@
 """Names, and what others say, reach terminals and logs as text that does nothing."""
 
+import io
 import logging
 import pickle
 import warnings
@@ -123,3 +124,25 @@ def test_a_class_of_120_000_characters_makes_a_short_message(tmp_path, capsys):
     err = capsys.readouterr().err
     assert len(err) < 1000 and "characters)" in err
     assert len(quoted(name)) < 150
+
+
+@pytest.mark.parametrize("columns", ["0", "10", "40", "59"])
+@pytest.mark.parametrize("a_terminal", [False, True])
+def test_no_window_is_so_narrow_that_figures_are_cut(columns, a_terminal, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    out = io.StringIO()
+    made = console(file=out, force_terminal=a_terminal, color_system=None)
+    names, figures = ("split", "clips", "Top-1", "mAP", "loss"), ("1234567", "100.0 %", "100.0 %", "1234.567")
+    shown = table(*names, right=names[1:])
+    shown.add_row("a long name of a method that says much " * 2, *figures)
+    made.print(shown)
+    made.print(report_table(figures))
+    said = out.getvalue()
+    assert all(said.count(figure) >= 2 * figures.count(figure) for figure in figures) and "…" not in said
+    assert "".join(said.split()).count("method") == 3
+    assert max(map(len, said.splitlines())) <= (60 if a_terminal else 80)
+
+
+def report_table(figures):
+    columns = [Column(f"Column {i}", "What it says.") for i in range(len(figures) + 1)]
+    return Table("Results", tuple(columns), (("a long name of a method", *figures),))

@@ -18,13 +18,22 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+_LEAST_WIDTH, _FILE_WIDTH = 60, 80
+
+
 def console(**options: Any) -> Console:
     """A rich console that takes nothing for markup: a clip may be called ``[/x]``, or have an escape in its name.
+
+    It is never narrower than tables of figures can be: in a smaller window lines break, and no figure is cut.
 
     Args:
         options: of `rich.console.Console`.
     """
-    return _safe_console()(markup=False, highlight=False, **options)
+    made = _safe_console()(markup=False, highlight=False, **options)
+    least = _LEAST_WIDTH if made.is_terminal else _FILE_WIDTH
+    if made.width < least:
+        made.width = least
+    return made
 
 
 @functools.cache

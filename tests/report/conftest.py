@@ -23,6 +23,7 @@ from counterpoint.analysis.statistics import compare_paired, correct_holm, mean_
 from counterpoint.analysis.traces import Trace, save_trace
 from counterpoint.experiments.config import CompareConfig
 from counterpoint.report.doctor import examine
+from counterpoint.training.config import DataConfig, TrainConfig
 from counterpoint.training.config_io import to_dict
 
 MODALITIES = ("audio", "visual")
@@ -96,7 +97,8 @@ def make_comparison(tmp_path_factory: pytest.TempPathFactory) -> Make:
             "concat-ogm-ge": 0.86,
             "mmcosine": 0.55,
         }
-        config = CompareConfig(methods=list(methods), seeds=list(seeds), search_trials=2)
+        base = TrainConfig(epochs=20, data=DataConfig(batch_size=32))
+        config = CompareConfig(methods=list(methods), seeds=list(seeds), base=base, search_trials=2)
         results: dict[str, MethodResult] = {}
         correct: dict[str, np.ndarray] = {}
         for name, skill in methods.items():

@@ -295,6 +295,11 @@ def test_what_is_no_run(tmp_path):
         load_run(tmp_path / "nothing")
     with pytest.raises(RunError, match="is not a run"):
         load_run(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text("")
+    with pytest.raises(RunError, match=r"the runs in it are .*/one, .*/two$"):
+        load_run(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="Did you mean 'best'"):
         load_run(tmp_path, "bests")

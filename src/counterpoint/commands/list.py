@@ -175,7 +175,7 @@ def print_overview() -> None:
     """Every kind with its names."""
     table = plain_table()
     for kind, rows in KINDS.items():
-        table.add_row(kind, ", ".join(name for name, _ in rows("*")))
+        table.add_row(kind, ", ".join(dict.fromkeys(name for name, _ in rows("*"))))  # tasks may share a name
     console = terminal()
     console.print(table)
     console.print("\ncounterpoint list KIND tells a line about each.")

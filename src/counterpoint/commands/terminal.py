@@ -35,7 +35,7 @@ def table(*headings: str, title: str | None = None, right: Sequence[str] = ()) -
 
     made = Table(title=title, title_justify="left")
     for heading in headings:
-        made.add_column(heading, justify="right" if heading in right else "left")
+        made.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
     return made
 
 
@@ -47,7 +47,11 @@ def plain_table(*headings: str, right: Sequence[str] = ()) -> Table:
     for at, heading in enumerate(headings or ("", "")):
         style = None if headings and headings[0] else "bold"
         made.add_column(
-            heading, justify="right" if heading in right else "left", no_wrap=at == 0, style=style if at == 0 else None
+            heading,
+            justify="right" if heading in right else "left",
+            no_wrap=at == 0,
+            style=style if at == 0 else None,
+            overflow="fold",
         )
     return made
 

@@ -92,7 +92,7 @@ class Table:
             drawn.add_column(
                 Text(f"{above[i]}\n{column.heading}" if above else column.heading),
                 justify="left" if i == 0 or column.words else "right",
-                no_wrap=i == 0,
+                no_wrap=i > 0 and not column.words,  # a name may break, a figure not
                 overflow="fold",
                 min_width=max(map(len, column.heading.split()), default=0),
             )

@@ -131,7 +131,11 @@ def load_run(folder: str | Path, which: Literal["best", "last"] = "best", *, tru
         raise RunError(f"{folder} is a comparison; name one of its runs: {inside}")
     exported = (folder / files.WEIGHTS).is_file() and (folder / files.MODEL).is_file()
     if not exported and not (folder / files.CONFIG).is_file():
-        raise RunError(f"{folder} is not a run: it has neither {files.CONFIG}, nor {files.MODEL} and {files.WEIGHTS}")
+        runs = sorted(str(path.parent) for path in folder.glob(f"*/{files.CONFIG}"))
+        known = f"; the runs in it are {', '.join(runs[:10])}" if runs else ""
+        raise RunError(
+            f"{folder} is not a run: it has neither {files.CONFIG}, nor {files.MODEL} and {files.WEIGHTS}{known}"
+        )
     with guests.trusting(trust_code):
         config = files.read_config(folder) if (folder / files.CONFIG).is_file() else TrainConfig()
         guests.import_all(config.imports)
