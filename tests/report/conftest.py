@@ -53,6 +53,7 @@ def write_run(
     epochs = np.arange(20)
     rows = [
         {"epoch": e, "train_loss": 1, "train_accuracy": skill}
+        | {f"train_logit{of}": k * np.sqrt(e) for of, k in (("", 3.0), ("_audio", 2.5), ("_visual", 0.5))}
         | {"val_accuracy": skill * (1 - np.exp(-e / 4)) + 0.02 * rng.normal()}
         | {f"val_accuracy_{m}": skill * k * (1 - np.exp(-e / 6)) for m, k in zip(MODALITIES, (0.9, 0.5), strict=True)}
         for e in epochs

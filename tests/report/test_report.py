@@ -77,6 +77,7 @@ def test_every_method_class_and_protocol_entry_is_there(page: str):
         "Weight norms per class and modality",
         "Discrepancy ratio and coefficients over steps",
         "Accuracy over epochs",
+        "Logits of the true class over epochs",
     ):
         assert words in text, words
     assert "/x/bin" not in text

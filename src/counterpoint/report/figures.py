@@ -16,6 +16,7 @@ from counterpoint.report.plotting import (
     JOINT,
     Figure,
     Mark,
+    Panel,
     draw_line,
     modality_colour,
     panel,
@@ -86,35 +87,69 @@ def abilities(comparison: Comparison) -> Figure:
 
 def accuracy_over_epochs(histories: Histories, modalities: Sequence[str], what: str = "top-1") -> Figure:
     """Validation accuracy, joint and per modality (Fig. 3, a, of MMCosine); `what` it is the accuracy of."""
-    from matplotlib.ticker import MaxNLocator
-
-    lines = [("joint", "val_accuracy", JOINT, "-")]
-    lines += [(m, f"val_accuracy_{m}", modality_colour(i), DASHES[i % 2]) for i, m in enumerate(modalities)]
-    panels = []
-    series = {name: _of_lines([h.epochs for h in runs], lines) for name, runs in histories.items()}
-    highest = max((float(high.max()) for found in series.values() for _, (_, _, high) in found), default=1.0)
-    top = min(100.0, 10 * np.ceil(10 * highest + 0.2))
-    for name, found in series.items():
-        if not found:
-            continue
-        ends = ", ".join(f"{line[0]} {100 * mean[-1]:.1f}" for line, (mean, _, _) in found)
-        with panel(f"Validation accuracy of {name} over epochs; at the last epoch, in percent: {ends}") as drawn:
-            for (_, _, colour, dash), (mean, low, high) in found:
-                epochs = np.arange(1, len(mean) + 1)
-                draw_line(drawn.axes, epochs.tolist(), (100 * mean).tolist(), color=colour, linestyle=dash)
-                drawn.axes.fill_between(epochs, 100 * low, 100 * high, color=colour, alpha=0.15, lw=0)
-            drawn.axes.set_xlabel("epoch")
-            drawn.axes.set_ylabel(f"{what}, %")
-            drawn.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            drawn.axes.set_ylim(0, top + 1)
-        panels.append((name, drawn))
+    lines = _joint_and_own("val_accuracy", modalities)
+    title = "Validation accuracy of {} over epochs; at the last epoch, in percent: {}"
     return Figure(
         "Accuracy over epochs",
         f"Validation accuracy ({what}) of the joint logits and of each modality's own share of them, where there is "
         "one. Lines are means over runs, bands reach from the lowest to the highest run.",
-        panels,
+        _over_epochs(histories, lines, title, f"{what}, %", share=True),
         [Mark(label, colour, dash) for label, _, colour, dash in lines],
     )
+
+
+def logits_over_epochs(histories: Histories, modalities: Sequence[str]) -> Figure:
+    """Mean logit of the true class in training, joint and per modality (Fig. 3, b, of MMCosine)."""
+    lines = _joint_and_own("train_logit", modalities)
+    title = "Mean logit of the true class of {} over epochs; at the last epoch: {}"
+    return Figure(
+        "Logits of the true class over epochs",
+        "Mean over training clips, as they were trained on, of the joint logit of the true class and of each "
+        "modality's own: a modality whose line stays low adds nothing to the answer. Lines are means over runs, bands "
+        "reach from the lowest to the highest run.",
+        _over_epochs(histories, lines, title, "logit of the true class"),
+        [Mark(label, colour, dash) for label, _, colour, dash in lines],
+    )
+
+
+def _joint_and_own(column: str, modalities: Sequence[str]) -> list[_Line]:
+    own = [(m, f"{column}_{m}", modality_colour(i), DASHES[i % 2]) for i, m in enumerate(modalities)]
+    return [("joint", column, JOINT, "-"), *own]
+
+
+def _over_epochs(
+    histories: Histories, lines: Sequence[_Line], title: str, label: str, *, share: bool = False
+) -> list[tuple[str, Panel]]:
+    """A panel for each method.
+
+    Args:
+        histories: by method.
+        lines: to draw.
+        title: has places for the method's name and for what its lines end at.
+        label: of the vertical axis.
+        share: the values are from 0 to 1, drawn in percent, all panels to one scale.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    scale, panels = 100 if share else 1, []
+    series = {name: _of_lines([h.epochs for h in runs], lines) for name, runs in histories.items()}
+    highest = max((float(high.max()) for found in series.values() for _, (_, _, high) in found), default=1.0)
+    for name, found in series.items():
+        if not found:
+            continue
+        ends = ", ".join(f"{line[0]} {scale * mean[-1]:.1f}" for line, (mean, _, _) in found)
+        with panel(title.format(name, ends)) as drawn:
+            for (_, _, colour, dash), (mean, low, high) in found:
+                epochs = np.arange(1, len(mean) + 1)
+                draw_line(drawn.axes, epochs.tolist(), (scale * mean).tolist(), color=colour, linestyle=dash)
+                drawn.axes.fill_between(epochs, scale * low, scale * high, color=colour, alpha=0.15, lw=0)
+            drawn.axes.set_xlabel("epoch")
+            drawn.axes.set_ylabel(label)
+            drawn.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            if share:
+                drawn.axes.set_ylim(0, min(100.0, 10 * np.ceil(10 * highest + 0.2)) + 1)
+        panels.append((name, drawn))
+    return panels
 
 
 def balance_over_steps(histories: Histories, modalities: Sequence[str]) -> Figure:

@@ -186,6 +186,7 @@ def _figures(
     drawn = (
         timelines(traces, classes),
         figures.accuracy_over_epochs(histories, modalities, metric.heading.lower()),
+        figures.logits_over_epochs(histories, modalities),
         figures.balance_over_steps(histories, modalities),
         figures.class_norms(traces, modalities, classes),
         figures.angle_distributions(traces, modalities),

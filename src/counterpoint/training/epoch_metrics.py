@@ -39,8 +39,11 @@ class EpochMetrics:
         for name, values in {"index": index, "target": target, **self.task.observe(output, target)}.items():
             self._columns.setdefault(name, []).append(values)
 
-    def compute(self, prefix: str = "") -> dict[str, float]:
+    def compute(self, prefix: str = "", *, scores: bool = False) -> dict[str, float]:
         """``loss``, the task's metrics, and from 0 to 1 ``accuracy_<modality>`` where modalities can be told apart.
+
+        With `scores`, of classifiers the mean logit of the true class as well: ``logit`` joint, ``logit_<modality>`` of
+        a modality's own logits (MMCosine Fig. 3, b).
 
         Under several processes every process gets the figures of all of them.
         """
@@ -53,6 +56,9 @@ class EpochMetrics:
             **{name: metric.function(predictions) for name, metric in self.task.metrics.items()},
             **dict(zip((f"accuracy_{m}" for m in self._modalities), found["hits"].double().mean(0), strict=True)),
         }
+        if scores and "scores" in found:
+            names = ("logit", *(f"logit_{m}" for m in self._modalities))
+            values |= dict(zip(names, found["scores"].double().mean(0), strict=True))
         device = found["target"].device
         numbers = torch.stack([value.detach().to(device, torch.float64) for value in values.values()]).tolist()
         return {prefix + name: number for name, number in zip(values, numbers, strict=True)}

@@ -195,8 +195,8 @@ class CounterpointModule(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Count this epoch's scores, of training too: callbacks write them before `on_train_epoch_end`."""
-        self.train_metrics = self.train_scores.compute("train_")
-        self.val_metrics = self.val_scores.compute("val_")
+        self.train_metrics = self.train_scores.compute("train_", scores=True)
+        self.val_metrics = self.val_scores.compute("val_", scores=True)
 
     # ------------------------------------------------------------------ out and back
 

@@ -53,10 +53,13 @@ class Classification:
         return target
 
     def observe(self, output: FusionOutput, target: Tensor) -> dict[str, Tensor]:
-        """Joint logits, and each modality's hits."""
+        """Joint logits, each modality's hits, and the logits of the true class: joint, then each modality's."""
         logits = output.logits.detach().float()
-        hits = [(one.detach().argmax(1) == target).float() for one in output.unimodal_logits.values()]
-        return {"logits": logits, "hits": _stack(hits, target)}
+        own = [one.detach().float() for one in output.unimodal_logits.values()]
+        hits = [(one.argmax(1) == target).float() for one in own]
+        true = target.clamp(min=0, max=logits.shape[1] - 1).unsqueeze(1)
+        scores = torch.cat([one.gather(1, true) for one in (logits, *own)], dim=1)
+        return {"logits": logits, "hits": _stack(hits, target), "scores": scores}
 
     def predictions(self, found: Mapping[str, Tensor]) -> Predictions:
         """Classes are those of the highest joint logits."""
