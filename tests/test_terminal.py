@@ -53,7 +53,7 @@ def shown(request, clips, tmp_path_factory):
     base = {"task": task, "data": data, "epochs": 1}
     if task == "localise":
         base["localise"] = {"segments": 5}
-    comparison = {"methods": METHODS[task], "seeds": [0], "alone": False, "base": base}
+    comparison = {"methods": METHODS[task], "seeds": [0], "alone": False, "classical": False, "base": base}
     for name, values in (("data", {"data": data}), ("train", {**base, "epochs": 2}), ("compare", comparison)):
         (folder / f"{name}.json").write_text(json.dumps(values))
     commands = {
