@@ -69,6 +69,20 @@ def test_what_cannot_be_written_is_named(tmp_path):
 WRITTEN = b"epoch,loss\n1,0.5\n11,0.25\n"
 
 
+@pytest.mark.parametrize("column", ["two\nlines", "two\r\nlines", 'a "quoted\n" one'])
+def test_a_column_of_several_lines_cut_at_any_byte_goes_on(tmp_path, column):
+    path, rows = tmp_path / "a.csv", [{column: "1", "b": "2"}, {column: "3", "b": "4"}]
+    _atomic.append_csv(path, rows[:1])
+    _atomic.append_csv(path, rows[1:])
+    whole = path.read_bytes()
+    assert _atomic.read_csv(path) == rows and whole.count(b"lines" if "lines" in column else b"quoted") == 1
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at])
+        kept = [row for row in rows if at >= whole.index(f"{row[column]},".encode()) + 4]
+        _atomic.append_csv(path, rows[1:])
+        assert _atomic.read_csv(path) == [*kept, rows[1]]
+
+
 @pytest.mark.parametrize("at", range(len(WRITTEN) + 1))
 def test_a_file_cut_at_any_byte_has_its_whole_rows_and_goes_on(tmp_path, at):
     path = tmp_path / "a.csv"
@@ -111,6 +125,14 @@ def test_whatever_writes_a_full_disk_is_told_in_one_line(tmp_path, kind):
     assert str(told.value).startswith(f"{path} cannot be written: File too large; it needs 0.2 MB or more, ")
     assert told.value.errno == errno.EFBIG and "\n" not in str(told.value)
     assert path.stat().st_size == 200_000 and len(list(tmp_path.iterdir())) == 1
+
+
+def test_an_error_that_came_up_beside_another_is_not_taken_for_it(tmp_path):
+    with pytest.raises(ZeroDivisionError), _atomic.writing(tmp_path / "a"):
+        try:
+            (tmp_path / "nothing").read_text()
+        except FileNotFoundError:
+            _ = 1 / 0
 
 
 def test_an_error_that_is_not_of_the_disk_stays_what_it_is(tmp_path):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -251,6 +252,20 @@ def test_output_whose_reader_has_gone_is_no_failure(words):
     done = subprocess.run([sys.executable, "-m", "counterpoint", *words], stdout=writing, stderr=subprocess.PIPE)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [(), ("list",), ("list", "fusions")])
+def test_an_output_on_a_full_disk_is_told_as_such(words, unbuffered):
+    command, environment = (
+        [sys.executable, "-m", "counterpoint", *words],
+        {**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
+    assert done.returncode == 2 and done.stderr.endswith("the output cannot be written: No space left on device\n")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("words", [("list", "recipes"), ("reproduce",)])

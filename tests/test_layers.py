@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "_limits": {"errors"},
     "_atomic": {"errors", "_checksums", "_csv_cells"},
     "_checksums": {"errors"},
-    "_lock": {"errors"},
+    "_lock": {"errors", "_atomic"},
     "allocator": {"errors"},
     "distributed": set(),
     "guests": {"errors"},

@@ -1,14 +1,17 @@
 """One process at a time in a folder, whatever becomes of the others."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from counterpoint._lock import LOCK, locked
-from counterpoint.errors import InUseError
+from counterpoint.errors import InUseError, WriteError
 
 HOLD = """
 import multiprocessing, sys, time
@@ -85,3 +88,26 @@ def test_who_is_patient_waits_for_the_holder(tmp_path):
     with locked(tmp_path, patience=20):
         pass
     thread.join()
+
+
+def test_who_waits_is_told_once_who_holds_the_folder(tmp_path):
+    told = []
+
+    def wait():
+        with pytest.raises(InUseError), locked(tmp_path, patience=0.3, waiting=told.append):
+            raise AssertionError("it was not held")
+
+    with locked(tmp_path) as held:
+        assert held
+        in_thread(wait)
+    assert len(told) == 1 and f"{tmp_path} is in use by process" in told[0]
+
+
+@pytest.mark.parametrize("call", ["mkdir", "open"])
+def test_a_full_disk_is_told_in_one_line(call, tmp_path, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path if call == "mkdir" else os, call, full)
+    with pytest.raises(WriteError, match="runs cannot be written: No space left on device"), locked(tmp_path / "runs"):
+        raise AssertionError("it was not held")

@@ -24,6 +24,8 @@ from counterpoint.errors import WriteError
 
 _NUMBER = re.compile(r"\(os error (\d+)\)")
 """How libraries written in Rust, such as safetensors, name an error of the system."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_OF_DISKS = (*_FULL, errno.EROFS, errno.EIO)
 
 
 @contextlib.contextmanager
@@ -105,18 +107,23 @@ def _tell(path: Path, error: Exception, size: int = 0) -> None:
 
 
 def _number_of(error: BaseException | None) -> int | None:
-    """Of the system's error that is behind another one: torch and safetensors raise their own."""
+    """Of the system's error that is behind another one: torch and safetensors raise their own.
+
+    What merely came up while another error was handled counts only where that one is of a disk.
+    """
+    caused = True
     while error is not None:
-        if isinstance(error, OSError) and error.errno is not None:
-            return error.errno
-        if found := _NUMBER.search(str(error)):
-            return int(found[1])
-        error = error.__cause__ or error.__context__
+        found = _NUMBER.search(str(error))
+        number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
+        if number is not None and (caused or number in _OF_DISKS):
+            return number
+        caused = caused and error.__cause__ is not None
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return None
 
 
 def _need(path: Path, number: int, size: int) -> str:
-    if number not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if number not in _FULL:
         return ""
     with contextlib.suppress(OSError):
         size = max(size, path.stat().st_size)  # what it needed last time tells more than how far this time came
@@ -213,7 +220,7 @@ def append_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     text = io.StringIO(newline="")
     _write_rows(text, columns, rows, header=header is None)
     with telling(path), path.open("r+b" if path.exists() else "xb", buffering=0) as file:
-        end = _end_of_lines(file)
+        end = 0 if header is None else _end_of_lines(file)
         file.truncate(end)
         file.seek(end)
         left = memoryview(text.getvalue().encode())
@@ -243,14 +250,21 @@ def _write_rows(file: IO[str], columns: Sequence[str], rows: Iterable[Mapping[st
 
 
 def _header(path: Path) -> list[str] | None:
+    """The columns of a file; None where there is no file, or its header was cut off. A name may have several lines."""
+    last = ""
+
+    def lines(file: Iterable[str]) -> Iterator[str]:
+        nonlocal last
+        for line in file:
+            last = line
+            yield line
+
     try:
-        with path.open("rb") as file:
-            line = file.readline()
-    except FileNotFoundError:
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            cells = next(csv.reader(lines(file), strict=True), [])
+    except (FileNotFoundError, csv.Error):
         return None
-    if not line.endswith(b"\n"):
-        return None
-    return [unguarded(cell) for cell in next(csv.reader([line.decode(errors="replace")]), ())]
+    return [unguarded(cell) for cell in cells] if last.endswith("\n") else None
 
 
 def _end_of_lines(file: FileIO) -> int:

@@ -10,10 +10,11 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
+from counterpoint._atomic import telling
 from counterpoint.errors import InUseError
 
 LOCK = ".lock"
@@ -34,8 +35,10 @@ if hasattr(os, "register_at_fork"):
 
 
 @contextlib.contextmanager
-def locked(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
+def locked(folder: Path, *, patience: float = 0.0, waiting: Callable[[str], None] | None = None) -> Iterator[bool]:
     """A context in which this process alone works in a folder; whoever holds it already just goes on.
+
+    It gives whether the folder is really held.
 
     The folder is made where it is missing, and removed at the end if nothing has come into it. Where the file system
     has no locks, or nothing can be written, there is none.
@@ -43,21 +46,22 @@ def locked(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
     Args:
         folder: to be held.
         patience: seconds to wait for a holder that may be about to end.
+        waiting: told once, before the first wait, who holds the folder.
 
     Raises:
         InUseError: another process, or another thread of this one, holds it; the message says which.
-        OSError: the folder cannot be made.
+        WriteError: the folder cannot be made, or the disk is full.
     """
     key = folder.resolve()
     if key in _held.get():
-        yield
+        yield True
         return
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = _take(folder, patience)
+    with telling(folder):
+        descriptor = _take(folder, patience, waiting)
     token = _held.set(_held.get() | {key})
     try:
-        yield
+        yield descriptor is not None
     finally:
         _held.reset(token)
         with contextlib.suppress(OSError):
@@ -70,7 +74,7 @@ def locked(folder: Path, *, patience: float = 0.0) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _take(folder: Path, patience: float) -> int | None:
+def _take(folder: Path, patience: float, waiting: Callable[[str], None] | None) -> int | None:
     """The descriptor of the lock; None where there are no locks."""
     try:
         import fcntl
@@ -78,21 +82,26 @@ def _take(folder: Path, patience: float) -> int | None:
         return None
     path, until = folder / LOCK, time.monotonic() + patience
     while True:
+        folder.mkdir(parents=True, exist_ok=True)  # a holder that ends removes an empty one
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         except OSError as error:
             if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):  # nobody else can write here either
                 return None
+            if error.errno == errno.ENOENT and time.monotonic() < until:
+                continue
             raise
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(descriptor, 4096, 0)
             os.close(descriptor)
+            in_use = f"{folder} is in use by {_named(holder)}"
             if time.monotonic() >= until:
-                raise InUseError(
-                    f"{folder} is in use by {_named(holder)}; wait for it to end, or name another"
-                ) from None
+                raise InUseError(f"{in_use}; wait for it to end, or name another") from None
+            if waiting is not None:
+                waiting(in_use)
+                waiting = None
             time.sleep(0.1)
             continue
         except OSError:

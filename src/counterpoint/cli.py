@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ VERBS = (
 
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
 WRONG = 2
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 KEPT = {
     "train": ". Finished epochs are kept; the same command with --resume goes on from there",
     "auto": ". Finished epochs are kept; the same command with --resume goes on from there",
@@ -53,8 +55,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     guard_logging()
     try:
-        if len(words) > 1 and words[0] == "help":  # of a verb, as its --help
-            words = [words[1], "--help"]
+        code = _answer(words)
+        sys.stdout.flush()  # while an output that cannot be written can still be told
+        return code
+    except BrokenPipeError:  # the reader of our output, e.g. `head`, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (CounterpointError, OSError) as error:
+        if os.environ.get("COUNTERPOINT_DEBUG") == "1":
+            raise
+        verb = words[0] if words and words[0] in VERBS else ""
+        kept = KEPT.get(verb, "") if isinstance(error, WriteError) else ""
+        name = f"counterpoint {verb}".rstrip()
+        what = f"{error}{kept}"
+        if _is_of_output(error):
+            what = f"the output cannot be written: {getattr(error, 'strerror', error)}"
+            os.dup2(
+                os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+            )  # Python tries again what is left, at its end
+        print(printable(f"{name}: {what}"), file=sys.stderr)
+        return WRONG
+    except KeyboardInterrupt:
+        print(f"Interrupted{KEPT.get(words[0], '')}", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _is_of_output(error: Exception) -> bool:
+    """Whether it is what was printed that cannot be written; all else that is written tells its file."""
+    anonymous = isinstance(error, OSError) and error.filename is None and not isinstance(error, WriteError)
+    return anonymous and getattr(error, "errno", None) in _NO_ROOM
+
+
+def _answer(words: list[str]) -> int:
+    """Do what the words ask for."""
+    if len(words) > 1 and words[0] == "help":  # of a verb, as its --help
+        words = [words[1], "--help"]
+    try:
         if not words or words[0] in ("-h", "--help", "help"):
             print(_overview())
         elif "--version" in words[:2]:  # of a verb, it is the package's
@@ -63,19 +99,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             _run(words[0], words[1:])
         else:
             raise ConfigError(f"There is no verb {words[0]!r}.{did_you_mean(words[0], VERBS)}")
-    except BrokenPipeError:  # the reader of our output, e.g. `head`, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (CounterpointError, OSError) as error:
-        if os.environ.get("COUNTERPOINT_DEBUG") == "1":
-            raise
-        kept = KEPT.get(words[0], "") if isinstance(error, WriteError) else ""
-        name = f"counterpoint {words[0]}" if words[0] in VERBS else "counterpoint"
-        print(printable(f"{name}: {error}{kept}"), file=sys.stderr)
-        return WRONG
-    except KeyboardInterrupt:
-        print(f"Interrupted{KEPT.get(words[0], '')}", file=sys.stderr)
-        return INTERRUPTED
     except SystemExit as end:  # --help and --print_config end like this
         return int(end.code or 0)
     return 0

@@ -36,7 +36,7 @@ def test_lengths(lengths, expected):
 
 
 def test_clips_that_were_decoded_before_facts_were_kept():
-    assert told(of_media([None, Facts(3.0)], COLOUR, BOTH)) == {"of unknown length": (1, 2, None, "")}
+    assert told(of_media([Facts(), Facts(3.0)], COLOUR, BOTH)) == {"of unknown length": (1, 2, None, "")}
 
 
 @pytest.mark.parametrize(

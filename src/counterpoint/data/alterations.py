@@ -42,17 +42,17 @@ class Alteration:
         return "" if self.share is None else f"{100 * self.share:.1f} % of all {self.unit}"
 
 
-def of_media(facts: Iterable[Facts | None], spec: MediaSpec, modalities: Iterable[str]) -> list[Alteration]:
+def of_media(facts: Iterable[Facts], spec: MediaSpec, modalities: Iterable[str]) -> list[Alteration]:
     """What decoding did to clips.
 
     Args:
-        facts: of each clip; None where they were not kept.
+        facts: of each clip.
         spec: the shape that clips were brought into.
         modalities: that were decoded.
     """
     listed, modalities = list(facts), set(modalities)
     total, window = len(listed), spec.seconds
-    lengths = [known.seconds for known in listed if known is not None and known.seconds is not None]
+    lengths = [known.seconds for known in listed if known.seconds is not None]
     cut = [seconds - window for seconds in lengths if seconds > window + TOLERANCE]
     padded = [window - seconds for seconds in lengths if seconds < window - TOLERANCE]
     filled = {"audio": "silence", "visual": "the last frame"}
@@ -67,15 +67,11 @@ def of_media(facts: Iterable[Facts | None], spec: MediaSpec, modalities: Iterabl
             total,
             _share(sum(padded), window * len(lengths)),
             "data.media.seconds",
-            "seconds read",
+            "seconds given to the model",
         ),
         Alteration("of unknown length", total - len(lengths), total),
-        Alteration(
-            "without a sound: silence throughout", sum(known is not None and known.silent for known in listed), total
-        ),
-        Alteration(
-            "with a gap in the sound: silence there", sum(known is not None and known.gap for known in listed), total
-        ),
+        Alteration("without a sound: silence throughout", sum(known.silent for known in listed), total),
+        Alteration("with a gap in the sound: silence there", sum(known.gap for known in listed), total),
         Alteration(
             "read in gray, without colour",
             total if spec.gray and "visual" in modalities else 0,

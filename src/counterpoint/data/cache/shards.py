@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from counterpoint._atomic import fsync, replacing
 from counterpoint._limits import read_json
+from counterpoint._lock import locked
 from counterpoint.errors import DataError
 from counterpoint.media.spec import FORMER_FIELDS, MediaSpec
 
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 
 _FORMAT = 2  # raise it when shards, or what decoding means, change: older ones are then left unread
 _ALWAYS = {"sample_rate", "seconds", "fps", "size", "gray", "crop"}  # fields of the spec that every index names
+_PATIENCE = 86_400.0  # seconds that another process may decode before this one gives up
 SHARD_BYTES = 64 * 2**20  # held in memory until written, and lost if the process is killed outright
 
 
@@ -110,7 +112,7 @@ class Place(NamedTuple):
 
     shard: str
     row: int
-    facts: Facts | None = None
+    facts: Facts
 
 
 def array_shapes(spec: MediaSpec) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
@@ -258,29 +260,20 @@ class ShardFolder:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[bool]:
-        """Held by one process at a time, so that two do not decode the same clips; True if it is really held.
+        """Held by one process at a time, so that two do not decode the same clips; gives whether it is really held.
 
         Where the file system has no locks it is not held, and the work is done twice, without harm.
-        """
-        try:
-            import fcntl
 
-            self.folder.mkdir(parents=True, exist_ok=True)
-            file = (self.folder / ".lock").open("w")
-        except (ImportError, OSError):
-            yield False
-            return
-        with file:
+        Raises:
+            InUseError: another process has decoded into it for a day.
+            DataError: the folder cannot be written.
+        """
+        with contextlib.ExitStack() as stack:
             try:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    log.warning("another process decodes into %s; this one goes on when it is done", self.folder)
-                    fcntl.flock(file, fcntl.LOCK_EX)
-            except OSError:
-                yield False
-                return
-            yield True  # closing the file, or the end of the process, gives it back
+                held = stack.enter_context(locked(self.folder, patience=_PATIENCE, waiting=_tell_of_waiting))
+            except OSError as error:
+                raise self._unwritable(error) from None
+            yield held
 
     def sweep(self) -> None:
         """Remove what killed writers left behind; only for the holder of the lock."""
@@ -304,6 +297,10 @@ class ShardFolder:
             rows = open_shard(path.with_suffix(""), modality)
             if rows.shape != (len(index.clips), *shape) or rows.dtype != dtype:
                 raise DataError(f"{file}: it holds {rows.dtype} {rows.shape}, not what its index says")
+
+
+def _tell_of_waiting(in_use: str) -> None:
+    log.warning("%s, which decodes; this one goes on when it is done", in_use)
 
 
 def _described(spec: MediaSpec) -> dict[str, Any]:
