@@ -27,7 +27,8 @@ from counterpoint.training.datamodule import list_run_clips
 from counterpoint.training.fit import fit
 from counterpoint.training.resolve import modalities_of
 
-PLAIN = "concat"
+PLAIN, OTHER = "concat", "concat-staged"
+"""What everybody knows; and what was best on a set where the recommended recipe was not, see docs/results.md."""
 LEAST_EPOCHS = 5
 MOST_SEEDS = 3
 _SPARE = 0.85  # of the time: what is planned; the rest is for probes, reports and runs that take longer than measured
@@ -62,8 +63,8 @@ def auto(
     """Find out what to take for some clips, within a given time.
 
     It lists the clips, trains the recommended recipe for two epochs to see how long one takes here, and plans a
-    comparison that fits: the recommended recipe, plain concatenation, each modality alone, their ensemble, and
-    classical classifiers. No run is begun that would not end in time; what is left out for that is said.
+    comparison that fits: the recommended recipe, staged and plain concatenation, each modality alone, their ensemble,
+    and classical classifiers. No run is begun that would not end in time; what is left out for that is said.
 
     Args:
         clips: a folder with a subfolder for each class; a folder of features (``features.h5``, ``clips.csv``); or the
@@ -83,11 +84,6 @@ def auto(
         ConfigError: minutes is not above 0, there is one class alone, or localisation is asked for.
         DatasetNotFoundError: `clips` is neither a folder nor a dataset.
         CounterpointError: whatever is wrong with the data.
-
-    Example:
-        >>> auto("nowhere", minutes=1)
-        Traceback (most recent call last):
-        counterpoint.errors.DatasetNotFoundError: 'nowhere' is neither a folder nor a dataset
     """
     began, folder = time.monotonic(), Path(folder)
     if not minutes > 0:
@@ -117,8 +113,17 @@ def auto(
 def data_of(clips: str | Path, data: DataConfig) -> DataConfig:
     """The data that are meant by a folder, or by the name of a dataset.
 
+    Args:
+        clips: the folder, or the name.
+        data: whose other options stay.
+
     Raises:
         DatasetNotFoundError: it is neither.
+
+    Example:
+        >>> found = data_of("talkers", DataConfig(seed=3))
+        >>> found.name, found.seed
+        ('talkers', 3)
     """
     path = Path(clips)
     if path.is_dir():
@@ -157,7 +162,8 @@ def _plan(
     steps = steps_per_epoch(len(table.split("train")), size, base.devices)
     pilot, decoding = _pilot(base, progress)
     modalities = modalities_of(base)
-    entries = 2 + (len(modalities) if len(modalities) > 1 else 0)
+    methods = [RECOMMENDED, *([OTHER] if table.features is None else []), PLAIN]  # features have no encoders to train
+    entries = len(methods) + (len(modalities) if len(modalities) > 1 else 0)
     jobs = min(cores(), entries)
     left = _SPARE * seconds - (time.monotonic() - began)
     rounds = {seeds: -(-entries * seeds // jobs) for seeds in range(1, MOST_SEEDS + 1)}
@@ -166,13 +172,14 @@ def _plan(
     epoch = f"an epoch of {counted(steps, 'step')}, batch {size},"
     tell(f"Reading the clips took {decoding:.0f} s; {epoch} takes {pilot:.1f} s here.")
     short = f" ({wanted} would be better: more minutes allow them)" if epochs < wanted else ""
+    what = ", ".join(methods) + (" and each modality alone" if entries > len(methods) else "")
+    about = rounds[seeds] * epochs * pilot / 60
     tell(
-        f"Plan: {RECOMMENDED}, {PLAIN}{' and each modality alone' if entries > 2 else ''}, {epochs} epochs{short}, "
-        f"{counted(seeds, 'seed')}, {jobs} at a time: about {rounds[seeds] * epochs * pilot / 60:.0f} of "
+        f"Plan: {what}, {epochs} epochs{short}, {counted(seeds, 'seed')}, {jobs} at a time: about {about:.0f} of "
         f"{seconds / 60:g} minutes."
     )
     return CompareConfig(
-        methods=[RECOMMENDED, PLAIN],
+        methods=methods,
         baseline=PLAIN,
         seeds=list(range(seeds)),
         base=replace(base, epochs=epochs),
