@@ -207,7 +207,7 @@ def test_the_command_line_takes_folds(clips, tmp_path, capsys):
 
 def test_folds_that_cannot_be_pooled_are_refused(clips, tmp_path):
     base = config(clips).base
-    with pytest.raises(ConfigError, match="takes no option 'fold'; datasets with folds are .*tiny_folds"):
+    with pytest.raises(ConfigError, match="takes no option 'fold'; give their number"):
         check_folds(CompareConfig(folds=[0]))
     base.data.options = {"fold": 1}
     with pytest.raises(ConfigError, match="drop one of the two"):
@@ -237,3 +237,24 @@ def test_probes_of_classes_never_trained_are_pooled_without_nan():
     logits = torch.tensor([[0.0, -1.0, -torch.inf], [-1.0, -0.5, -torch.inf]])
     found = score(logits, torch.tensor([0, 2]))
     assert found["accuracy"] == 0.5 and np.isfinite(found["mAP"])
+
+
+def test_a_number_of_folds_deals_out_the_clips_of_any_dataset(clips, tmp_path, capsys):
+    base = {"data": tiny_data(clips) | {"options": {"disjoint": False}}, "epochs": 1}
+    (tmp_path / "base.json").write_text(json.dumps({"base": base, "alone": False, "probe": False}))
+    words = ["compare", "--config", str(tmp_path / "base.json"), "--runs", str(tmp_path), "--methods", "concat"]
+    words += ["--seeds", "0", "--classical", "false", "--name", "dealt", "--folds", "2"]
+    assert main(words) == 0
+    assert "2 folds pooled" in capsys.readouterr().out
+    found = [dict(np.load(tmp_path / "dealt" / "concat" / "seed0" / f"fold{k}" / "trace.npz")) for k in (0, 1)]
+    tested = np.concatenate([each["ids"] for each in found])
+    assert len(tested) == len(set(tested)) == 32
+    assert main([*words, "--resume"]) == 0
+    assert main([*words[:-1], "3", "--resume"]) == 2  # other clips stand in its folds
+
+
+def test_a_number_of_folds_is_refused_where_the_dataset_has_its_own(clips):
+    asked = config(clips, folds=3)
+    assert (asked.folds, asked.base.data.folds) == ([0, 1, 2], 3)
+    with pytest.raises(ConfigError, match="has folds of its own"):
+        check_folds(asked)

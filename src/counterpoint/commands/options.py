@@ -214,8 +214,9 @@ class Parser:
     def _value(self, option: str, name: str, given: Sequence[str]) -> Any:
         """Words as a value of the option's type."""
         wanted, text = self.types.get(name, Any), given[0]
-        if not _is_list(wanted) or (len(given) == 1 and (text[:1] == "[" or text == "null")):
-            value = _read(text, wanted)
+        alone = _read(text, wanted)
+        if not _is_list(wanted) or (len(given) == 1 and (text[:1] == "[" or fits(alone, wanted))):
+            value = alone
         else:
             items = [item for word in given for item in word.split(",") if item]
             if not items:

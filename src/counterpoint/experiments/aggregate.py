@@ -185,7 +185,7 @@ def protocol(plan: Plan, clips: Mapping[Fold, Prepared], seconds: float, notes: 
     return {
         "dataset": first.table.name,
         "clips": {"test": sum(count["test"] for count in counts)} if config.folds else counts[0],
-        "folds": [{"fold": fold, **count} for fold, count in zip(config.folds, counts, strict=False)],
+        "folds": [{"fold": fold, **count} for fold, count in zip(clips, counts, strict=True)] if config.folds else [],
         "searched_on_test_clips": sum(clip.id in tested_elsewhere for clip in first.clips("val")),
         "classes": len(first.table.classes),
         "groups": len({clip.group for part in clips.values() for clip in part.clips("test")} - {None}),

@@ -128,7 +128,7 @@ def _run(plan: Plan, resume: bool, overwrite: bool, progress: bool, until: float
         alone=collect(ALONE, plan, runs, list(clips)),
         failures=tuple(failures),
         protocol=protocol(plan, clips, time.perf_counter() - began, late),
-        folds=tuple(plan.config.folds),
+        folds=tuple(fold for fold in clips if fold is not None),
     )
     comparison = with_differences(comparison, separate_groups(clips))
     comparison = replace(comparison, findings=examine(comparison))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from counterpoint.errors import ConfigError
 from counterpoint.training.config import TrainConfig
 
 DEFAULT_METHODS = {
@@ -42,8 +43,9 @@ class CompareConfig:
             ``sum-df-simam2``, ``concat-ogm-ge`` and ``mmcosine`` to classify; ``avel``, ``psp``, ``cmran`` and
             ``bmfn`` to localise.
         seeds: every method is trained once with each of them.
-        folds: of a dataset with an option ``fold``: every method is trained once with each seed on each of them, and
-            evaluated on their test clips pooled; the search runs on the first. Empty: the data have one split.
+        folds: how many to deal out the clips to, or which of a dataset with folds of its own (``[0, 1]``): every method
+            is trained once with each seed on each of them, and evaluated on their test clips pooled; the search runs
+            on the first. A number n stands for ``base.data.folds`` n and all of these. Empty: the data have one split.
         baseline: the method that the others are tested against; None: the first, or the plain one (``concat``,
             ``avel``) where no methods are named.
         changes: what is set otherwise than in the recipes, for every method whose recipe sets or searches it: dotted
@@ -66,7 +68,7 @@ class CompareConfig:
 
     methods: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2], metadata={"min": 0, "max": 2**32 - 1})
-    folds: list[int] = field(default_factory=list)
+    folds: int | list[int] = field(default_factory=list)
     baseline: str | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     base: TrainConfig = field(default_factory=TrainConfig)
@@ -81,7 +83,12 @@ class CompareConfig:
     jobs: int = field(default=1, metadata={"min": 1})
 
     def __post_init__(self) -> None:
-        """Name the methods of the task where none are, and what they are tested against."""
+        """Name the methods of the task where none are, what they are tested against, and each of a number of folds."""
+        if isinstance(self.folds, int):
+            if self.base.data.folds not in (None, self.folds):
+                raise ConfigError(f"folds is {self.folds}, but base.data.folds is {self.base.data.folds}; drop one")
+            self.base = replace(self.base, data=replace(self.base.data, folds=self.folds))
+            self.folds = list(range(min(self.folds, 1000)))  # more are refused with `base.data.folds`
         if not self.methods:
             self.methods = list(DEFAULT_METHODS.get(self.base.task, ()))
             self.baseline = self.baseline or DEFAULT_BASELINE.get(self.base.task)

@@ -18,29 +18,37 @@ Fold = int | None
 
 def folds_of(config: CompareConfig) -> tuple[Fold, ...]:
     """The folds, in order; one None where the data have the one split of their own."""
+    assert not isinstance(config.folds, int)
     return tuple(config.folds) or (None,)
 
 
 def with_fold(config: TrainConfig, fold: Fold) -> TrainConfig:
-    """A copy of `config` on a fold of its dataset; itself for None."""
+    """A copy of `config` on a fold: one that is drawn, or one of its dataset's own; itself for None."""
+    data = config.data
     if fold is None:
         return config
-    return replace(config, data=replace(config.data, options={**config.data.options, OPTION: fold}))
+    own = {"options": {**data.options, OPTION: fold}}
+    return replace(config, data=replace(data, **({"fold": fold} if data.folds else own)))
 
 
 def check_folds(config: CompareConfig) -> None:
     """Refuse folds of a dataset that has none, or folds given twice over.
 
     Raises:
-        CounterpointError: says which, and what to do.
+        ConfigError: says which, and what to do.
     """
+    data = config.base.data
     if not config.folds:
         return
-    data = config.base.data
-    if OPTION not in DATASETS.get(data.name).wants:
-        having = [name for name in DATASETS if OPTION in DATASETS.get(name).wants]
-        there = f"; datasets with folds are {', '.join(having)}" if having else ""
-        raise ConfigError(f"folds is {config.folds}, but {data.name} takes no option {OPTION!r}{there}")
+    has_own = OPTION in DATASETS.get(data.name).wants
+    if has_own and data.folds is not None:
+        raise ConfigError(
+            f"folds is {data.folds}, but {data.name} has folds of its own; name them, as in --folds 0 1 2 (or [0])"
+        )
+    if not has_own and data.folds is None:
+        raise ConfigError(
+            f"folds is {config.folds}, but {data.name} takes no option {OPTION!r}; give their number, as in --folds 5"
+        )
     if OPTION in data.options:
         raise ConfigError(
             f"folds is {config.folds} and base.data.options has a {OPTION!r} as well; drop one of the two"

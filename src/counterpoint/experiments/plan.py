@@ -15,7 +15,7 @@ from counterpoint.analysis.results import Trial
 from counterpoint.data import ClipTable
 from counterpoint.errors import ConfigError, CounterpointError, did_you_mean
 from counterpoint.experiments.config import DEFAULT_METHODS, CompareConfig
-from counterpoint.experiments.folds import check_folds
+from counterpoint.experiments.folds import check_folds, folds_of
 from counterpoint.experiments.search import draw_settings
 from counterpoint.recipes import Recipe, load_recipe
 from counterpoint.recipes.space import check_space
@@ -193,10 +193,10 @@ def _check(config: CompareConfig) -> Metric:
     """Refuse values outside their range, and give the metric of the search."""
     if config.base.task not in METRICS:
         raise ConfigError(f"base.task is {config.base.task!r}.{did_you_mean(config.base.task, METRICS)}")
-    for name, values in (("methods", config.methods), ("seeds", config.seeds), ("folds", config.folds)):
-        if not values and name != "folds":
+    for name, values in (("methods", config.methods), ("seeds", config.seeds), ("folds", folds_of(config))):
+        if not values:
             raise ConfigError(f"{name} is empty; give at least one")
-        twice = [value for i, value in enumerate(values) if value in values[:i]]
+        twice: list[Any] = [value for i, value in enumerate(values) if value in values[:i]]
         if twice:
             raise ConfigError(f"{name} has {twice[0]!r} more than once")
     check_values(config)

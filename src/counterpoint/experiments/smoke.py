@@ -19,6 +19,7 @@ from counterpoint.data.io.paths import CACHE
 from counterpoint.data.tiny import write_tiny
 from counterpoint.experiments.compare import CONFIG
 from counterpoint.experiments.config import CompareConfig
+from counterpoint.experiments.folds import folds_of
 from counterpoint.experiments.plan import dry_run, resolve_plan
 from counterpoint.experiments.reproduce import reproduce
 from counterpoint.experiments.reproduction_tables import Reproduction
@@ -122,7 +123,7 @@ def _light(config: CompareConfig, recipes: Path) -> CompareConfig:
         methods=[_light_recipe(method, recipes) for method in config.methods],
         baseline=None,
         seeds=config.seeds[:1],
-        folds=config.folds[:1],
+        folds=[fold for fold in folds_of(config)[:1] if fold is not None],
         alone=False,
         base=replace(base, data=data, model=model, epochs=1, precision="32-true", accelerator="cpu"),
     )

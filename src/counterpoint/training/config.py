@@ -41,6 +41,9 @@ class DataConfig:
         cache: folder of decoded shards; None: ``$COUNTERPOINT_CACHE`` or ``~/.cache/counterpoint``.
         seed: of the split, and of what ``talkers`` renders; not the run's, so that runs under other seeds are evaluated
             on the same clips.
+        folds: in place of the dataset's split, deal out all its clips to so many folds, by class, and by groups where
+            there are several; validation clips are drawn from those that are not tested. None: the dataset's split.
+        fold: which of them is tested, from 0.
         max_bad: share of unreadable clips above which the run is refused, 0 to 1.
         standardise: of clips that are features, bring each column to mean 0 and spread 1 by the training clips; None:
             as the dataset recommends, which is to do it but where a paper's protocol takes them as they are.
@@ -57,6 +60,8 @@ class DataConfig:
     media: dict[str, Any] = field(default_factory=dict)
     cache: str | None = None
     seed: int = 0
+    folds: int | None = field(default=None, metadata={"min": 2, "max": 1000})
+    fold: int = field(default=0, metadata={"min": 0})
     max_bad: float = field(default=0.05, metadata={"min": 0, "max": 1})
     standardise: bool | None = None
     impute: Impute = "none"
@@ -275,6 +280,8 @@ class TrainConfig:
             raise ConfigError(
                 f"balance.options is {self.balance.options}, but balance.name is null; name a balancer or drop them"
             )
+        if self.data.fold and self.data.folds is None:
+            raise ConfigError(f"data.fold is {self.data.fold}, but data.folds is null; set it to the number of folds")
         unused = CLASSIFYING if self.task == "localise" else ("localise",)
         for name in unused:
             value = getattr(self, name)

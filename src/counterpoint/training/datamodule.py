@@ -17,6 +17,7 @@ from counterpoint.data.cache.shard_dataset import collate
 from counterpoint.data.io.paths import cache_root
 from counterpoint.data.lengths import with_fitted_length
 from counterpoint.data.splits.draw import draw_split
+from counterpoint.data.splits.folds import on_fold
 from counterpoint.errors import ConfigError
 from counterpoint.media.spec import MediaSpec, require_fields
 from counterpoint.training.batch_sampler import Batches
@@ -59,8 +60,13 @@ def list_clips(
         task = task or next(iter(entry.event_tasks), entry.tasks[0])
         if task in entry.tasks and task not in entry.event_tasks:
             raise ConfigError(f"{config.name}'s task {task!r} does not say when something happens.{_with_events()}")
+    if config.folds is not None and "fold" in entry.wants:
+        raise ConfigError(f"data.folds is {config.folds}, but {config.name} has folds of its own (data.options.fold)")
     options = hand_in(entry, config.options, progress=progress, events=events, fold=0)
     table = load_table(config.name, config.root, task, config.seed, **options)
+    if config.folds is not None:
+        how = {"val": config.options.get("val", 0.1), "disjoint": config.options.get("disjoint", True)}
+        table = on_fold(table, folds=config.folds, fold=config.fold, seed=config.seed, **how)
     if fit_length and table.fit_length and "seconds" not in config.media:
         table = with_fitted_length(table, cache_root(config.cache), progress)
     if table.features is None or not (table.features.standardise or config.standardise):

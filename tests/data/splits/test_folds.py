@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoint.data.splits.folds import consecutive, draw_fold
+from counterpoint.data.splits.folds import consecutive, draw_fold, draw_folds
 from counterpoint.errors import ConfigError, DataError
 
 FOLDS = consecutive("abcdefgh", 2, 3)  # g and h are never tested
@@ -60,3 +60,38 @@ def test_nobody_left(groups, val, side):
 def test_there_is_no_such_fold(fold):
     with pytest.raises(ConfigError, match="there are 3, 0 to 2"):
         draw_fold("toy", clips("abcdef"), FOLDS, fold)
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+@pytest.mark.parametrize(("folds", "val"), [(2, 0.2), (4, 0.1), (5, 0)])
+def test_drawn_folds_test_each_clip_once_and_keep_groups_whole(folds, val, grouped):
+    labels = {f"{speaker}{label}{k}": label for speaker in "abcdefghij" for label in "xy" for k in range(3)}
+    groups = {clip: clip[0] for clip in labels} if grouped else None
+    drawn = [draw_folds("toy", labels, groups, folds=folds, fold=k, val=val) for k in range(folds)]
+    tested = [clip for one in drawn for clip, side in one.sides.items() if side == "test"]
+    assert sorted(tested) == sorted(labels)
+    for one in drawn:
+        sides = {side: [c for c, s in one.sides.items() if s == side] for side in ("train", "val", "test")}
+        assert len(sides["test"]) == pytest.approx(len(labels) / folds, abs=6 if grouped else 1)
+        assert len(sides["val"]) == pytest.approx(val * len(labels), abs=6 if grouped else 1)
+        for clips_of in sides.values():
+            counts = Counter(labels[clip] for clip in clips_of)
+            assert abs(counts["x"] - counts["y"]) <= (0 if grouped else 1)
+        if grouped:
+            speakers = {side: {clip[0] for clip in found} for side, found in sides.items()}
+            assert sum(map(len, speakers.values())) == len(set().union(*speakers.values()))
+    again = draw_folds("toy", dict(reversed(labels.items())), groups, folds=folds, fold=0, val=val)
+    assert again.sides == drawn[0].sides
+
+
+def test_folds_that_cannot_be_drawn_are_told():
+    labels = {f"{speaker}{k}": "xy"[k % 2] for speaker in "abc" for k in range(4)}
+    groups = {clip: clip[0] for clip in labels}
+    with pytest.raises(ConfigError, match="there are 3, 0 to 2"):
+        draw_folds("toy", labels, groups, folds=3, fold=3)
+    with pytest.raises(ConfigError, match="below 0.5"):
+        draw_folds("toy", labels, groups, folds=2, fold=0, val=0.5)
+    with pytest.raises(DataError, match="3 speakers are too few for 4 folds"):
+        draw_folds("toy", labels, groups, folds=4, fold=0)
+    with pytest.raises(DataError, match="class 'z' is in one speaker alone"):
+        draw_folds("toy", {**labels, "a9": "z"}, {**groups, "a9": "a"}, folds=3, fold=0, val=0)

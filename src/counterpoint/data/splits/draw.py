@@ -229,7 +229,7 @@ def _assign_groups(
     seed: int,
     group_word: str,
 ) -> dict[Hashable, str]:
-    """Whole groups to sides, so that every side comes near its share of every class; the best of seeded orders."""
+    """Whole groups to sides, so that every side has every class, and comes near its share of it."""
     counts = {group: Counter(labels[clip] for clip in clips) for group, clips in members.items()}
     totals = Counter(labels.values())
     holders = Counter(label for count in counts.values() for label in count)
@@ -240,6 +240,29 @@ def _assign_groups(
                 "splits that share none. Add clips, leave the class out, give the split yourself, or share "
                 f"{group_word}s between splits"
             )
+    side_of, missing = deal_groups(counts, shares, seed)
+    if missing:
+        raise DataError(
+            f"{name}: found no {group_word}-disjoint split with every class in {' and '.join(shares)}. "
+            f"Give the split yourself, or share {group_word}s between splits"
+        )
+    return side_of
+
+
+def deal_groups(
+    counts: Mapping[Hashable, Counter[str]], shares: Mapping[str, float], seed: int
+) -> tuple[dict[Hashable, str], int]:
+    """Whole groups to sides, as near to each side's share of every class as the best of seeded orders comes.
+
+    Args:
+        counts: group -> class -> clips.
+        shares: side -> of the clips of every class.
+        seed: of the orders.
+
+    Returns:
+        Group -> side, and how many classes are missing, summed over sides.
+    """
+    totals: Counter[str] = sum(counts.values(), Counter())
     # Few groups deserve many tries; among thousands the first order is as good as any.
     trials = max(1, min(_TRIALS, 20_000 // len(counts)))
     best: tuple[tuple[int, float], dict[Hashable, str]] | None = None
@@ -251,12 +274,7 @@ def _assign_groups(
         if trial + 1 >= trials and best[0][0] == 0:
             break
     assert best is not None
-    if best[0][0]:
-        raise DataError(
-            f"{name}: found no {group_word}-disjoint split with every class in {' and '.join(shares)}. "
-            f"Give the split yourself, or share {group_word}s between splits"
-        )
-    return best[1]
+    return best[1], best[0][0]
 
 
 def _fill(
