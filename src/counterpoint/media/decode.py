@@ -16,7 +16,8 @@ from counterpoint._moved import former_keywords
 from counterpoint.errors import ConfigError, MediaError
 from counterpoint.media.audio import AudioCollector
 from counterpoint.media.clip import MODALITIES, STILLS, DecodedClip, MediaInfo
-from counterpoint.media.faces import FaceTrack, read_landmarks
+from counterpoint.media.face_finder import find_face, weights_path
+from counterpoint.media.faces import Faces, FaceTrack, read_landmarks
 from counterpoint.media.measure import Measured, measure
 from counterpoint.media.noise import with_noise
 from counterpoint.media.packets import Decoder, JoinedError, Packets
@@ -35,6 +36,8 @@ _SEEK_LEADS = (1.0, 6.0)
 _BEHIND, _MANY_BEHIND = 5.0, 64
 # A clip that takes longer than this is damaged or no clip, seconds.
 _MAX_SECONDS = 120.0
+# Pictures in which a face is searched, spread over the clip, and their sides, pixels.
+_SEARCHED, _SEARCHED_SIZE = 5, 512
 
 
 def probe(path: str | Path) -> MediaInfo:
@@ -116,20 +119,62 @@ def read_clip(
         heard = None
     if wanted == ("visual",) and path.suffix.lower() in STILLS:
         start, end = 0.0, None
-    faces = read_landmarks(landmarks, landmarks_size) if landmarks is not None and "visual" in wanted else None
+    faces: Faces | None = None
+    if "visual" in wanted:
+        faces = face_of(path, spec, start, end) if landmarks is None else read_landmarks(landmarks, landmarks_size)
     plan = Plan.of(path, spec, start, end, wanted)
-
-    leads: list[float | None] = [None] if plan.start < _SEEK_FROM else [*_SEEK_LEADS, None]
-    clip = next((clip for lead in leads if (clip := _read(path, plan, faces, lead)) is not None), None)
-    if clip is None:
-        raise MediaError(path, f"nothing could be decoded from {plan.start:.2f} s on")
+    clip = _read_plan(path, plan, faces)
     if heard is None:
         return with_noise(clip, spec)
     return DecodedClip(heard.audio, clip.visual, clip.seconds or heard.seconds, (*heard.notes, *clip.notes))
 
 
+def face_of(path: Path, spec: MediaSpec, start: float = 0.0, end: float | None = None) -> FaceTrack | None:
+    """The face in a segment of a file, where `spec` asks to crop to it; None: it does not.
+
+    Args:
+        path: of the file.
+        spec: shape of the clip; its first `seconds` are searched.
+        start: seconds.
+        end: seconds; None: to the end of the file.
+
+    Raises:
+        MediaError: the file cannot be read, or has no face there.
+        ConfigError: the detector is not installed.
+    """
+    if spec.crop != "face":
+        return None
+    weights_path()
+    whole = replace(
+        spec, crop=(0.0, 0.0, 1.0, 1.0), frames=_SEARCHED, size=_SEARCHED_SIZE, gray=True, audio_snr_db=None
+    )
+    plan, whole_picture = Plan.of(path, whole, start, end, ("visual",)), _Whole()
+    clip = _read_plan(path, plan, whole_picture)
+    if clip.visual is None:
+        raise MediaError(path, "has no moving picture")
+    return find_face(path, clip.visual[..., 0], whole_picture.size)
+
+
+class _Whole:
+    """Keeps all of each picture, and notes how large they are."""
+
+    size: tuple[int, int]
+
+    def crop(self, time: float, width: int, height: int, margin: float = 0.0) -> tuple[float, float, float, float]:
+        self.size = width, height
+        return 0.0, 0.0, 1.0, 1.0
+
+
+def _read_plan(path: Path, plan: Plan, faces: Faces | None) -> DecodedClip:
+    leads: list[float | None] = [None] if plan.start < _SEEK_FROM else [*_SEEK_LEADS, None]
+    clip = next((clip for lead in leads if (clip := _read(path, plan, faces, lead)) is not None), None)
+    if clip is None:
+        raise MediaError(path, f"nothing could be decoded from {plan.start:.2f} s on")
+    return clip
+
+
 def _read(
-    path: Path, plan: Plan, faces: FaceTrack | None, lead: float | None, measured: Measured | None = None
+    path: Path, plan: Plan, faces: Faces | None, lead: float | None, measured: Measured | None = None
 ) -> DecodedClip | None:
     with opened(path) as source:
         try:
@@ -143,7 +188,7 @@ def _read(
 class _Reading:
     """One pass over a file."""
 
-    def __init__(self, source: Source, plan: Plan, faces: FaceTrack | None, measured: Measured | None) -> None:
+    def __init__(self, source: Source, plan: Plan, faces: Faces | None, measured: Measured | None) -> None:
         self.source, self.plan, self.measured = source, plan, measured
         self.streams = streams_of(source, plan.spans)
         if source.seconds is None or plan.start >= source.seconds:

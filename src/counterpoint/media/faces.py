@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,13 @@ from counterpoint.media.source import failing_as_media_error
 from counterpoint.media.spec import Crop
 
 _POINT = re.compile(r"([xy])_(\d+)")  # X_0 is a point in space, eye_lmk_x_0 one of an eye
+
+
+class Faces(Protocol):
+    """Whoever tells what is kept of a picture; see `FaceTrack.crop`."""
+
+    def crop(self, time: float, width: int, height: int, margin: float = 0.0) -> Crop:
+        """Fractions ``(left, top, right, bottom)`` of the upright picture."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from av.stream import Stream
 from counterpoint.errors import MediaError
 from counterpoint.media.audio import AudioCollector
 from counterpoint.media.clip import SILENT, DecodedClip
-from counterpoint.media.faces import FaceTrack
+from counterpoint.media.faces import Faces
 from counterpoint.media.measure import Measured
 from counterpoint.media.packets import time_base
 from counterpoint.media.read_plan import Plan
@@ -52,9 +52,7 @@ class Segment:
         scaler: of other segments of the file, used along; None: one of its own.
     """
 
-    def __init__(
-        self, source: Source, plan: Plan, faces: FaceTrack | None = None, scaler: Scaler | None = None
-    ) -> None:
+    def __init__(self, source: Source, plan: Plan, faces: Faces | None = None, scaler: Scaler | None = None) -> None:
         self.source, self.plan = source, plan
         self.collectors: dict[str, AudioCollector | VideoCollector] = {}
         spec, origin = plan.spec, source.origin
@@ -73,7 +71,7 @@ class Segment:
                 begin, end, due, spec, time_base(source.video), period, MAX_PIXELS, crop_at, scaler
             )
 
-    def _around(self, faces: FaceTrack, first: float) -> Callable[[float, int, int], Crop]:
+    def _around(self, faces: Faces, first: float) -> Callable[[float, int, int], Crop]:
         """Crops to the face, at times on the clock of the frames, of which the first is shown at `first`."""
         margin = self.plan.spec.face_margin
         return lambda time, width, height: faces.crop(time - first, width, height, margin)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from counterpoint._moved import former_keywords
 from counterpoint._typecheck import fits
@@ -29,7 +30,8 @@ class MediaSpec:
         size: height and width of a frame, pixels.
         gray: one channel (luma) instead of three (RGB).
         crop: part of the upright picture that is kept before resizing, as fractions ``(left, top, right, bottom)``; of
-            clips with landmarks the face is kept instead.
+            clips with landmarks the face is kept instead. ``"face"``: the face that a detector finds, one box for the
+            clip; a clip without one cannot be read. It needs the extra ``faces``.
         frames: this many frames instead of `fps`, spread evenly over what a clip has, its first `seconds` at most: the
             times ``(k + 1/2) / frames`` of it, so that a short clip is not filled up with its last frame.
         audio_start: where the sound begins, seconds into the clip.
@@ -37,7 +39,7 @@ class MediaSpec:
         audio_snr_db: speech-shaped noise is added to the sound, which is this much louder, dB (see `add_noise`); None:
             none is.
         face_margin: how far the face's box is widened to each side, as a share of its width and height, for clips with
-            landmarks; below 0 it is narrowed.
+            landmarks, and for `crop` ``"face"``; below 0 it is narrowed.
     """
 
     sample_rate: int = 16000
@@ -45,7 +47,7 @@ class MediaSpec:
     fps: float = 25.0
     size: int = 64
     gray: bool = True
-    crop: Crop = (0.0, 0.0, 1.0, 1.0)
+    crop: Crop | Literal["face"] = (0.0, 0.0, 1.0, 1.0)
     frames: int | None = None
     audio_start: float = 0.0
     audio_seconds: float | None = None
@@ -68,9 +70,10 @@ class MediaSpec:
                 raise ConfigError(f"media.{name} is {value!r}; it must be {what} greater than 0")
         if not fits(self.gray, bool):
             raise ConfigError(f"media.gray is {self.gray!r}; it must be true or false")
-        if not _is_crop(self.crop):
+        if self.crop != "face" and not _is_crop(self.crop):
             raise ConfigError(
-                f"media.crop is {self.crop!r}; it must be fractions 0 <= left < right <= 1, 0 <= top < bottom <= 1"
+                f"media.crop is {self.crop!r}; it must be fractions 0 <= left < right <= 1, 0 <= top < bottom <= 1, "
+                "or 'face'"
             )
 
         self._check_audio()

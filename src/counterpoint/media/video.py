@@ -281,4 +281,6 @@ class VideoCollector:
         if self._crop_at is not None:
             size = (frame.height, frame.width) if self._orientation.transpose else (frame.width, frame.height)
             crop = self._crop_at(time, *size)
+        if crop == "face":
+            raise ValueError("to crop to the face, where it is must be found first")
         self._scale(frame, crop, self._orientation, out)

@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from av.video.frame import VideoFrame
 from counterpoint._moved import former_keywords
 from counterpoint.errors import ConfigError, MediaError
 from counterpoint.media.clip import MODALITIES, SILENT, DecodedClip
+from counterpoint.media.decode import face_of
 from counterpoint.media.measure import Measured, measure
 from counterpoint.media.packets import Decoder, Packets
 from counterpoint.media.read_plan import Plan
@@ -111,6 +112,9 @@ class _Pass:
         self._needed = 1 + max(0, math.ceil((measured.seconds - _LEAST - asked.spec.seconds) / asked.hop))
         self._shown: VideoFrame | None = None
         self._scaler = Scaler(asked.spec)
+        self._faces = None  # one face for the file, so that no window hangs on a moment of it
+        if "visual" in self.streams and measured.seconds > 0:
+            self._faces = face_of(source.path, replace(asked.spec, seconds=measured.seconds))
         rarest = measured.tracks["visual"].longest if "visual" in measured.tracks else 0.0
         self._patience = _PATIENCE + min(_HELD_BACK * rarest, asked.hop * _BYTES / asked.spec.num_bytes)
 
@@ -166,7 +170,7 @@ class _Pass:
             while self._open and self._start + asked.spec.seconds <= start - self._patience:
                 yield self._close()
             plan = Plan.of(self.source.path, asked.spec, start, None, asked.modalities)
-            segment = Segment(self.source, plan, scaler=self._scaler)
+            segment = Segment(self.source, plan, self._faces, self._scaler)
             self._open.append(segment)
             self._count += 1
             if self._shown is not None:  # it may still be on when the window begins

@@ -19,6 +19,7 @@ from counterpoint.data.lengths import with_fitted_length
 from counterpoint.data.splits.draw import draw_split
 from counterpoint.data.splits.folds import on_fold
 from counterpoint.errors import ConfigError
+from counterpoint.media.face_finder import weights_path
 from counterpoint.media.spec import MediaSpec, require_fields
 from counterpoint.training.batch_sampler import Batches
 from counterpoint.training.config import DataConfig, TrainConfig
@@ -88,14 +89,17 @@ def media_spec(table: ClipTable, changes: Mapping[str, Any]) -> MediaSpec:
     Who asks for frames a second does not want as many as the dataset recommends for a whole clip.
 
     Raises:
-        ConfigError: a value outside its range.
+        ConfigError: a value outside its range, or one that needs an extra that is not installed.
     """
     values: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()
     }
     if values.get("fps") is not None:
         values.setdefault("frames", None)
-    return dataclasses.replace(table.media, **values)
+    spec = dataclasses.replace(table.media, **values)
+    if spec.crop == "face":
+        weights_path()  # said once, and not of every clip
+    return spec
 
 
 def prepare_clips(
