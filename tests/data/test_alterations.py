@@ -5,7 +5,7 @@ import pytest
 
 from counterpoint.data import Clip, ClipTable, prepare
 from counterpoint.data.alterations import Alteration, of_media, of_skipped
-from counterpoint.data.cache.decode_worker import decode
+from counterpoint.data.cache.decode_worker import _facts, decode
 from counterpoint.data.cache.shards import Facts, Key
 from counterpoint.media.clip import SILENT, DecodedClip
 from counterpoint.media.encode import write_clip
@@ -58,7 +58,7 @@ def test_gaps_and_silence_are_seen_where_clips_are_decoded():
     notes = [(), ("gap in the sound from 1.00 to 2.00 s",), ("gap in the sound from 0.00 to 3.00 s", SILENT), (SILENT,)]
     audio = [sound * 9, sound * 9, sound, sound]
     clips = [DecodedClip(*both, seconds=3.0, notes=said) for *both, said in zip(audio, [None] * 4, notes, strict=True)]
-    key = Key("a.mkv", 1, 1, 0.0, None)
+    key = Key("a.mkv", 50_000, 1, 0.0, None)
     facts = [decode(lambda *_, clip=clip, **__: clip, key, spec, ("audio",)).facts for clip in clips]
     rows = told(of_media(facts, spec, ("audio",)))
     assert rows["with a gap in the sound: silence there"][:2] == (2, 4)
@@ -132,3 +132,10 @@ def test_a_stretch_counts_and_not_its_file(clips, tmp_path):
     prepared = prepare(ClipTable("own", ("a",), tuple(stretches), spec), cache=tmp_path)
     lengths = {clip: place.facts.seconds for clip, place in prepared.places.items()}
     assert lengths == {"exact": 1.0, "longer": 2.0, "to the end": pytest.approx(0.5, abs=0.1)}
+
+
+@pytest.mark.parametrize("end", [None, 5.0])
+@pytest.mark.parametrize(("claimed", "believed"), [(7.0, 7.0), (1e9, None)])
+def test_a_header_is_not_believed_more_seconds_than_its_file_has_bytes(claimed, believed, end):
+    clip = DecodedClip(np.zeros(8, np.int16), None, claimed)
+    assert _facts(Key("a.mp4", 50_000, 0, 0.0, end), clip).seconds == (believed if end is None else end)

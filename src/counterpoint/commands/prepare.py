@@ -60,6 +60,7 @@ def prepare_and_print(config: DataConfig, output: str | None) -> None:
     from counterpoint._progress import ProgressDisplay
     from counterpoint.data.io.paths import cache_root
     from counterpoint.data.quality import UnusableError
+    from counterpoint.data.splits.draw import used_note
     from counterpoint.training.datamodule import list_clips
 
     with ProgressDisplay() as display:
@@ -79,12 +80,13 @@ def prepare_and_print(config: DataConfig, output: str | None) -> None:
         soft_wrap=True,
     )
     counts = table("split", "clips", "speakers or sources", right=("clips", "speakers or sources"))
-    for split, number in Counter(clip.split for clip in listed.clips).items():
-        groups = {clip.group for clip in listed.clips if clip.split == split and clip.group is not None}
+    used = [clip for clip in listed.clips if clip.id not in clips.skipped]
+    for split, number in Counter(clip.split for clip in used).items():
+        groups = {clip.group for clip in used if clip.split == split and clip.group is not None}
         counts.add_row(split, str(number), str(len(groups)) if groups else "unknown")
     console.print(counts)
     print_alterations(console, clips.alterations)
-    for note in listed.notes:
+    for note in (*listed.notes, *used_note(listed.clips, clips.skipped)):
         console.print(f"Note: {note}")
     if output is None:
         print_skipped(console, clips.skipped, "--output FILE")

@@ -16,6 +16,7 @@ from counterpoint._lock import locked
 from counterpoint._moved import former_names
 from counterpoint._progress import ProgressDisplay
 from counterpoint.data import SPLITS
+from counterpoint.data.splits.draw import used_note
 from counterpoint.errors import DivergedError, RunError
 from counterpoint.models.pretrained import save_pretrained
 from counterpoint.training import run_dir as files
@@ -126,7 +127,12 @@ def _fit(
     scores = {split: evaluate_split(module, data, split, run.device) for split in ("val", *(["test"] if test else []))}
     module.eval()
     if main:
-        notes = [*data.clips.table.notes, *([few, *_gap(folder, run, epoch)] if few is not None else [])]
+        listed = data.clips.table
+        notes = [
+            *listed.notes,
+            *used_note(listed.clips, data.clips.skipped),
+            *([few, *_gap(folder, run, epoch)] if few is not None else []),
+        ]
         notes += _of_schedule(run.config, extended)
         _write(folder, run, data, module, {"epoch": epoch, **scores}, notes, time.perf_counter() - began)
     return Run(folder, run.config, module, run.classes, run.spec, epoch, data)

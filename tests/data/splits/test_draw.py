@@ -1,10 +1,12 @@
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from counterpoint.data.splits.draw import draw_split
+from counterpoint.data import Clip
+from counterpoint.data.splits.draw import draw_split, used_note
 from counterpoint.errors import ConfigError, CounterpointError, DataError
 
 
@@ -133,3 +135,9 @@ def test_any_table_is_split_whole_or_refused(table, shares, seed):
     if len({g for g in groups.values() if g}) > 1:
         train = {groups[k] for k, s in drawn.sides.items() if s == "train"} - {None}
         assert not train & {groups[k] for k, s in drawn.sides.items() if s == "test"}
+
+
+@pytest.mark.parametrize(("skipped", "told"), [({}, ()), ({"b"}, ("Used of the split: 1 train, 1 test clips.",))])
+def test_what_is_left_of_a_split_is_told(skipped, told):
+    clips = [Clip(name, Path(f"{name}.mp4"), 0, side) for name, side in (("a", "train"), ("b", "train"), ("c", "test"))]
+    assert used_note(clips, skipped) == told

@@ -83,7 +83,9 @@ def decode(read: Callable[..., Any], key: Key, spec: MediaSpec, modalities: Sequ
 
 
 def _facts(key: Key, clip: DecodedClip) -> Facts:
-    ends = [end for end in (key.end, clip.seconds) if end is not None]
+    # A header may claim any length; one of less than a byte for a second is none that a sound or pictures have.
+    brought = key.size + (key.audio.size if key.audio else 0)
+    ends = [end for end in (key.end, clip.seconds) if end is not None and (end == key.end or end <= brought)]
     gap = any(note != SILENT for note in clip.notes)
     return Facts(max(0.0, min(ends) - key.start) if ends else None, clip.silent, gap)
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from counterpoint._typecheck import fits
-from counterpoint.data.clip_table import SPLITS
+from counterpoint.data.clip_table import SPLITS, Clip
 from counterpoint.errors import ConfigError, DataError, quoted
 
 _TRIALS = 32  # orders of groups that are tried; the one nearest to the wanted shares is taken
@@ -122,6 +122,13 @@ def describe(sides: Mapping[str, str]) -> str:
     """``"700 train, 100 val, 200 test clips"``."""
     counts = Counter(sides.values())
     return ", ".join(f"{counts[side]} {side}" for side in SPLITS if counts[side]) + " clips"
+
+
+def used_note(clips: Iterable[Clip], skipped: Container[str]) -> tuple[str, ...]:
+    """How many clips of each side are left, where some of those that were split are skipped."""
+    sides = {clip.id: clip.split for clip in clips}
+    used = {clip: side for clip, side in sides.items() if clip not in skipped}
+    return (f"Used of the split: {describe(used)}.",) if len(used) < len(sides) else ()
 
 
 def shared_note(sides: Mapping[str, str], groups: Mapping[str, str | None], group_word: str) -> tuple[str, ...]:
