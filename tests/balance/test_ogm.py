@@ -1,4 +1,5 @@
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -314,10 +315,33 @@ def test_encoders_of_few_convolutions_are_reached_by_default(balancer, patches):
     assert share > 0.8 and f"{len(weights)} of {count} tensors of visual ({share:.1%}" in made.notes[0]
 
 
-def test_too_little_that_was_asked_for_is_told():
-    with pytest.warns(UserWarning, match=r" acts on .* and 1 of \d+ tensors of visual"):
-        made = OGM({"audio": encoder(), "visual": Patches(nn.Conv2d(3, 8, 4))}, parameters="conv")
-    assert len(made.parameters["visual"]) == 1
+class Shared(nn.Module):
+    """An encoder whose convolution is that share of its parameters, the rest of `axes` axes."""
+
+    def __init__(self, share, axes):
+        super().__init__()
+        self.convolution = nn.Conv1d(1, 10, 10, bias=False)
+        self.rest = nn.Parameter(torch.zeros(round(100 / share) - 100, *[1] * (axes - 1)))
+
+
+def test_less_than_a_fifth_is_told_and_less_than_a_tenth_refused():
+    vit = Patches(nn.Conv2d(3, 8, 4))
+    nets = {"audio": encoder(), "visual": vit}
+    with pytest.raises(ConfigError, match=r"acts on \d\.\d% of what is trained of .* 'visual'.*parameters='all'"):
+        OGM(nets, parameters="conv")
+    few = OGM(nets, parameters="all").notes[0]
+    assert f"{len(list(vit.parameters()))} of {len(list(vit.parameters()))} tensors of visual (100.0%" in few
+    for share, told in ((0.15, True), (0.25, False)):
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            made = OGM({"audio": encoder(), "visual": Shared(share, 2)}, parameters="conv")
+        assert [str(w.message) for w in found] == ([f"{made.notes[0]}; `parameters` chooses."] if told else [])
+    for which, axes in (("conv", 2), ("auto", 1)):  # what has one axis is reached by "all" alone
+        with pytest.raises(ConfigError, match=f"parameters='{which}' acts on 9.0% .*parameters='all'"):
+            OGM({"audio": encoder(), "visual": Shared(0.09, axes)}, parameters=which)
+    frozen = Shared(0.05, 2).requires_grad_(False)  # there is nothing of which this would be little
+    with pytest.warns(UserWarning, match="acts on"):
+        OGM({"audio": encoder(), "visual": frozen}, parameters="conv")
 
 
 @pytest.mark.parametrize(

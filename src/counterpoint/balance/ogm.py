@@ -50,7 +50,8 @@ class OGM(Balancer):
         optimizer: what steps on the encoders; `attach` gives it afterwards. `step` comes before its step all the same.
 
     Raises:
-        ConfigError: an option outside its range, an encoder without such parameters, or encoders that share parameters.
+        ConfigError: an option outside its range; an encoder without such parameters, or of which they are less than a
+            tenth of what is trained; or encoders that share parameters.
 
     Warns:
         UserWarning: less than a fifth of an encoder is reached, or more than its convolutions, which are few; and in

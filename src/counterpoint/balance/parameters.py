@@ -16,6 +16,9 @@ Which = Literal["auto", "conv", "all"]
 ENOUGH = 0.2
 """Share of an encoder's trained parameters that its convolutions must have for ``"auto"`` to leave it at them."""
 
+LEAST = 0.1
+"""Share of an encoder's trained parameters below which acting on them is acting on next to nothing."""
+
 
 def _convolutions(encoder: nn.Module) -> list[nn.Parameter]:
     """Weights of convolutions, and whatever else has four axes or more, as a convolution written by hand has."""
@@ -47,7 +50,8 @@ def select_parameters(encoders: Mapping[str, nn.Module], which: Which) -> dict[s
             where they are a fifth of what is trained or more, else all weights of two axes or more.
 
     Raises:
-        ConfigError: an encoder without such parameters, or a parameter that two encoders share.
+        ConfigError: an encoder without such parameters, or of which they are less than a tenth; or a parameter that two
+            encoders share.
     """
     selected: dict[str, list[nn.Parameter]] = {}
     owners: dict[int, str] = {}
@@ -59,6 +63,13 @@ def select_parameters(encoders: Mapping[str, nn.Module], which: Which) -> dict[s
             hint = "; parameters='all' would balance every one" if some else hint
             kind = "parameters" if which == "all" else "convolutions"
             raise ConfigError(f"The encoder of {modality!r} has no {kind} to balance{hint}.")
+        if which != "all" and any(p.requires_grad for p in encoder.parameters()):
+            share = _share(parameters, encoder)
+            if share < LEAST:
+                raise ConfigError(
+                    f"parameters={which!r} acts on {share:.1%} of what is trained of the encoder of {modality!r}: it "
+                    "would hardly notice; parameters='all' acts on every one."
+                )
         for parameter in parameters:
             other = owners.setdefault(id(parameter), modality)
             if other != modality:
