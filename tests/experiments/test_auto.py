@@ -37,9 +37,21 @@ def vectors(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def split_vectors(vectors, tmp_path_factory):
+    """The same with a split of their own."""
+    folder = tmp_path_factory.mktemp("split")
+    (folder / FEATURES).write_bytes((vectors / FEATURES).read_bytes())
+    head, *rows = (vectors / "clips.csv").read_text().split()
+    sides = (("train", "train", "val", "test")[k % 4] for k in range(ROWS))
+    rows = [f"{row},{side}" for row, side in zip(rows, sides, strict=True)]
+    (folder / "clips.csv").write_text("\n".join([f"{head},split", *rows]) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
 def made(vectors, tmp_path_factory):
-    base = from_dict(TrainConfig, {"accelerator": "cpu"})
-    return auto(vectors, minutes=1, folder=tmp_path_factory.mktemp("auto") / "run", base=base, progress=False)
+    base = from_dict(TrainConfig, {"accelerator": "cpu", "epochs": 3})
+    return auto(vectors, minutes=30, folder=tmp_path_factory.mktemp("auto") / "run", base=base, progress=False)
 
 
 def test_it_sees_what_is_there_and_says_what_it_plans(made):
@@ -54,6 +66,11 @@ def test_it_runs_what_every_comparison_shows(made):
     assert set(made.comparison.alone) == {"audio", "visual"} and not made.comparison.failures
     assert made.comparison.baseline == "concat"
     assert (made.comparison.folder / "report.html").is_file()
+
+
+def test_few_clips_are_tested_once_each(made):
+    assert made.comparison.folds == (0, 1, 2, 3, 4) and "5 folds, 1 seed" in made.said[-1]
+    assert made.comparison.protocol["clips"]["test"] == ROWS
 
 
 def test_it_takes_what_is_best_on_validation_clips(made):
@@ -79,15 +96,15 @@ def test_what_is_no_single_model_is_told_with_what_predict_takes(made):
     assert first.startswith("Take ensemble:") and second.startswith("It is no single model: what predict takes from")
 
 
-def test_no_run_is_begun_that_would_not_end_in_time(vectors, tmp_path, monkeypatch):
+def test_no_run_is_begun_that_would_not_end_in_time(split_vectors, tmp_path, monkeypatch):
     clock = iter(range(0, 10**6, 20))
     monkeypatch.setattr(schedule.time, "monotonic", lambda: next(clock))
     base = from_dict(TrainConfig, {"accelerator": "cpu", "epochs": 2})
-    made = auto(vectors, minutes=5, folder=tmp_path / "run", base=base, progress=False)
+    made = auto(split_vectors, minutes=5, folder=tmp_path / "run", base=base, progress=False)
     (late,) = [note for note in made.comparison.protocol["notes"] if note.startswith("Not begun for want of time: ")]
     assert "--resume goes on" in late and made.comparison.methods
     monkeypatch.undo()
-    again = auto(vectors, minutes=5, folder=tmp_path / "run", resume=True, progress=False)
+    again = auto(split_vectors, minutes=5, folder=tmp_path / "run", resume=True, progress=False)
     assert not any("want of time" in note for note in again.comparison.protocol["notes"])
     assert again.said == (f"Goes on with {tmp_path / 'run'} for 5 minutes.",)
     assert set(again.comparison.alone) == {"audio", "visual"}

@@ -13,7 +13,7 @@ from counterpoint._cpu import cores
 from counterpoint.analysis.results import Comparison
 from counterpoint.data import DATASETS, ClipTable
 from counterpoint.data.datasets.feature_folder import FEATURES
-from counterpoint.errors import ConfigError, DataError, DatasetNotFoundError, did_you_mean, quoted
+from counterpoint.errors import ConfigError, CounterpointError, DataError, DatasetNotFoundError, did_you_mean, quoted
 from counterpoint.experiments.advice import advise
 from counterpoint.experiments.compare import CONFIG, read_compare_config, run_plan
 from counterpoint.experiments.config import RECOMMENDED, CompareConfig
@@ -31,6 +31,8 @@ PLAIN, OTHER = "concat", "concat-staged"
 """What everybody knows; and what was best on a set where the recommended recipe was not, see docs/results.md."""
 LEAST_EPOCHS = 5
 MOST_SEEDS = 3
+FOLDS, FEW_CLIPS = 5, 500
+"""Below so many clips a split of their own tests too few of them; cross-validation tests each once."""
 _SPARE = 0.85  # of the time: what is planned; the rest is for probes, reports and runs that take longer than measured
 
 
@@ -166,25 +168,42 @@ def _plan(
     entries = len(methods) + (len(modalities) if len(modalities) > 1 else 0)
     jobs = min(cores(), entries)
     left = _SPARE * seconds - (time.monotonic() - began)
-    rounds = {seeds: -(-entries * seeds // jobs) for seeds in range(1, MOST_SEEDS + 1)}
-    seeds = max((n for n in rounds if rounds[n] * wanted * pilot <= left), default=1)
-    epochs = min(wanted, max(LEAST_EPOCHS, int(left / (rounds[seeds] * pilot))))
+    choices = [*([(FOLDS, 1)] if _folds_help(base, table) else []), *((0, n) for n in range(MOST_SEEDS, 0, -1))]
+    rounds = {(folds, seeds): -(-entries * seeds * max(1, folds) // jobs) for folds, seeds in choices}
+    # A seed without all its folds counts for nothing, so that there must be time to spare for them.
+    fitting = [choice for choice in choices if rounds[choice] * wanted * pilot * (2 if choice[0] else 1) <= left]
+    folds, seeds = (*fitting, choices[-1])[0]
+    epochs = min(wanted, max(LEAST_EPOCHS, int(left / (rounds[folds, seeds] * pilot))))
     epoch = f"an epoch of {counted(steps, 'step')}, batch {size},"
     tell(f"Reading the clips took {decoding:.0f} s; {epoch} takes {pilot:.1f} s here.")
     short = f" ({wanted} would be better: more minutes allow them)" if epochs < wanted else ""
     what = ", ".join(methods) + (" and each modality alone" if entries > len(methods) else "")
-    about = rounds[seeds] * epochs * pilot / 60
+    about = rounds[folds, seeds] * epochs * pilot / 60
+    often = (f"{folds} folds, " if folds else "") + counted(seeds, "seed")
     tell(
-        f"Plan: {what}, {epochs} epochs{short}, {counted(seeds, 'seed')}, {jobs} at a time: about {about:.0f} of "
+        f"Plan: {what}, {epochs} epochs{short}, {often}, {jobs} at a time: about {about:.0f} of "
         f"{seconds / 60:g} minutes."
     )
     return CompareConfig(
         methods=methods,
         baseline=PLAIN,
         seeds=list(range(seeds)),
+        folds=folds or [],
         base=replace(base, epochs=epochs),
         jobs=jobs,
     )
+
+
+def _folds_help(base: TrainConfig, table: ClipTable) -> bool:
+    """Whether clips are so few that each should be tested once, their split is nobody's own, and it can be drawn so."""
+    drawn = any(note.startswith("Split:") and "drawn with seed" in note for note in table.notes)
+    if len(table.clips) >= FEW_CLIPS or not drawn or "fold" in DATASETS.get(base.data.name).wants:
+        return False
+    try:
+        list_run_clips(replace(base, data=replace(base.data, folds=FOLDS, fold=0)))
+    except CounterpointError:  # of some class or group there are too few
+        return False
+    return True
 
 
 def _pilot(base: TrainConfig, progress: bool) -> tuple[float, float]:
