@@ -251,6 +251,7 @@ def test_a_method_that_diverges_is_marked_and_the_others_go_on(clips, tmp_path, 
         return loss * math.nan if bad else loss
 
     monkeypatch.setattr(CounterpointModule, "objective", wild)
+    monkeypatch.setenv("COLUMNS", "120")  # names break in a narrower window
     base = {"data": tiny_data(clips), "epochs": 1}
     (tmp_path / "base.json").write_text(json.dumps({"base": base, "probe": False}))
     words = ["compare", "--config", str(tmp_path / "base.json"), "--runs", str(tmp_path), "--seeds", "[0, 1]"]

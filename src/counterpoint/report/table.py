@@ -73,14 +73,14 @@ class Table:
         return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Intervals are on a line of their own where the terminal is too narrow."""
+        """Where the terminal is too narrow intervals have a line of their own, and then names break; figures never."""
         from rich.measure import Measurement
 
-        wide = self._draw(" ")
-        fits = Measurement.get(console, options.update(width=10_000), wide).maximum <= options.max_width
-        yield wide if fits else self._draw("\n")
+        forms = (self._draw(" "), self._draw("\n"), self._draw("\n", names_break=True))
+        widths = [Measurement.get(console, options.update(width=10_000), form).maximum for form in forms[:2]]
+        yield next((form for form, width in zip(forms, widths, strict=False) if width <= options.max_width), forms[2])
 
-    def _draw(self, before_interval: str) -> RichTable:
+    def _draw(self, before_interval: str, *, names_break: bool = False) -> RichTable:
         from rich.box import SIMPLE
         from rich.table import Table as RichTable
         from rich.text import Text
@@ -92,7 +92,7 @@ class Table:
             drawn.add_column(
                 Text(f"{above[i]}\n{column.heading}" if above else column.heading),
                 justify="left" if i == 0 or column.words else "right",
-                no_wrap=i > 0 and not column.words,  # a name may break, a figure not
+                no_wrap=not names_break if i == 0 else not column.words,
                 overflow="fold",
                 min_width=max(map(len, column.heading.split()), default=0),
             )
