@@ -84,7 +84,9 @@ def test_a_gap_that_clips_and_seeds_leave_open_is_no_drowning(healthy):
         "audio": {**method.modalities["audio"], "decoupled": mean_interval([0.1, 0.3, 0.7])},
     }
     scattered = replace(scattered, methods={**scattered.methods, "concat": replace(method, modalities=modalities)})
-    assert "drowned" not in kinds(examine(scattered))
+    finding = of(examine(scattered), "perhaps_drowned")
+    assert "drowned" not in kinds(examine(scattered)) and "audio 36.7 % of 69.0 % alone" in finding.sentence
+    assert "well" not in kinds(examine(scattered))
 
 
 def test_without_modalities_trained_alone_nothing_is_said_of_drowning(healthy):

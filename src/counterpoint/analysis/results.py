@@ -159,6 +159,7 @@ FindingKind = Literal[
     "few_clips",
     "no_gain",
     "drowned",
+    "perhaps_drowned",
     "unfinished",
     "overfitted",
     "learnt",
