@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from counterpoint.commands.code import remembered
+from counterpoint.commands.compare import print_comparison, require_whole
 from counterpoint.commands.options import Parser, config_of
 from counterpoint.commands.runs import allocate_largely, folder_of
 from counterpoint.commands.terminal import terminal
-from counterpoint.errors import RunError
 from counterpoint.training.config import TrainConfig
 
 
@@ -25,10 +25,7 @@ def main(words: list[str]) -> None:
     base = remembered(config_of(TrainConfig, options, "base"))
     allocate_largely()
 
-    from rich.text import Text
-
     from counterpoint.experiments.auto import auto
-    from counterpoint.report.tables import to_rich
 
     console = terminal()
     made = auto(
@@ -38,13 +35,9 @@ def main(words: list[str]) -> None:
         base=base,
         resume=options["resume"],
         overwrite=options["overwrite"],
-        say=lambda sentence: console.print(Text(sentence)),
+        say=console.print,
     )
-    console.print(to_rich(made.comparison))
-    for note in made.comparison.protocol["notes"]:
-        console.print(Text(f"Note: {note}"))
-    console.print(Text(" ".join(made.advice), style="bold"))
-    console.print(Text(f"Report: {made.comparison.folder / 'report.html'}"), soft_wrap=True)
-    console.print(Text(f"Use it: counterpoint predict FILE --run {made.comparison.folder}"), soft_wrap=True)
-    if made.comparison.failures:
-        raise RunError(f"{len(made.comparison.failures)} of the runs failed; --resume tries them again")
+    print_comparison(made.comparison)
+    console.print(" ".join(made.advice), style="bold")
+    console.print(f"Use it: counterpoint predict FILE --run {made.comparison.folder}", soft_wrap=True)
+    require_whole(made.comparison)

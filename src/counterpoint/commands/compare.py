@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from counterpoint.commands.code import remembered
 from counterpoint.commands.options import PRINT, Parser, config_of
 from counterpoint.commands.runs import COMPARISON, allocate_largely, config_to_resume, folder_of, former_words
 from counterpoint.commands.terminal import print_alterations, terminal
 from counterpoint.errors import RunError
 from counterpoint.experiments.config import CompareConfig
+
+if TYPE_CHECKING:
+    from counterpoint.analysis.results import Comparison
 
 
 def main(words: list[str]) -> None:
@@ -30,13 +35,20 @@ def main(words: list[str]) -> None:
     config.base = remembered(config.base)
     allocate_largely()
 
-    from counterpoint.data.alterations import Alteration
     from counterpoint.experiments.compare import compare
     from counterpoint.recipes import load_table
-    from counterpoint.report.tables import to_rich
 
     rows = load_table(table).compare["methods"] if table else ()
     made = compare(config, folder, resume=options["resume"], overwrite=options["overwrite"], rows=rows)
+    print_comparison(made)
+    require_whole(made)
+
+
+def print_comparison(made: Comparison) -> None:
+    """What a comparison came to, what became of the clips, and where its report is."""
+    from counterpoint.data.alterations import Alteration
+    from counterpoint.report.tables import to_rich
+
     console = terminal()
     console.print(to_rich(made))
     print_alterations(console, (Alteration(**row) for row in made.protocol["alterations"]), "--base.")
@@ -45,6 +57,14 @@ def main(words: list[str]) -> None:
     for note in made.protocol["notes"]:
         console.print(f"Note: {note}")
     console.print(f"Report: {made.folder / 'report.html'}", soft_wrap=True)
+
+
+def require_whole(made: Comparison) -> None:
+    """Refuse a comparison of which some runs are missing.
+
+    Raises:
+        RunError: says how many failed.
+    """
     if made.failures:
         diverged = sum(failure.diverged for failure in made.failures)
         which = f" ({diverged} diverged: lower base.optim.lr)" if diverged else ""
