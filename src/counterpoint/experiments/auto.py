@@ -17,9 +17,10 @@ from counterpoint.errors import ConfigError, CounterpointError, DataError, Datas
 from counterpoint.experiments.advice import advise
 from counterpoint.experiments.compare import CONFIG, read_compare_config, run_plan
 from counterpoint.experiments.config import RECOMMENDED, CompareConfig
+from counterpoint.experiments.folds import OPTION
 from counterpoint.experiments.plan import resolve_plan
 from counterpoint.recipes import load_recipe
-from counterpoint.report.history import read_history
+from counterpoint.report.history import read_epochs
 from counterpoint.report.table import counted
 from counterpoint.training.budget import planned, steps_per_epoch, with_budget
 from counterpoint.training.config import DataConfig, TrainConfig
@@ -162,11 +163,11 @@ def _plan(
     base = with_budget(base, table)
     wanted, size = planned(base)
     steps = steps_per_epoch(len(table.split("train")), size, base.devices)
-    pilot, decoding = _pilot(base, progress)
     modalities = modalities_of(base)
     methods = [RECOMMENDED, *([OTHER] if table.features is None else []), PLAIN]  # features have no encoders to train
     entries = len(methods) + (len(modalities) if len(modalities) > 1 else 0)
     jobs = min(cores(), entries)
+    pilot, decoding = _pilot(base, max(1, cores() // jobs), progress)
     left = _SPARE * seconds - (time.monotonic() - began)
     choices = [*([(FOLDS, 1)] if _folds_help(base, table) else []), *((0, n) for n in range(MOST_SEEDS, 0, -1))]
     rounds = {(folds, seeds): -(-entries * seeds * max(1, folds) // jobs) for folds, seeds in choices}
@@ -197,7 +198,7 @@ def _plan(
 def _folds_help(base: TrainConfig, table: ClipTable) -> bool:
     """Whether clips are so few that each should be tested once, their split is nobody's own, and it can be drawn so."""
     drawn = any(note.startswith("Split:") and "drawn with seed" in note for note in table.notes)
-    if len(table.clips) >= FEW_CLIPS or not drawn or "fold" in DATASETS.get(base.data.name).wants:
+    if len(table.clips) >= FEW_CLIPS or not drawn or OPTION in DATASETS.get(base.data.name).wants:
         return False
     try:
         list_run_clips(replace(base, data=replace(base.data, folds=FOLDS, fold=0)))
@@ -206,18 +207,18 @@ def _folds_help(base: TrainConfig, table: ClipTable) -> bool:
     return True
 
 
-def _pilot(base: TrainConfig, progress: bool) -> tuple[float, float]:
-    """Seconds of an epoch of the recommended recipe, on the cores that it will have; and of what comes before."""
+def _pilot(base: TrainConfig, share: int, progress: bool) -> tuple[float, float]:
+    """Seconds of an epoch of the recommended recipe, on a `share` of the cores; and of what comes before."""
     import torch
 
     config = replace(load_recipe(RECOMMENDED).apply(base), epochs=2)
-    threads, share = torch.get_num_threads(), max(1, cores() // min(cores(), 4))
+    threads = torch.get_num_threads()
     began = time.monotonic()
     try:
         torch.set_num_threads(share)
         with tempfile.TemporaryDirectory() as folder:
             fit(config, Path(folder) / "pilot", test=False, progress=progress)
-            epochs = read_history(Path(folder) / "pilot").epochs["seconds"]
+            epochs = read_epochs(Path(folder) / "pilot").epochs["seconds"]
     finally:
         torch.set_num_threads(threads)
     return float(epochs[-1]), time.monotonic() - began - float(epochs.sum())

@@ -11,12 +11,11 @@ import numpy as np
 
 from counterpoint.analysis.results import Comparison, Finding, MethodResult
 from counterpoint.analysis.statistics import Estimate
-from counterpoint.recipes import list_recipes
-from counterpoint.report.history import History, read_history
+from counterpoint.report.history import History, read_epochs
 from counterpoint.report.table import counted, percent
 from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import from_dict
-from counterpoint.training.few_steps import few_steps
+from counterpoint.training.few_steps import GAP, steps_and_advice
 from counterpoint.training.metrics import Metric, metrics_of
 
 OWN_LOSSES = ("late", "concat-detached")
@@ -26,8 +25,6 @@ _LEAST = 0.05
 """The smallest gap between accuracies that is worth a sentence, however sure it is."""
 _RISE = 0.01
 """By how much a metric of validation rises over the last fifth of the epochs where training stopped too early."""
-_OVERFIT = 0.2
-"""By how much training is ahead of validation in the chosen epoch where a model has learnt its clips by heart."""
 _NORMAL = 1.96
 
 
@@ -87,7 +84,7 @@ def of_training(
         float(np.mean([h.epochs[f"{split}_{key}"][epoch] for h, epoch in zip(histories, chosen, strict=True)]))
         for split in ("train", "val")
     )
-    if row.sign * (train - val) >= _OVERFIT:
+    if row.sign * (train - val) >= GAP:
         yield Finding(
             "overfitted",
             name,
@@ -107,7 +104,7 @@ def _rise(values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
 
 def _histories(comparison: Comparison, method: MethodResult) -> list[History]:
     """None for what was not trained by epochs."""
-    found = [read_history(comparison.folder / run.folder) for run in method.runs]
+    found = [read_epochs(comparison.folder / run.folder) for run in method.runs]
     return found if all(history.epochs for history in found) else []
 
 
@@ -122,10 +119,9 @@ def _of_data(comparison: Comparison) -> Iterator[Finding]:
             "Name speakers in the column 'group', and let the split keep them apart (disjoint).",
         )
     clips = (protocol["folds"] or [protocol["clips"]])[0].get("train")
-    few = few_steps(from_dict(TrainConfig, protocol["config"]["base"]), clips) if clips else None
+    few = steps_and_advice(from_dict(TrainConfig, protocol["config"]["base"]), clips) if clips else None
     if few is not None:
-        sentence, _, action = few.partition(": few. ")
-        yield Finding("few_steps", "", sentence.rstrip(".") + ": few." * bool(action), action)
+        yield Finding("few_steps", "", *few)
 
 
 def _of_failures(comparison: Comparison) -> Iterator[Finding]:
@@ -164,17 +160,18 @@ def _of_gain(comparison: Comparison, trained: Mapping[str, MethodResult]) -> Ite
         return
     best, other = max(joint, key=joint.__getitem__), max(known, key=known.__getitem__)
     if known[other] >= joint[best]:
+        untried = _untried(comparison)
         yield Finding(
             "no_gain",
             best,
             f"To learn jointly was not worth it here: the best joint model, {best}, reaches {percent(joint[best])} %, "
             f"and {other} {percent(known[other])} %.",
-            f"Take {other}, or a method that was not tried: {_untried(comparison)}." if _untried(comparison) else "",
+            f"Take {other}, or a method that was not tried: {untried}." if untried else "",
         )
 
 
 def _untried(comparison: Comparison) -> str:
-    return " ".join(name for name in OWN_LOSSES if name not in comparison.methods and name in list_recipes())
+    return " ".join(name for name in OWN_LOSSES if name not in comparison.methods)
 
 
 def _of_modalities(comparison: Comparison, method: MethodResult) -> Iterator[Finding]:

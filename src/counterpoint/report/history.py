@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,12 @@ class History:
 
 def read_history(folder: Path) -> History:
     """Read a run folder; a missing file gives no columns."""
-    return History(_read(folder / METRICS), _read(folder / STEPS))
+    return replace(read_epochs(folder), steps=_read(folder / STEPS))
+
+
+def read_epochs(folder: Path) -> History:
+    """The same without the steps, which are many."""
+    return History(_read(folder / METRICS))
 
 
 def mean_over_runs(histories: Sequence[Mapping[str, Series]], column: str) -> tuple[Series, Series, Series] | None:
