@@ -5,8 +5,11 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from counterpoint.balance import create_balancer
+from counterpoint.fusion import create_fusion
 from counterpoint.fusion.output import FusionOutput
 
 
@@ -105,3 +108,32 @@ def counted() -> Iterator[_Counter]:
     """Counts the ATen calls of this thread."""
     with _Counter() as counter:
         yield counter
+
+
+def trained_on_rows(rank, world, name, *, steps, before=lambda balance, step: None, **options):
+    """The weights after some steps of a balancer with a loss of its own, each process on its share of six clips."""
+    torch.manual_seed(0)
+    nets = encoders("audio", "visual").double().eval()
+    fusion = create_fusion("concat", {"audio": 8, "visual": 8}, 4).double()
+    balance = create_balancer(name, nets, fusion=fusion, **options)
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.nets, self.fusion, self.parts = nets, fusion, balance.parts.double()
+
+        def forward(self, inputs, target):
+            return balance.loss(self.fusion({m: self.nets[m](inputs[m]) for m in self.nets}), target)
+
+    model = Net()
+    wrapped = DistributedDataParallel(model) if world > 1 else model
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for step in range(steps):
+        before(balance, step)
+        inputs = {m: torch.randn(6, 1, 8, 8, dtype=torch.float64) for m in nets}
+        target = torch.randint(4, (6,))
+        rows = slice(rank * 6 // world, (rank + 1) * 6 // world)
+        optimizer.zero_grad()
+        wrapped({m: x[rows] for m, x in inputs.items()}, target[rows]).backward()
+        optimizer.step()
+    return {k: v.clone() for k, v in model.state_dict().items()}

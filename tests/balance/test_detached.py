@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
-from balance_parts import encoders, output
-from counterpoint.balance import Detached, create_balancer
+from balance_parts import encoders, output, trained_on_rows
+from counterpoint.balance import Detached
 from counterpoint.errors import ConfigError, UnknownNameError
 from counterpoint.fusion import FUSIONS, create_fusion
 from processes import in_processes
@@ -134,30 +133,7 @@ def test_features_in_half_precision():
 
 
 def _trained(rank, world, heads):
-    torch.manual_seed(0)
-    nets = encoders("audio", "visual").double().eval()
-    fusion = create_fusion("concat", dict.fromkeys(NAMES[:2], 8), C).double()
-    balance = create_balancer("detached", nets, fusion=fusion, heads=heads)
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.nets, self.fusion, self.parts = nets, fusion, balance.parts.double()
-
-        def forward(self, inputs, target):
-            return balance.loss(self.fusion({m: self.nets[m](inputs[m]) for m in self.nets}), target)
-
-    model = Net()
-    wrapped = DistributedDataParallel(model) if world > 1 else model
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for _ in range(3):
-        inputs = {m: torch.randn(6, 1, 8, 8, dtype=torch.float64) for m in nets}
-        target = torch.randint(C, (6,))
-        rows = slice(rank * 6 // world, (rank + 1) * 6 // world)
-        optimizer.zero_grad()
-        wrapped({m: x[rows] for m, x in inputs.items()}, target[rows]).backward()
-        optimizer.step()
-    return {k: v.clone() for k, v in model.state_dict().items()}
+    return trained_on_rows(rank, world, "detached", steps=3, heads=heads)
 
 
 @pytest.mark.parametrize("heads", ["fusion", "own"])

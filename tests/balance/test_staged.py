@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
-from balance_parts import encoders
+from balance_parts import encoders, trained_on_rows
 from counterpoint._atomic import read_csv
 from counterpoint.balance import Staged, create_balancer
 from counterpoint.errors import ConfigError, UnknownNameError
@@ -103,31 +102,11 @@ def test_a_run_made_longer_keeps_its_switch():
 
 
 def _trained(rank, world, heads, first):
-    torch.manual_seed(0)
-    nets = encoders("audio", "visual").double().eval()
-    fusion = create_fusion("concat", dict.fromkeys(NAMES[:2], 8), C).double()
-    balance = create_balancer("staged", nets, fusion=fusion, epochs=2, heads=heads, first=first)
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.nets, self.fusion, self.parts = nets, fusion, balance.parts.double()
-
-        def forward(self, inputs, target):
-            return balance.loss(self.fusion({m: self.nets[m](inputs[m]) for m in self.nets}), target)
-
-    model = Net()
-    wrapped = DistributedDataParallel(model) if world > 1 else model
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    for step in range(4):
+    def second_stage_at_last(balance, step):
         balance.set_epoch(step // 2)
-        inputs = {m: torch.randn(6, 1, 8, 8, dtype=torch.float64) for m in nets}
-        target = torch.randint(C, (6,))
-        rows = slice(rank * 6 // world, (rank + 1) * 6 // world)
-        optimizer.zero_grad()
-        wrapped({m: x[rows] for m, x in inputs.items()}, target[rows]).backward()
-        optimizer.step()
-    return {k: v.clone() for k, v in model.state_dict().items()}
+
+    options = {"epochs": 2, "heads": heads, "first": first}
+    return trained_on_rows(rank, world, "staged", steps=4, before=second_stage_at_last, **options)
 
 
 @pytest.mark.parametrize(("heads", "first"), [("fusion", None), ("own", None), ("own", ["visual"])])

@@ -21,6 +21,7 @@ from counterpoint.training.evaluate import evaluate
 from counterpoint.training.fit import fit
 from counterpoint.training.load import load_run
 from counterpoint.training.task import Localisation
+from interrupting import interrupted
 from tiny_clips import CLASSES, SECONDS, tiny_data, write_tiny_clips
 
 SEGMENTS = 5
@@ -86,20 +87,7 @@ def test_targets_are_the_classes_of_segments(finished, clips):
 
 
 def test_a_resumed_run_has_the_same_result(finished, clips, tmp_path, monkeypatch):
-    from counterpoint.training.module import CounterpointModule
-
-    step, seen = CounterpointModule.training_step, []
-
-    def stop_in_the_second_epoch(self, batch, batch_idx):
-        seen.append(batch_idx)
-        if len(seen) == 4:
-            raise KeyboardInterrupt
-        step(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CounterpointModule, "training_step", stop_in_the_second_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            fit(finished.config, tmp_path / "run", progress=False)
+    interrupted(monkeypatch, finished.config, tmp_path / "run", 3)  # in the second epoch
     again = fit(finished.config, tmp_path / "run", resume=True, progress=False)
     assert again.result["test"] == finished.result["test"]
 

@@ -8,7 +8,7 @@ from counterpoint.training.config import TrainConfig
 from counterpoint.training.config_io import from_dict
 from counterpoint.training.evaluate import evaluate
 from counterpoint.training.fit import fit
-from counterpoint.training.module import CounterpointModule
+from interrupting import interrupted
 from tiny_clips import tiny_data, write_tiny_clips
 
 WAYS = {"modality_dropout": {"modality_dropout": 0.5}, "mixup": {"mixup": 0.4}}
@@ -27,23 +27,6 @@ def clips(tmp_path_factory):
 
 def config(clips, **changes) -> TrainConfig:
     return from_dict(TrainConfig, {"data": tiny_data(clips), "epochs": 2, "seed": 1, "precision": "32-true", **changes})
-
-
-def interrupted(monkeypatch, chosen, folder, steps):
-    """Stop a run before that many steps are done."""
-    step, done = CounterpointModule.training_step, 0
-
-    def training_step(self, batch, batch_idx):
-        nonlocal done
-        if done == steps:
-            raise KeyboardInterrupt
-        done += 1
-        return step(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CounterpointModule, "training_step", training_step)
-        with pytest.raises(KeyboardInterrupt):
-            fit(chosen, folder, progress=False)
 
 
 @pytest.fixture(scope="module")

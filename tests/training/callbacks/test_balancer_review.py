@@ -20,6 +20,7 @@ from counterpoint.training.fit import fit
 from counterpoint.training.load import load_run
 from counterpoint.training.module import CounterpointModule
 from counterpoint.training.resolve import resolve_for
+from interrupting import interrupted
 from processes import in_processes
 from tiny_clips import tiny_data, write_tiny_clips
 
@@ -125,20 +126,8 @@ def test_heads_are_trained_and_kept_but_not_exported(finished, clips):
 
 @pytest.mark.parametrize("steps", [1, 3])
 def test_an_interrupted_run_goes_on_to_the_very_same_result(finished, clips, tmp_path, monkeypatch, steps):
-    folder, done = tmp_path / "run", 0
-    step = CounterpointModule.training_step
-
-    def training_step(self, batch, batch_idx):
-        nonlocal done
-        if done == steps:
-            raise KeyboardInterrupt
-        done += 1
-        return step(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(CounterpointModule, "training_step", training_step)
-        with pytest.raises(KeyboardInterrupt):
-            fit(config(clips), folder, progress=False)
+    folder = tmp_path / "run"
+    interrupted(monkeypatch, config(clips), folder, steps)
     torch.manual_seed(123)
     run = fit(config(clips), folder, resume=True, progress=False)
     a, b = (torch.load(f / "last.ckpt", weights_only=True) for f in (folder, finished.folder))
